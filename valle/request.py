@@ -1,0 +1,79 @@
+"""What is asked for: text as sentences with their phonemes, a voice as codes, a stack, a seed, limits, a recipe."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from valle.errors import UserError
+from valle.samplers.stack import Stack
+
+FRAME_RATE = 75
+LEVELS = 8
+SEED_LIMIT = 2**64
+Codes = NDArray[np.int16]
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """One segment's text, as the model gets it."""
+
+    text: str
+    phonemes: str
+    ids: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """A voice as codes of one codec."""
+
+    codes: Codes
+    """[frames, levels]"""
+    codec: str
+    """Content hash of the codec that made them."""
+    voice: str = ""
+    """Name of the voice; information only."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """Everything that changes the last bits of a logit without changing what is asked for."""
+
+    device: str = "cpu"
+    dtype: str = "float32"
+    threads: int = 1
+    attention: str = "auto"
+    guidance: str = "one batch"
+    """`one batch` or `two passes`."""
+    batch: tuple[str, ...] = ()
+    """Takes of the batch, in order, where there were several; the take's own id is among them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One take to make."""
+
+    sentences: tuple[Sentence, ...]
+    language: str
+    stack: Stack
+    seed: int
+    prompt: Prompt | None = None
+    take: str = "take"
+    task: str = "tts"
+    mode: str = "ar+nar"
+    max_frames: int = 12 * FRAME_RATE
+    """Per segment."""
+    max_levels: int = LEVELS
+    recipe: Recipe = field(default_factory=Recipe)
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.seed < SEED_LIMIT:
+            raise UserError(f"The seed {self.seed} is out of range; it must be from 0 to 2^64 - 1.")
+        if not self.sentences:
+            raise UserError("There is no text to speak.")
+        if self.max_frames < 1:
+            raise UserError(f"The longest duration must be at least one frame, not {self.max_frames}.")
+        if not 1 <= self.max_levels <= LEVELS:
+            raise UserError(f"The number of levels must be from 1 to {LEVELS}, not {self.max_levels}.")

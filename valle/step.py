@@ -1,0 +1,94 @@
+"""What one decision of a phase looks like from outside: plain numbers and numpy arrays, no tensor of the model.
+
+Arrays are over the positions that a step decides: one in the autoregressive phases, every frame in a pass of `nar`.
+Measures are in bits, evidence in nats.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from valle.control import Event
+
+Floats = NDArray[np.floating[Any]]
+Integers = NDArray[np.integer[Any]]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Place:
+    """Where a decision stands in a take; events are keyed by it."""
+
+    segment: int
+    phase: str
+    level: int
+    step: int
+
+    def __str__(self) -> str:
+        return f"{self.segment}/{self.phase}.{self.level}:{self.step}"
+
+
+@dataclass(frozen=True, slots=True)
+class StageMeasures:
+    """The distribution as it left one stage; every array is [positions]."""
+
+    stage: str
+    """`raw`, `guided`, the stage's name in the stack, or `final`."""
+    kept: Integers
+    removed: Floats
+    """Probability mass that this stage took away, 0 to 1."""
+    entropy: Floats
+    varentropy: Floats
+    divergence: Floats
+    """Kullback-Leibler divergence of this distribution from the raw one, in bits."""
+    rank: Integers
+    """Rank of the chosen token, 0 for the most likely."""
+    probability: Floats
+    """Probability of the chosen token."""
+    stop_probability: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What a replay is judged by: a few numbers of the model's own float32 logits, before any stage."""
+
+    logsumexp: Floats
+    chosen: Floats
+    """Raw logit of the chosen id, [positions]."""
+    top_ids: Integers | None = None
+    """Ids of the 8 highest raw logits, [positions, 8]; autoregressive phases only."""
+    top_logits: Floats | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One decision of a phase, or, with no tokens, the notice that events ended the phase."""
+
+    take: str
+    place: Place
+    tokens: Integers
+    """What was fed on, [positions]; empty where a `finish` or `cancel` ended the phase."""
+    choices: Integers
+    """What the stack chose; differs from `tokens` only where a token was forced or recorded."""
+    hypothesis: int = 0
+    events: tuple[Event, ...] = ()
+    """The changes that took effect before this decision."""
+    ended: str | None = None
+    """Why the phase ended with this step: `stop`, `length`, `finish` or `cancel`."""
+    log_probability: Floats = field(default_factory=lambda: np.zeros(0, np.float32))
+    """Of the choice under the final distribution, in nats."""
+    runner_up: Integers = field(default_factory=lambda: np.zeros(0, np.int16))
+    margin: Floats = field(default_factory=lambda: np.zeros(0, np.float32))
+    """Best minus second perturbed score."""
+    measures: tuple[StageMeasures, ...] = ()
+    """From raw to final, in the order of the stack; only the two ends where nobody looks in between."""
+    evidence: Evidence | None = None
+    null_evidence: Evidence | None = None
+    within_reach: NDArray[np.bool_] | None = None
+    """Where the choice differs from a recorded token: whether the numeric tolerance explains it."""
+    seconds: float = 0.0
+    """Wall time that this step took to compute; information only."""

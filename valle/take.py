@@ -1,0 +1,71 @@
+"""One generation: its segments with their codes, and every step that made them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from valle.control import Event
+from valle.request import FRAME_RATE, LEVELS, Codes, Request
+from valle.step import Step
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """One sentence's codes; a level that was not made is an empty array."""
+
+    levels: tuple[Codes, ...]
+    """LEVELS arrays, [frames] or [0] each."""
+    stop: str
+    """`stop`, `length`, `finish` or `cancel`."""
+
+    @property
+    def frames(self) -> int:
+        return len(self.levels[0])
+
+    def codes(self) -> Codes:
+        """The levels that were made, [frames, made]."""
+        made = [level for level in self.levels if len(level) == self.frames]
+        return np.stack(made, axis=1).astype(np.int16) if self.frames else np.zeros((0, 1), np.int16)
+
+
+@dataclass(frozen=True, slots=True)
+class Take:
+    """What was asked for and what came of it."""
+
+    request: Request
+    segments: tuple[Segment, ...]
+    steps: tuple[Step, ...]
+    seconds: float = 0.0
+    """Compute from the first step to the last; loading and the codec left out."""
+
+    @property
+    def frames(self) -> int:
+        return sum(segment.frames for segment in self.segments)
+
+    @property
+    def duration(self) -> float:
+        """Seconds of audio."""
+        return self.frames / FRAME_RATE
+
+    @property
+    def stop(self) -> str:
+        """`cancel` if the take was cancelled, else why its last segment ended."""
+        return self.segments[-1].stop if self.segments else "cancel"
+
+    @property
+    def events(self) -> tuple[Event, ...]:
+        return tuple(event for step in self.steps for event in step.events)
+
+
+def codes_sha256(segments: Sequence[Segment]) -> tuple[str, ...]:
+    """One hash a codebook over the segments in order: sha256 of the codes as int16, little-endian."""
+    return tuple(
+        hashlib.sha256(
+            b"".join(np.ascontiguousarray(segment.levels[level], dtype="<i2").tobytes() for segment in segments)
+        ).hexdigest()
+        for level in range(LEVELS)
+    )
