@@ -1,0 +1,1 @@
+"""The laboratory: a terminal app, a command line and sessions over the engine."""
