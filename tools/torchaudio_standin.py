@@ -1,9 +1,10 @@
 """Lets `import torchaudio` succeed where the installed torchaudio cannot be loaded beside this torch.
 
-encodec and transformers import torchaudio when they are imported, for functions that this project never calls; the
-wheel that pip finds is a CUDA build, which raises OSError beside a CPU build of torch. Run as a program, this file
-puts itself on the path of the interpreter that runs it; from then on every start of that interpreter installs a
-finder, which does nothing until something imports torchaudio, and nothing then either if the real one loads.
+encodec and transformers import torchaudio when they are imported, for functions that this project never
+calls; the wheel that pip finds is a CUDA build, which raises OSError beside a CPU build of torch. Run as a
+program, this file puts itself on the path of the interpreter that runs it; from then on every start of that
+interpreter installs a finder, which does nothing until something imports torchaudio, and nothing then
+either if the real one loads.
 """
 
 import sys
@@ -36,7 +37,7 @@ def _explain(error):
     reason = str(error)
 
     def missing(name):
-        raise AttributeError(f"torchaudio.{name} is not available: torchaudio cannot be loaded here ({reason})")
+        raise AttributeError(f"torchaudio.{name} is not available: torchaudio cannot be loaded ({reason})")
 
     return missing
 
@@ -47,8 +48,8 @@ class _Finder:
     def find_spec(self, name, path=None, target=None):
         if name != NAME:
             return None
-        for finder in sys.meta_path:
-            spec = None if finder is self else finder.find_spec(name, path, target)
+        for finder in sys.meta_path[sys.meta_path.index(self) + 1 :]:
+            spec = finder.find_spec(name, path, target)
             if spec is not None:
                 if spec.loader is not None:
                     spec.loader = _Loader(spec.loader)
@@ -57,8 +58,9 @@ class _Finder:
 
 
 def install():
-    """Put the finder before all others."""
-    sys.meta_path.insert(0, _Finder())
+    """Put the finder before all others; once, though an environment may read a .pth line twice."""
+    if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
+        sys.meta_path.insert(0, _Finder())
 
 
 def _copy_to_site_packages():
