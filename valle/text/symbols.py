@@ -4,7 +4,6 @@ Frozen: the built-in voice's weights depend on each symbol's place, so another t
 covers what espeak-ng 1.52 gives for English, German, French, Spanish, Italian, Portuguese, Dutch, Swedish,
 Polish, Russian, Japanese, Korean and Mandarin, and the IPA chart of 2020. One symbol is one code point.
 """
-# ruff: noqa: RUF001 (look-alike characters are the point here)
 
 SPECIALS = ("<unk>", "<bos>", "</eos>", "<mask>")
 
