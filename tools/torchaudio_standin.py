@@ -65,12 +65,14 @@ def install():
 
 def _copy_to_site_packages():
     """Copy this file beside the installed packages, with the .pth line that calls it at start."""
+    import py_compile
     import shutil
     import sysconfig
     from pathlib import Path
 
     folder = Path(sysconfig.get_path("purelib"))
     shutil.copyfile(__file__, folder / f"{MODULE}.py")
+    py_compile.compile(str(folder / f"{MODULE}.py"), doraise=True)
     (folder / f"{MODULE}.pth").write_text(f"import {MODULE}; {MODULE}.install()\n", encoding="utf-8")
 
 
