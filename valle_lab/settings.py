@@ -84,7 +84,7 @@ class PathSettings(_Table):
 class Settings(_Table):
     """All settings; their meaning and defaults are in `lab.toml`.
 
-    `stacks` holds one plain list of stages per phase, checked where stacks are built; `keys` a key per command.
+    `stacks` holds a plain list of stages per phase, checked where stacks are built; `keys` a key per command.
     """
 
     model: Name
