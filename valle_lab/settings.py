@@ -13,15 +13,24 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import platformdirs
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+)
 
 from valle.errors import UserError
+from valle.samplers.stack import Stack
 
 APPLICATION = "valle-lab"
 FILE_NAME = "lab.toml"
 COMMAND_LINE = "command line"
 SEED_LIMIT = 2**64
-MOST_THREADS = 256
+MOST_THREADS = 1024
 MOST_SECONDS = 600
 
 
@@ -55,6 +64,15 @@ def _folder(value: object, info: ValidationInfo) -> object:
     return Path(value).expanduser()
 
 
+def _stacks(value: dict[str, Any]) -> dict[str, Any]:
+    if value:
+        try:
+            Stack.from_dict(value)
+        except UserError as error:
+            raise ValueError(str(error).rstrip(".")) from None
+    return value
+
+
 Name = Annotated[str, Field(min_length=1, max_length=4096)]
 Folder = Annotated[Path, BeforeValidator(_folder)]
 
@@ -84,7 +102,7 @@ class PathSettings(_Table):
 class Settings(_Table):
     """All settings; their meaning and defaults are in `lab.toml`.
 
-    `stacks` holds a plain list of stages per phase, checked where stacks are built; `keys` a key per command.
+    `stacks` is the dict form of a Stack, empty where the model's own stacks hold; `keys` a key per command.
     """
 
     model: Name
@@ -102,7 +120,7 @@ class Settings(_Table):
     audio: AudioSettings
     paths: PathSettings
     keys: dict[str, str]
-    stacks: dict[str, Any]
+    stacks: Annotated[dict[str, Any], AfterValidator(_stacks)]
 
 
 def template() -> str:
