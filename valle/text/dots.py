@@ -54,7 +54,7 @@ def belongs_to_word(text: str, place: int) -> bool:
 
 
 def _is_initial(text: str, place: int, word: str) -> bool:
-    """A single capital that is part of a name: first in a sentence, or after a capitalised word or initial."""
+    """A single capital that is part of a name: at a sentence start or after a capitalised word."""
     if len(word) != 1 or not word.isupper():
         return False
     before = text[: place - 1].split()

@@ -72,7 +72,7 @@ def has_sound(phonemes: str) -> bool:
 
 
 def normalize(text: str) -> str:
-    """The text as the phonemizer gets it: NFC, single spaces, ASCII marks, no control or format characters."""
+    """The text as the phonemizer gets it: NFC, single spaces, ASCII marks, no invisible characters."""
     kept = (" " if unicodedata.category(char) in ("Cc", "Zl", "Zp") else char for char in text)
     plain = "".join(char for char in kept if not unicodedata.category(char).startswith("C"))
     plain = unicodedata.normalize("NFC", plain)

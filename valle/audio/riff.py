@@ -1,0 +1,117 @@
+"""WAV files as bytes: the header, and one chunk of text that players skip and the lab reads."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from valle.errors import UserError
+from valle.files import write_atomically
+
+TEXT_CHUNK = b"vall"
+"""The chunk that carries a session's JSON."""
+
+MAX_TEXT_BYTES = 256 * 1024 * 1024
+
+SampleFormat = Literal["int16", "float32"]
+
+_PCM, _IEEE_FLOAT = 1, 3
+
+
+def wav_bytes(
+    wave: npt.NDArray[np.float32], rate: int, sample_format: SampleFormat = "int16", text: str | None = None
+) -> bytes:
+    """A mono WAV file of float samples [samples] at `rate` Hz, with an optional text in its own chunk.
+
+    Samples beyond full scale are clipped in int16 and kept in float32. The same input gives the same bytes
+    (libsndfile would write the time of day into float files). Raises UserError above the format's 4 GiB.
+    """
+    if sample_format == "int16":
+        samples = np.clip(np.rint(wave.astype(np.float64) * 32768.0), -32768, 32767).astype("<i2")
+        tag = _PCM
+    else:
+        samples = wave.astype("<f4")
+        tag = _IEEE_FLOAT
+    width = samples.itemsize
+    layout = struct.pack("<HHIIHH", tag, 1, rate, rate * width, width, 8 * width)
+    if tag == _PCM:
+        chunks = [_chunk(b"fmt ", layout)]
+    else:
+        chunks = [_chunk(b"fmt ", layout + b"\0\0"), _chunk(b"fact", struct.pack("<I", len(samples)))]
+    chunks.append(_chunk(b"data", samples.tobytes()))
+    if text is not None:
+        chunks.append(_chunk(TEXT_CHUNK, text.encode()))
+    return _riff(b"".join(chunks))
+
+
+def read_text(path: Path | str) -> str | None:
+    """The text that a WAV file carries, or None if it carries none.
+
+    Raises UserError, naming the file, if it is missing, no WAV file, or its text is damaged.
+    """
+    path = Path(path)
+    try:
+        with path.open("rb") as file:
+            for name, start, size in _chunks(file, path):
+                if name == TEXT_CHUNK:
+                    return _read_body(file, path, start, size).decode()
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: the text that this wav file carries is damaged") from error
+    return None
+
+
+def write_text(path: Path | str, text: str) -> None:
+    """Put a text into an existing WAV file, in place of one that is there; the sound is not touched.
+
+    Raises UserError, naming the file, if it is missing, no WAV file, or cannot be written.
+    """
+    path = Path(path)
+    try:
+        with path.open("rb") as file:
+            kept = [
+                _chunk(name, _read_body(file, path, start, size))
+                for name, start, size in _chunks(file, path)
+                if name != TEXT_CHUNK
+            ]
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror or error}") from error
+    write_atomically(path, _riff(b"".join([*kept, _chunk(TEXT_CHUNK, text.encode())])))
+
+
+def _chunk(name: bytes, body: bytes) -> bytes:
+    if len(body) >= 2**32 - 64:
+        raise UserError(f"a wav file holds at most 4 GiB; this one would have {len(body)} bytes")
+    return name + struct.pack("<I", len(body)) + body + b"\0" * (len(body) % 2)
+
+
+def _riff(chunks: bytes) -> bytes:
+    return _chunk(b"RIFF", b"WAVE" + chunks)
+
+
+def _chunks(file: BinaryIO, path: Path) -> Iterator[tuple[bytes, int, int]]:
+    """Name, first byte and size of each chunk; sizes are believed only as far as the file reaches."""
+    header = file.read(12)
+    if len(header) < 12 or header[:4] != b"RIFF" or header[8:] != b"WAVE":
+        raise UserError(f"{path} is not a wav file")
+    end = file.seek(0, 2)
+    place = 12
+    while place + 8 <= end:
+        file.seek(place)
+        name, size = struct.unpack("<4sI", file.read(8))
+        size = min(size, end - place - 8)
+        yield name, place + 8, size
+        place += 8 + size + size % 2
+
+
+def _read_body(file: BinaryIO, path: Path, start: int, size: int) -> bytes:
+    if size > MAX_TEXT_BYTES:
+        raise UserError(f"{path}: a chunk of {size} bytes is more than the {MAX_TEXT_BYTES} that are read")
+    file.seek(start)
+    return file.read(size)
