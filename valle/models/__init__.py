@@ -1,0 +1,1 @@
+"""The models: sequence layout, embeddings, heads and the transformer bodies under them."""

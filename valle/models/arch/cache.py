@@ -1,0 +1,155 @@
+"""What a decoder remembers between steps: allocated once, forked and rewound by step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol, Self
+
+import torch
+from torch import Tensor
+
+
+class State(Protocol):
+    """What a backbone keeps of the rows so far; lengths count from the beginning of the sequence."""
+
+    length: int
+
+    @property
+    def memory(self) -> int:
+        """Bytes held."""
+
+    def fork(self, length: int) -> Self:
+        """Return an independent state of the first `length` positions."""
+
+    def restore(self, length: int) -> None:
+        """Go back to the first `length` positions."""
+
+    def rows(self, indices: Tensor) -> Self:
+        """Return an independent state of the rows picked, in that order."""
+
+
+class KeyValues:
+    """Keys and values of all attention layers, allocated once: [layers, R, heads, capacity, head size]."""
+
+    def __init__(self, keys: Tensor, values: Tensor, length: int = 0) -> None:
+        self.keys = keys
+        self.values = values
+        self.length = length
+
+    @classmethod
+    def allocate(cls, layers: int, rows: int, heads: int, capacity: int, head_dim: int, like: Tensor) -> Self:
+        """Return an empty cache for `capacity` positions, in dtype and on the device of `like`."""
+        keys, values = like.new_empty(2, layers, rows, heads, capacity, head_dim)
+        return cls(keys, values)
+
+    @property
+    def capacity(self) -> int:
+        """Positions that fit."""
+        return self.keys.shape[3]
+
+    @property
+    def memory(self) -> int:
+        """Bytes held."""
+        return 2 * self.keys.numel() * self.keys.element_size()
+
+    def extend(self, layer: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+        """Write key and value [R, H, T, d] of a layer behind what is there; return all of them, as views.
+
+        `length` moves on only with `advance`, when every layer has written.
+        """
+        end = self.length + key.shape[2]
+        keys, values = self.keys[layer], self.values[layer]
+        keys[:, :, self.length : end] = key
+        values[:, :, self.length : end] = value
+        return keys[:, :, :end], values[:, :, :end]
+
+    def advance(self, count: int) -> None:
+        """Count `count` positions as written."""
+        self.length += count
+
+    def fork(self, length: int) -> Self:
+        """Return an independent state of the first `length` positions, with the same capacity."""
+        keys, values = torch.empty_like(self.keys), torch.empty_like(self.values)
+        keys[:, :, :, :length] = self.keys[:, :, :, :length]
+        values[:, :, :, :length] = self.values[:, :, :, :length]
+        return type(self)(keys, values, length)
+
+    def restore(self, length: int) -> None:
+        """Go back to the first `length` positions."""
+        self.length = length
+
+    def rows(self, indices: Tensor) -> Self:
+        """Return an independent state of the rows picked, in that order."""
+        indices = indices.to(self.keys.device)
+        return type(self)(self.keys[:, indices], self.values[:, indices], self.length)
+
+
+class Cache:
+    """The state of several rows that are decoded together, one id per row and step.
+
+    Step 0 is the end of what `begin` was given. Rows of unequal length are aligned at that end, so that one
+    step writes one place for all of them; `keep` [R, 1, 1, positions] hides the padding in front.
+    """
+
+    def __init__(
+        self,
+        state: State,
+        head: str,
+        first_positions: Sequence[int],
+        capacity: int,
+        keep: Tensor | None = None,
+        step: int = 0,
+    ) -> None:
+        self.state = state
+        self.head = head
+        self.first_positions = tuple(first_positions)
+        self.capacity = capacity
+        self.keep = keep
+        self.step = step
+        self._prefix = state.length - step
+
+    @property
+    def memory(self) -> int:
+        """Bytes held."""
+        return self.state.memory
+
+    def __len__(self) -> int:
+        return len(self.first_positions)
+
+    def require_room(self) -> None:
+        """Raise ValueError if the next step would not fit."""
+        if self.step >= self.capacity:
+            raise ValueError(f"the cache was made for {self.capacity} steps, all of them are used")
+
+    def advance(self) -> None:
+        """Count one step."""
+        self.step += 1
+
+    def fork(self, step: int) -> Cache:
+        """Return an independent cache as it was after `step` steps.
+
+        Raises ValueError for a step that has not been made.
+        """
+        self._require(step)
+        state = self.state.fork(self._prefix + step)
+        return Cache(state, self.head, self.first_positions, self.capacity, self.keep, step)
+
+    def restore(self, step: int) -> None:
+        """Go back in place to what was there after `step` steps.
+
+        Raises ValueError for a step that has not been made.
+        """
+        self._require(step)
+        self.state.restore(self._prefix + step)
+        self.step = step
+
+    def rows(self, indices: Sequence[int]) -> Cache:
+        """Return an independent cache of the rows picked, in that order; a row may be picked twice."""
+        picked = torch.tensor(indices, dtype=torch.long)
+        keep = None if self.keep is None else self.keep[picked.to(self.keep.device)]
+        positions = [self.first_positions[index] for index in indices]
+        return Cache(self.state.rows(picked), self.head, positions, self.capacity, keep, self.step)
+
+    def _require(self, step: int) -> None:
+        if not 0 <= step <= self.step:
+            raise ValueError(f"step {step} is not one of the {self.step} made so far")

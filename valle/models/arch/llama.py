@@ -1,0 +1,146 @@
+"""The Llama body: pre-norm blocks of rotary attention and a gated layer with exact GELU.
+
+RMSNorm is arXiv 1910.07467, the gated layer arXiv 2002.05202; names of tensors are those of Llama.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from valle.models.arch.attention import Mask, find
+from valle.models.arch.cache import KeyValues
+from valle.models.arch.observer import Observer
+from valle.models.arch.rotary import Rotary, Rotation
+from valle.models.config import ModelConfig
+
+_EPSILON = 1e-6
+
+
+@dataclass(frozen=True, eq=False)
+class Pass:
+    """What is the same for all blocks in one pass."""
+
+    rotation: Rotation
+    mask: Mask
+    state: KeyValues | None
+    observer: Observer | None
+
+
+class RMSNorm(nn.Module):
+    """Scale to unit root mean square, in float32."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(dim))
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """Return hidden [..., D] normalised, in its own dtype."""
+        wide = hidden.float()
+        scale = torch.rsqrt(wide.square().mean(-1, keepdim=True) + _EPSILON)
+        return self.weight * (wide * scale).to(hidden.dtype)
+
+
+class Attention(nn.Module):
+    """Attention over all positions so far, without biases."""
+
+    def __init__(self, config: ModelConfig, layer: int) -> None:
+        super().__init__()
+        self._layer = layer
+        self._heads, self._head_dim = config.heads, config.head_dim
+        self._attend = find(config.attention)
+        self.q_proj = nn.Linear(config.dim, config.dim, bias=False)
+        self.k_proj = nn.Linear(config.dim, config.dim, bias=False)
+        self.v_proj = nn.Linear(config.dim, config.dim, bias=False)
+        self.o_proj = nn.Linear(config.dim, config.dim, bias=False)
+
+    def forward(self, hidden: Tensor, common: Pass) -> Tensor:
+        """Return what every position of hidden [R, T, D] gathers."""
+        query = common.rotation.apply(self._split(self.q_proj(hidden)))
+        key = common.rotation.apply(self._split(self.k_proj(hidden)))
+        value = self._split(self.v_proj(hidden))
+        if common.state is not None:
+            key, value = common.state.extend(self._layer, key, value)
+        if common.observer is not None:
+            common.observer.attention(self._layer, query, key)
+        gathered = self._gather(query, key, value, common.mask)
+        return self.o_proj(gathered.transpose(1, 2).flatten(2))
+
+    def _split(self, projected: Tensor) -> Tensor:
+        rows, length, _ = projected.shape
+        return projected.view(rows, length, self._heads, self._head_dim).transpose(1, 2)
+
+    def _gather(self, query: Tensor, key: Tensor, value: Tensor, mask: Mask) -> Tensor:
+        if query.device.type == "cpu" and torch.is_autocast_enabled("cpu"):
+            # The backward pass of bfloat16 attention is slow on the CPU.
+            with torch.autocast("cpu", enabled=False):
+                return self._attend(query.float(), key.float(), value.float(), mask.keep, mask.causal)
+        return self._attend(query, key, value, mask.keep, mask.causal)
+
+
+class GatedLayer(nn.Module):
+    """down(gelu(gate(x)) * up(x)), the GELU exact."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.gate_proj = nn.Linear(config.dim, config.ffn, bias=False)
+        self.up_proj = nn.Linear(config.dim, config.ffn, bias=False)
+        self.down_proj = nn.Linear(config.ffn, config.dim, bias=False)
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """Return the layer's answer to hidden [..., D]."""
+        return self.down_proj(functional.gelu(self.gate_proj(hidden)) * self.up_proj(hidden))
+
+
+class Block(nn.Module):
+    """Attention, then the gated layer, each on the normalised stream and added to it."""
+
+    def __init__(self, config: ModelConfig, layer: int) -> None:
+        super().__init__()
+        self.self_attn = Attention(config, layer)
+        self.mlp = GatedLayer(config)
+        self.input_layernorm = RMSNorm(config.dim)
+        self.post_attention_layernorm = RMSNorm(config.dim)
+
+    def forward(self, hidden: Tensor, common: Pass) -> Tensor:
+        """Return the stream [R, T, D] after the block."""
+        hidden = hidden + self.self_attn(self.input_layernorm(hidden), common)
+        return hidden + self.mlp(self.post_attention_layernorm(hidden))
+
+
+class Llama(nn.Module):
+    """The stack of blocks and the final norm."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self._config = config
+        self._rotary = Rotary(config.head_dim)
+        self.layers = nn.ModuleList(Block(config, layer) for layer in range(config.layers))
+        self.norm = RMSNorm(config.dim)
+
+    def forward(
+        self,
+        hidden: Tensor,
+        positions: Tensor,
+        limit: int,
+        mask: Mask,
+        state: KeyValues | None = None,
+        observer: Observer | None = None,
+    ) -> Tensor:
+        """Run embeddings [R, T, D] at positions [R, T], all below `limit`, through all blocks."""
+        common = Pass(self._rotary.at(positions, limit), mask, state, observer)
+        for block in self.layers:
+            hidden = block(hidden, common)
+        if state is not None:
+            state.advance(hidden.shape[1])
+        return self.norm(hidden)
+
+    def allocate(self, rows: int, capacity: int) -> KeyValues:
+        """Return an empty cache for `capacity` positions of `rows` rows."""
+        config = self._config
+        return KeyValues.allocate(
+            config.layers, rows, config.heads, capacity, config.head_dim, self.norm.weight
+        )

@@ -1,0 +1,119 @@
+"""What a model is, as far as it changes what the model computes; needs no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from valle.errors import UserError
+
+EmbeddingSums = Literal["both", "prompt", "response", "none"]
+
+LENGTH_TOKENS = 11  # the digits 0 to 9, and stop
+TASKS = ("tts", "tts-c", "ns", "sr", "tse", "soe", "mask", "eoe", "stt")  # rows of the task embedding
+
+_COUNTS = (
+    "dim",
+    "layers",
+    "heads",
+    "ffn",
+    "languages",
+    "tasks",
+    "tones",
+    "audio_levels",
+    "audio_tokens",
+    "phoneme_tokens",
+)
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Sizes and choices of a VALL-E model.
+
+    `ffn` is the width of the gated layer itself (the reference writes the factor 4).
+    `audio_embedding_sums` says which codes are embedded as the sum over the levels so far.
+    `task_tokens_counted` is False for weights of the reference, whose restarting positions overlook the
+    task token in front of a prompt.
+    Raises UserError for sizes that cannot be built.
+    """
+
+    dim: int
+    layers: int
+    heads: int
+    ffn: int
+    version: int = 5
+    languages: int = 6
+    tasks: int = 9
+    tones: int = 1
+    capabilities: tuple[str, ...] = ("ar", "nar", "len")
+    split_classifiers: bool = True
+    classifiers_bias: bool = True
+    audio_embedding_sums: EmbeddingSums = "both"
+    unified_position_ids: bool = False
+    noncausal_masks: bool = True
+    task_tokens_counted: bool = True
+    audio_levels: int = 8
+    audio_tokens: int = 1024
+    phoneme_tokens: int = 256
+    text_tokens: int = 0
+    architecture: str = "llama"
+    attention: str = "auto"
+
+    def __post_init__(self) -> None:
+        for name in _COUNTS:
+            if getattr(self, name) < 1:
+                raise UserError(f"model config: {name} is {getattr(self, name)}, it must be at least 1")
+        if self.text_tokens < 0:
+            raise UserError(f"model config: text_tokens is {self.text_tokens}, it must not be negative")
+        if self.dim % self.heads or (self.dim // self.heads) % 2:
+            raise UserError(
+                f"model config: dim {self.dim} must split into {self.heads} heads of an even size"
+            )
+        if self.audio_embedding_sums not in ("both", "prompt", "response", "none"):
+            raise UserError(
+                f"model config: audio_embedding_sums is {self.audio_embedding_sums!r}, "
+                "it must be both, prompt, response or none"
+            )
+
+    @property
+    def head_dim(self) -> int:
+        """Width of one attention head."""
+        return self.dim // self.heads
+
+    @property
+    def stop(self) -> int:
+        """The id that ends level 0 of the AR; the masked level 0 uses the same id as its mask."""
+        return self.audio_tokens
+
+    @property
+    def sums_prompt(self) -> bool:
+        """Whether prompt codes are embedded as a sum over levels."""
+        return self.audio_embedding_sums in ("both", "prompt")
+
+    @property
+    def sums_response(self) -> bool:
+        """Whether response codes are embedded as a sum over levels."""
+        return self.audio_embedding_sums in ("both", "response")
+
+    @property
+    def vocabulary(self) -> int:
+        """Ids of the one vocabulary over everything (17,702 in the released layout)."""
+        separator = 1
+        conditions = self.audio_levels + self.languages + self.tasks + LENGTH_TOKENS + self.tones + separator
+        prompt = self.audio_levels * self.audio_tokens
+        stop_and_mask = 2
+        response = (self.audio_levels + 1) * self.audio_tokens + stop_and_mask
+        return self.phoneme_tokens + conditions + prompt + response
+
+    def head_sizes(self) -> dict[str, int]:
+        """Return the split heads in the order of the file, name to number of outputs."""
+        sizes = {"ar": self.audio_tokens + 1}
+        for level in range(1, self.audio_levels):
+            sizes[f"nar.{level}"] = self.audio_tokens
+        sizes["nar_len"] = self.audio_tokens
+        sizes["phonemes"] = self.phoneme_tokens
+        if "len" in self.capabilities:
+            sizes["len"] = LENGTH_TOKENS
+        if self.version >= 6 and self.text_tokens:
+            sizes["text"] = self.text_tokens
+        return sizes
