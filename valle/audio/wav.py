@@ -59,7 +59,9 @@ def write(
     if ending == ".wav":
         return write_atomically(path, wav_bytes(wave, rate, sample_format, text))
     if ending not in (".flac", ".ogg") or text is not None:
-        raise UserError(f"{path}: the name must end in .wav" + ("" if text is not None else ", .flac or .ogg"))
+        raise UserError(
+            f"{path}: the name must end in .wav" + ("" if text is not None else ", .flac or .ogg")
+        )
     import soundfile
 
     buffer = io.BytesIO()

@@ -10,7 +10,7 @@ def _words(text: str) -> frozenset[str]:
 
 
 TITLES = _words("mr mrs ms dr prof st rev hon gen col capt lt sgt sen rep gov pres mt ft hr fr mme mlle sra")
-"""Always followed by a name, so their full stop never ends a sentence."""
+"""Nearly always followed by a name, so their full stop ends no sentence."""
 
 SHORTENED = _words(
     "etc vs approx dept est inc ltd co corp jr sr cf al ed eds vol pp ch sec min max tel ext ca bzw usw vgl "
@@ -43,7 +43,7 @@ def belongs_to_word(text: str, place: int) -> bool:
     begins = (next_word.group() if next_word else "").lower()
     lower, capital = word.lower(), following[0].isupper()
     if lower in TITLES:
-        return capital
+        return following[0].isalnum()
     if lower in NUMBERED:
         return following[0].isdigit()
     if _DOTTED.fullmatch(word):

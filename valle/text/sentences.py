@@ -1,0 +1,73 @@
+"""Long texts into the pieces that a model says one at a time."""
+
+from __future__ import annotations
+
+import re
+from itertools import pairwise
+from typing import Literal
+
+from valle.text.dots import belongs_to_word
+
+SplitBy = Literal["sentence", "line", "none"]
+
+_END = re.compile(r"(?:[.!?…]+|[。！？]+)[\"'”’»)\]」』]*")
+_CLAUSE_END = re.compile(r"[;:,—–，、；：][\"'”’»)\]]*(?=\s)|(?<=\s)[—–-]+(?=\s)|[，、；：]")
+_WIDE = "。！？"
+
+
+def split(text: str, by: SplitBy = "sentence", limit: int | None = None) -> list[str]:
+    """The pieces of a text in order, white space at their ends removed and empty ones left out.
+
+    `by`: at the ends of sentences (a blank line ends one, a single line break does not), at line breaks, or
+    not at all. With a `limit` in characters longer pieces are cut on at clause marks, else between words,
+    else inside a word. No character other than white space is lost.
+    """
+    if limit is not None and limit < 1:
+        raise ValueError(f"limit is {limit}; it must be at least 1")
+    if by == "sentence":
+        pieces = [piece for part in re.split(r"\n\s*\n", text) for piece in _sentences(part)]
+    else:
+        pieces = text.splitlines() if by == "line" else [text]
+    pieces = [" ".join(piece.split()) for piece in pieces]
+    if limit is not None:
+        pieces = [part for piece in pieces for part in _cut(piece, limit)]
+    return [piece for piece in pieces if piece]
+
+
+def _sentences(text: str) -> list[str]:
+    starts = [0, *(match.end() for match in _END.finditer(text) if _ends_sentence(text, match)), len(text)]
+    return [text[start:end] for start, end in pairwise(starts)]
+
+
+def _ends_sentence(text: str, match: re.Match[str]) -> bool:
+    """Whether these marks, with the quotes and brackets that close behind them, end a sentence."""
+    marks, following = match.group(), text[match.end() :]
+    if marks[0] in _WIDE:
+        return True
+    if following and not following[0].isspace():
+        return False  # a decimal, an address, an abbreviation from inside
+    next_character = following.lstrip()[:1]
+    if marks == ".":
+        return not belongs_to_word(text, match.start())
+    if marks[0] == "…" or marks.startswith("..") or marks[-1] in "\"'”’»)]":
+        return not next_character.islower()  # "Yes!" he said; well... perhaps
+    return True
+
+
+def _cut(piece: str, limit: int) -> list[str]:
+    """A piece in parts of at most `limit` characters, as even as the marks allow."""
+    parts = []
+    while len(piece) > limit:
+        place = _place_to_cut(piece, limit)
+        parts.append(piece[:place].rstrip())
+        piece = piece[place:].lstrip()
+    return [*parts, piece]
+
+
+def _place_to_cut(piece: str, limit: int) -> int:
+    """After the last clause mark in reach, unless it leaves a crumb; else the last space or the limit."""
+    clause_ends = [match.end() for match in _CLAUSE_END.finditer(piece, 0, limit + 1) if match.end() <= limit]
+    if clause_ends and clause_ends[-1] > limit // 4:
+        return clause_ends[-1]
+    space = piece.rfind(" ", 1, limit + 1)
+    return space if space > 0 else limit
