@@ -1,0 +1,136 @@
+"""What the stages know about the rows they work on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from valle.samplers import noise as philox
+
+Integers = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class AttentionMeasures:
+    """Attention of the last query, averaged over layers and heads, each [R]: entropy and varentropy in
+    bits."""
+
+    entropy: Tensor
+    varentropy: Tensor
+    agreement: Tensor
+    interaction: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """R rows of one phase, which may be of different takes, segments, hypotheses, levels, steps and
+    positions.
+
+    ``past`` [R, P] holds the row's own earlier ids of the same codebook in the same segment, oldest first,
+    padded at the end; ``past_length`` [R] says how many count. ``raw`` [R, V] are the conditional logits as
+    the model gave them (put in by the runner), ``null`` [R, V] those of the null pass where there is
+    guidance. ``occurrence`` is that of the stage that is running. Arrays of integers are numpy's, on the CPU.
+    """
+
+    phase: str
+    seed: NDArray[np.uint64]
+    take: Integers
+    segment: Integers
+    hypothesis: Integers
+    level: Integers
+    step: Integers
+    position: Integers
+    past: Tensor | None = None
+    past_length: Tensor | None = None
+    stop: int | None = None
+    raw: Tensor | None = None
+    null: Tensor | None = None
+    attention: AttentionMeasures | None = None
+    occurrence: int = 0
+
+    @classmethod
+    def of(
+        cls,
+        phase: str,
+        count: int = 1,
+        *,
+        seed: Any = 0,
+        take: Any = 0,
+        segment: Any = 0,
+        hypothesis: Any = 0,
+        level: Any = 0,
+        step: Any = 0,
+        position: Any = 0,
+        past: Tensor | None = None,
+        past_length: Tensor | None = None,
+        stop: int | None = None,
+        null: Tensor | None = None,
+        attention: AttentionMeasures | None = None,
+    ) -> Rows:
+        """Rows from integers or arrays [R]; an integer holds for every row.
+
+        ``past`` [P] or [R, P]; without ``past_length`` all of it counts.
+        """
+        if past is not None:
+            past = past.reshape(-1, past.shape[-1]).expand(count, -1)
+            if past_length is None:
+                past_length = torch.full((count,), past.shape[1], dtype=torch.int64, device=past.device)
+        return cls(
+            phase=phase,
+            seed=_spread(seed, count, np.uint64),
+            take=_spread(take, count, np.int64),
+            segment=_spread(segment, count, np.int64),
+            hypothesis=_spread(hypothesis, count, np.int64),
+            level=_spread(level, count, np.int64),
+            step=_spread(step, count, np.int64),
+            position=_spread(position, count, np.int64),
+            past=past,
+            past_length=past_length,
+            stop=stop,
+            null=null,
+            attention=attention,
+        )
+
+    @property
+    def count(self) -> int:
+        """R."""
+        return len(self.step)
+
+    def noise(self, purpose: str, width: int) -> NDArray[np.float64]:
+        """Uniform numbers [R, width] for a named purpose of the running stage, inside (0, 1)."""
+        counter = philox.counters(
+            purpose=philox.PURPOSES[purpose],
+            phase=philox.PHASE_NUMBERS[self.phase],
+            segment=self.segment,
+            level=self.level,
+            step=self.step,
+            position=self.position,
+            hypothesis=self.hypothesis,
+            occurrence=self.occurrence,
+        )
+        return philox.uniforms(self.seed, counter, width)
+
+    def gumbel(self, purpose: str, width: int, device: torch.device | str = "cpu") -> Tensor:
+        """Gumbel noise [R, width], float64."""
+        return torch.from_numpy(philox.gumbel(self.noise(purpose, width))).to(device)
+
+    def recent(self, window: int) -> tuple[Tensor, Tensor] | None:
+        """The latest ids [R, W], newest first, and which of them count [R, W]; None where there is no past.
+
+        ``window`` 0 takes the whole past.
+        """
+        if self.past is None or self.past_length is None or self.past.shape[1] == 0:
+            return None
+        width = self.past.shape[1] if window == 0 else min(window, self.past.shape[1])
+        index = self.past_length[:, None] - 1 - torch.arange(width, device=self.past.device)
+        return self.past.gather(1, index.clamp_min(0)), index >= 0
+
+
+def _spread(value: Any, count: int, dtype: Any) -> Any:
+    array = np.asarray(value, dtype=dtype)
+    return np.broadcast_to(array, (count,)) if array.shape != (count,) else array

@@ -1,0 +1,25 @@
+"""The declarations of all stages: data, without torch."""
+
+from __future__ import annotations
+
+from valle.samplers.declaration import StageDeclaration
+from valle.samplers.errors import StackError, nearest
+from valle.samplers.stages import bans, choosers, penalties, temperature, truncation
+
+STAGES: dict[str, StageDeclaration] = {
+    declaration.name: declaration
+    for module in (bans, penalties, truncation, temperature, choosers)
+    for declaration in module.DECLARATIONS
+}
+"""Every stage by name, families in the order in which they usually stand."""
+
+
+def find(name: str) -> StageDeclaration:
+    """The declaration of that name.
+
+    Raises StackError, which names the nearest known stage, where there is none.
+    """
+    declaration = STAGES.get(name)
+    if declaration is None:
+        raise StackError(f'unknown stage "{name}"; {nearest(name, list(STAGES))}')
+    return declaration

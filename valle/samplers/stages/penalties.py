@@ -1,0 +1,70 @@
+"""Stages that make ids of the past less likely."""
+
+from __future__ import annotations
+
+from valle.samplers.declaration import Parameter, StageDeclaration
+
+NO_PAST = "a level is decided in one pass, so a position has no past of its own codebook"
+
+DECLARATIONS = (
+    StageDeclaration(
+        name="repetition_penalty",
+        family="penalties",
+        kind="stage",
+        place=200,
+        function="valle.samplers.functions.penalties:repetition_penalty",
+        help="Divides the positive and multiplies the negative logits of past ids of the same codebook.",
+        source="Keskar et al. 2019, arXiv 1909.05858, with the sign rule of transformers",
+        needs=frozenset({"history"}),
+        refused={"nar": NO_PAST},
+        parameters=(
+            Parameter(
+                "penalty",
+                "number",
+                1.1,
+                "The divisor; above 1 repeats less, below 1 repeats more.",
+                minimum=0.1,
+                maximum=10.0,
+                step=0.05,
+                neutral=1.0,
+            ),
+            Parameter(
+                "window",
+                "integer",
+                75,
+                "How many of the latest ids count; 0 counts all of them.",
+                minimum=0,
+                maximum=100_000,
+                step=1,
+                unit="steps",
+            ),
+            Parameter(
+                "decay",
+                "number",
+                0.0,
+                "How fast the penalty fades with the distance d of the latest occurrence: "
+                "penalty - 1 shrinks as d to the power of minus this. 0 does not fade.",
+                minimum=0.0,
+                maximum=10.0,
+                step=0.05,
+            ),
+            Parameter(
+                "count",
+                "choice",
+                "id",
+                "Once per id of the past, or once per occurrence (the penalties multiply).",
+                choices=("id", "occurrence"),
+                fixed=True,
+            ),
+            Parameter(
+                "normalize",
+                "boolean",
+                False,
+                "Log-softmax first: every logit is negative then, so the penalty "
+                "always lowers and does not depend on a shift of the logits.",
+                fixed=True,
+                source="arXiv 2607.09791",
+            ),
+        ),
+    ),
+)
