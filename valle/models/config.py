@@ -25,6 +25,9 @@ _COUNTS = (
     "phoneme_tokens",
 )
 
+_LARGEST = 1 << 20
+_MOST = {"layers": 1024, "audio_levels": 64}  # beyond this a file lies
+
 
 @dataclass(frozen=True)
 class ModelConfig:
@@ -61,10 +64,8 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         for name in _COUNTS:
-            if getattr(self, name) < 1:
-                raise UserError(f"model config: {name} is {getattr(self, name)}, it must be at least 1")
-        if self.text_tokens < 0:
-            raise UserError(f"model config: text_tokens is {self.text_tokens}, it must not be negative")
+            _require(name, getattr(self, name), 1)
+        _require("text_tokens", self.text_tokens, 0)
         if self.dim % self.heads or (self.dim // self.heads) % 2:
             raise UserError(
                 f"model config: dim {self.dim} must split into {self.heads} heads of an even size"
@@ -117,3 +118,9 @@ class ModelConfig:
         if self.version >= 6 and self.text_tokens:
             sizes["text"] = self.text_tokens
         return sizes
+
+
+def _require(name: str, value: int, least: int) -> None:
+    most = _MOST.get(name, _LARGEST)
+    if not least <= value <= most:
+        raise UserError(f"model config: {name} is {value}, it must be from {least} to {most}")

@@ -1,0 +1,1 @@
+"""Model files: our own format, and the reader of the reference's."""

@@ -1,0 +1,34 @@
+"""What a model file says about its model beside the tensors; needs no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from valle.models.config import ModelConfig
+
+
+@dataclass(frozen=True)
+class CodecName:
+    """The codec whose codes a model speaks; `hash` is empty where the file does not know it."""
+
+    name: str
+    hash: str = ""
+
+
+@dataclass(frozen=True)
+class Details:
+    """Everything that is needed beside the tensors to speak with a model.
+
+    symbols: the tokenizer, symbol to id. languages: code to row of the language embedding.
+    default_stacks: sampler stacks as data, phase to list of stages. steps: optimiser steps trained.
+    """
+
+    config: ModelConfig
+    codec: CodecName
+    symbols: Mapping[str, int] = field(default_factory=dict)
+    languages: Mapping[str, int] = field(default_factory=dict)
+    default_stacks: Mapping[str, list[dict[str, Any]]] = field(default_factory=dict)
+    steps: int = 0
+    notes: str = ""

@@ -1,0 +1,105 @@
+"""Our own model file: safetensors with the reference's tensor names, the rest as JSON in its metadata."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import TypeAdapter, ValidationError
+
+from valle.checkpoints.container import Header, content_hash, read_header
+from valle.checkpoints.details import CodecName, Details
+from valle.errors import UserError
+
+if TYPE_CHECKING:
+    import torch
+
+    from valle.checkpoints.loading import LoadedModel
+    from valle.models.ar_nar import ArNar
+
+__all__ = ["CodecName", "Details", "is_native", "load", "read_details", "save"]
+
+_KEY = "valle-lab.model"  # one key only: safetensors writes several in random order
+_VERSION = 1
+_DETAILS = TypeAdapter(Details)
+
+
+def save(path: Path, model: ArNar, details: Details, dtype: torch.dtype | None = None) -> str:
+    """Write a model, float16 unless `dtype` says otherwise, whole or not at all; return its hash.
+
+    Raises UserError where the file cannot be written and ValueError for weights that the dtype cannot hold.
+    """
+    import torch
+    from safetensors.torch import save_file
+
+    stored = dtype or torch.float16
+    tensors = {name: tensor.detach().to("cpu", stored) for name, tensor in model.state_dict().items()}
+    for name, tensor in tensors.items():
+        if not tensor.isfinite().all():
+            raise ValueError(f"tensor {name} is not finite as {stored}")
+    document = {"version": _VERSION, **asdict(details)}
+    text = json.dumps(document, ensure_ascii=True, sort_keys=True, allow_nan=False)
+    try:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        os.close(handle)
+        temporary = Path(name)
+        try:
+            save_file(
+                {name: tensor.contiguous() for name, tensor in tensors.items()}, temporary, {_KEY: text}
+            )
+            temporary.chmod(0o644)
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written: {error.strerror or error}") from error
+    return content_hash(path, read_header(path))
+
+
+def is_native(header: Header) -> bool:
+    """Say whether a safetensors file is of this format."""
+    return _KEY in header.metadata
+
+
+def read_details(path: Path) -> Details:
+    """Read what a file says about its model, without a tensor and without torch.
+
+    Raises UserError for a file that is unreadable, of another format or of a newer version.
+    """
+    return _details(path, read_header(path))
+
+
+def load(path: Path, device: torch.device | str = "cpu", dtype: torch.dtype | None = None) -> LoadedModel:
+    """Load a model, in float32 unless `dtype` says otherwise (the heads are float32 always).
+
+    Raises UserError as `read_details` does, and for a tensor that is missing, unknown or of another shape.
+    """
+    from valle.checkpoints.loading import load_tensors
+
+    header = read_header(path)
+    return load_tensors(path, header, _details(path, header), device, dtype)
+
+
+def _details(path: Path, header: Header) -> Details:
+    text = header.metadata.get(_KEY)
+    if text is None:
+        raise UserError(f"{path}: is not a model file of this program")
+    try:
+        document = json.loads(text)
+        version = document.pop("version")
+    except (ValueError, AttributeError, KeyError, RecursionError) as error:
+        raise UserError(f"{path}: its metadata {_KEY} is damaged; fetch or export it again") from error
+    if type(version) is not int or version > _VERSION:
+        raise UserError(f"{path}: has version {version} of the format, this program reads up to {_VERSION}")
+    try:
+        return _DETAILS.validate_json(json.dumps(document), strict=True)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise UserError(f"{path}: {key}: {first['msg']}") from error
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
