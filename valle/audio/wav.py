@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -84,8 +87,24 @@ def is_silent(wave: Wave) -> bool:
     return not len(wave) or float(np.abs(wave).max()) < SILENT_PEAK
 
 
+def duration(path: Path | str) -> float:
+    """Length of a sound file in seconds, from its header; UserError as for `read`."""
+    with _opened(Path(path)) as file:
+        return float(file.frames / file.samplerate)
+
+
 def _read_channels(path: Path) -> tuple[Wave, int]:
     """Samples [frames, channels] and rate of a file, unchanged."""
+    with _opened(path) as file:
+        if file.frames > MAX_SECONDS * file.samplerate:
+            raise UserError(f"{path} is longer than {MAX_SECONDS / 60:.0f} minutes; cut the part to use")
+        channels: Wave = file.read(dtype="float32", always_2d=True)
+        return channels, int(file.samplerate)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """The file as soundfile opens it, whatever goes wrong with it told as a UserError."""
     import soundfile
 
     if not path.is_file():
@@ -94,10 +113,7 @@ def _read_channels(path: Path) -> tuple[Wave, int]:
         if not path.stat().st_size:
             raise UserError(f"{path} is empty; give a recording with speech in it")
         with soundfile.SoundFile(path) as file:
-            if file.frames > MAX_SECONDS * file.samplerate:
-                raise UserError(f"{path} is longer than {MAX_SECONDS / 60:.0f} minutes; cut the part to use")
-            channels: Wave = file.read(dtype="float32", always_2d=True)
-            return channels, int(file.samplerate)
+            yield file
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror or error}") from error
     except (soundfile.LibsndfileError, RuntimeError, ValueError, TypeError) as error:
