@@ -1,0 +1,64 @@
+"""The commands of ``valle-lab``, put together."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Annotated
+
+import typer
+
+import valle
+from valle.errors import UserError
+from valle_lab.cli import models, samplers, say, voices
+from valle_lab.cli.common import Common, with_options
+
+HELP = """A laboratory for the decoding of VALL-E style speech models.
+
+Without a command it opens the lab in the terminal. Results go to stdout, progress and errors to stderr. Exit
+codes: 0 done, 1 the work's own verdict is negative, 2 usage, configuration or input, 130 interrupted."""
+
+
+def command() -> Callable[..., int | None]:
+    """The whole command line as one callable, ready for ``standalone_mode=False``."""
+    # Plain help: importing rich alone would take longer than the help may take.
+    app = typer.Typer(
+        name="valle-lab",
+        help=HELP,
+        rich_markup_mode=None,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        invoke_without_command=True,
+        callback=with_options(lab),
+    )
+    app.command("say")(with_options(say.say))
+    app.add_typer(voices.group(), name="voices")
+    app.command("samplers")(with_options(samplers.samplers))
+    app.command("models")(with_options(models.models))
+    return typer.main.get_command(app)
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        print(f"valle-lab {valle.__version__}")
+        raise typer.Exit
+
+
+def lab(
+    common: Common,
+    context: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version.")
+    ] = False,
+) -> int | None:
+    """Open the lab, unless a command follows; that command then finds the options given so far."""
+    context.obj = common
+    if context.invoked_subcommand is not None:
+        return None
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise UserError(
+            'The lab needs a terminal, and here is none; to speak without one: valle-lab say "TEXT"'
+        )
+    from valle_lab.tui import run
+
+    return run(common)

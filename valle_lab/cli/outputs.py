@@ -1,0 +1,71 @@
+"""Where a take is written: names that say what is in them, checked before anything is generated."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+import unicodedata
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+
+from valle.errors import UserError
+
+NAME_LENGTH = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """The two files of one take."""
+
+    wav: Path
+    session: Path
+
+
+def choose_outputs(wav: Path | None, session: Path | None, folder: Path, text: str, seed: int) -> Outputs:
+    """The files that the options name; those they leave open are named after the text and the seed.
+
+    A name of our own never meets a file that exists; a name that was given may. Raises UserError for a name
+    that cannot be used, and for a folder that cannot be written.
+    """
+    if wav is not None and wav.suffix.lower() != ".wav":
+        raise UserError(f"--out {wav}: the name must end in .wav")
+    if session is not None and session.suffix.lower() != ".json":
+        raise UserError(f"--session {session}: the name must end in .json")
+    if wav is None:
+        wav = _free_name(folder, f"{safe_name(text)}-{seed}")
+    outputs = Outputs(wav, session or wav.with_suffix(".json"))
+    for file in (outputs.wav, outputs.session):
+        _check_writable(file)
+    return outputs
+
+
+def safe_name(text: str) -> str:
+    """Letters, digits and hyphens of the text's beginning, cut at a word; `take` where nothing is left."""
+    plain = unicodedata.normalize("NFKD", text[: 8 * NAME_LENGTH]).encode("ascii", "ignore").decode().lower()
+    words = re.findall(r"[a-z0-9]+", re.sub(r"['’]", "", plain))
+    name = ""
+    for word in words:
+        if name and len(name) + len(word) >= NAME_LENGTH:
+            break
+        name = f"{name}-{word}" if name else word[:NAME_LENGTH]
+    return name or "take"
+
+
+def _free_name(folder: Path, name: str) -> Path:
+    for number in count(1):
+        file = folder / f"{name if number == 1 else f'{name}-{number}'}.wav"
+        if not file.exists() and not file.with_suffix(".json").exists():
+            return file
+    raise AssertionError("count() does not end")
+
+
+def _check_writable(file: Path) -> None:
+    if file.is_dir():
+        raise UserError(f"{file} is a folder; name a file in it")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=file.parent):
+            pass
+    except OSError as error:
+        raise UserError(f"{file.parent}: nothing can be written there: {error.strerror}") from error

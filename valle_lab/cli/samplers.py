@@ -1,0 +1,113 @@
+"""``valle-lab samplers``: what stages there are, one in full, the schema of a stack, the check of a file."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from valle_lab.cli.common import Common
+from valle_lab.cli.output import print_json, print_table
+
+if TYPE_CHECKING:
+    from valle.samplers.declaration import Parameter, StageDeclaration
+
+
+def samplers(
+    common: Common,
+    name: Annotated[str | None, typer.Argument(metavar="[STAGE]", help="Show this one in full.")] = None,
+    json_output: Annotated[bool, typer.Option("--json", help="A list of objects on stdout.")] = False,
+    schema: Annotated[bool, typer.Option("--schema", help="The JSON schema of a stack.")] = False,
+    check: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Say whether a stack in TOML or JSON can be used.")
+    ] = None,
+) -> int | None:
+    """List the stages of a stack, or show one in full."""
+    if schema:
+        return _print_schema()
+    if check is not None:
+        return _check(check)
+    from valle.samplers.declaration import describe
+    from valle.samplers.stages import STAGES, find
+
+    chosen = [find(name)] if name is not None else list(STAGES.values())
+    if json_output:
+        print_json([describe(declaration) for declaration in chosen])
+    elif name is not None:
+        _print_in_full(chosen[0])
+    else:
+        print_table([("stage", "family", "parameters", "what it does"), *map(_row, chosen)])
+    return None
+
+
+def _row(declaration: StageDeclaration) -> tuple[str, ...]:
+    parameters = " ".join(f"{item.name}={_shown(item.default)}" for item in declaration.parameters)
+    return declaration.name, declaration.family, parameters or "-", declaration.help
+
+
+def _print_in_full(declaration: StageDeclaration) -> None:
+    print(f"{declaration.name} ({declaration.family})\n{declaration.help}\n")
+    print(f"phases  {' '.join(declaration.phases)}")
+    for phase, reason in declaration.refused.items():
+        print(f"not in  {phase}: {reason}")
+    print(f"source  {declaration.source}")
+    for parameter in declaration.parameters:
+        print(f"\n{declaration.name}.{parameter.name}\n  {parameter.help}")
+        for key, value in _facts(parameter):
+            print(f"  {key:8}{value}")
+
+
+def _facts(parameter: Parameter) -> list[tuple[str, str]]:
+    facts = [("type", parameter.type), ("default", _shown(parameter.default))]
+    if parameter.minimum is not None or parameter.maximum is not None:
+        facts.append(
+            ("range", f"{_shown(parameter.minimum)} to {_shown(parameter.maximum)} {parameter.unit}".strip())
+        )
+    if parameter.step is not None:
+        facts.append(("step", _shown(parameter.step)))
+    if parameter.choices:
+        facts.append(("choices", ", ".join(parameter.choices)))
+    if parameter.neutral is not None:
+        facts.append(("neutral", _shown(parameter.neutral)))
+    if not parameter.curved:
+        facts.append(("curves", "none"))
+    if parameter.source:
+        facts.append(("source", parameter.source))
+    return facts
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, bool) or value is None:
+        return str(value).lower()
+    if isinstance(value, tuple):
+        return "[" + ",".join(map(_shown, value)) + "]"
+    if hasattr(value, "to_dict"):
+        return json.dumps(value.to_dict())
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _print_schema() -> int | None:
+    from valle.samplers.schema import stack_schema
+
+    print_json(stack_schema())
+    return None
+
+
+def _check(file: Path) -> int | None:
+    from valle.samplers.resolve import resolve
+    from valle_lab.cli.stacks import read_stack
+
+    stack = read_stack(file)
+    for name, stages in stack.lists.items():
+        print(name)
+        for stage in resolve(stages):
+            values = " ".join(f"{key}={_shown(value)}" for key, value in stage.parameters.items())
+            remarks = [
+                *stage.notes,
+                *([] if stage.stage.on else ["off"]),
+                *(["does nothing"] if stage.neutral else []),
+            ]
+            print(f"  {stage.key} {values}".rstrip() + (f"  ({'; '.join(remarks)})" if remarks else ""))
+    return None
