@@ -1,0 +1,119 @@
+"""`valle-lab doctor`: what it makes of answers, of silence, and of folders."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from valle_lab.cli import doctor, probes
+from valle_lab.cli.doctor import Check
+from valle_lab.settings import load_settings
+
+CPU_TORCH = {
+    "version": "2.13.0",
+    "cuda": None,
+    "rocm": None,
+    "devices": [],
+    "threads": 2,
+    "instructions": "AVX2",
+}
+
+
+def answering(monkeypatch: pytest.MonkeyPatch, **answers: dict[str, Any] | str) -> None:
+    """Probes that answer with a dict, or fail with a sentence."""
+
+    def probe(name: str) -> dict[str, Any]:
+        answer = answers[name]
+        if isinstance(answer, str):
+            raise probes.ProbeError(answer)
+        return answer
+
+    monkeypatch.setattr(doctor, "probe", probe)
+    monkeypatch.setattr("shutil.which", lambda name: None)
+
+
+def test_a_gpu_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    gpu = {"cuda": "13.0", "devices": [{"name": "H200", "memory_gb": 141.0}]}
+    answering(monkeypatch, torch={**CPU_TORCH, **gpu})
+    checks = doctor.check_torch()
+    assert checks[0].found == "2.13.0, the CUDA build"
+    assert checks[-1] == Check("cuda:0", "ok", "H200, 141.0 GB")
+
+
+def test_a_driver_without_its_build_of_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    answering(monkeypatch, torch=CPU_TORCH)
+    monkeypatch.setattr("shutil.which", lambda name: name if name == "nvidia-smi" else None)
+    last = doctor.check_torch()[-1]
+    assert (last.name, last.state) == ("cuda", "absent")
+    assert "TORCH_INDEX" in last.advice
+
+
+def test_torch_that_does_not_start_is_broken(monkeypatch: pytest.MonkeyPatch) -> None:
+    answering(monkeypatch, torch="OSError: libtorch.so")
+    (check,) = doctor.check_torch()
+    assert check == Check("torch", "broken", "OSError: libtorch.so", "install again with: make venv")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere PortAudio comes with the package")
+def test_missing_portaudio_names_the_system_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    answering(monkeypatch, sound="OSError: PortAudio library not found")
+    (check,) = doctor.check_sound()
+    assert check.state == "absent" and "libportaudio2" in check.advice
+    assert "files only" in check.found
+
+
+def test_portaudio_without_devices(monkeypatch: pytest.MonkeyPatch) -> None:
+    answering(monkeypatch, sound={"portaudio": "PortAudio V19", "output": None, "input": "USB"})
+    assert [check.state for check in doctor.check_sound()] == ["absent", "ok"]
+
+
+def test_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    settings = load_settings(
+        overrides={
+            "paths.out": str(tmp_path / "new/out"),
+            "paths.voices": str(tmp_path / "file/voices"),
+            "paths.models": str(tmp_path),
+        }
+    )
+    checks = {check.name: check for check in doctor.check_folders(settings)}
+    assert checks["out"].state == "ok" and "made when needed" in checks["out"].found
+    assert not (tmp_path / "new").exists()
+    assert checks["voices"].state == "broken" and "paths.voices" in checks["voices"].advice
+    assert checks["models"] == Check("models", "ok", str(tmp_path))
+
+
+def test_a_probe_that_fails_gives_its_reason(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "torch.py").write_text("raise OSError('libtorch.so: no such file')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with pytest.raises(probes.ProbeError, match=r"^OSError: libtorch\.so: no such file$"):
+        probes.probe("torch")
+
+
+def test_a_probe_that_kills_its_process(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "torch.py").write_text("import os; os.abort()")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with pytest.raises(probes.ProbeError, match="ended with code -6"):
+        probes.probe("torch")
+
+
+def test_a_probe_that_hangs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "torch.py").write_text("import time; time.sleep(60)")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with pytest.raises(probes.ProbeError, match="no answer within 1 s"):
+        probes.probe("torch", timeout=1.0)
+
+
+def test_a_probe_whose_library_prints(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "encodec.py").write_text("__version__ = '9'; print('noise', end='')")
+    (tmp_path / "torchaudio.py").write_text("transforms = None")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    assert probes.probe("encodec") == {"version": "9", "torchaudio": True}
+
+
+def test_phonemes_are_really_made() -> None:
+    (check,) = doctor.check_phonemes()
+    assert check.state == "ok" and "ˈ" in check.found
