@@ -10,7 +10,6 @@ hypothesis << 32 | step, segment << 32 | phase << 8 | level.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,41 +22,34 @@ SCHEME = "philox-1"
 PHASE_NUMBERS: Mapping[str, int] = {phase: number for number, phase in enumerate(PHASES)}
 PURPOSES: Mapping[str, int] = {"choose": 0, "redraw": 1, "xtc": 2, "remask": 3, "candidates": 16}
 
-_BITS = {"purpose": 16, "occurrence": 16, "position": 32, "hypothesis": 32, "step": 32, "segment": 32}
-_BITS |= {"phase": 8, "level": 8}
+Integers = NDArray[np.int64]
 
 
 def counters(
-    *,
     purpose: int,
+    occurrence: int,
     phase: int,
-    segment: Any = 0,
-    level: Any = 0,
-    step: Any = 0,
-    position: Any = 0,
-    hypothesis: Any = 0,
-    occurrence: Any = 0,
+    *,
+    segment: Integers,
+    hypothesis: Integers,
+    level: Integers,
+    step: Integers,
+    position: Integers,
 ) -> NDArray[np.uint64]:
-    """Counters [R, 4] of the decisions; each argument is an integer or an array [R].
+    """Counters [R, 4] of decisions; the arrays are [R].
 
-    Raises ValueError where a value does not fit its part of the counter.
+    Raises ValueError where a number does not fit its part of the counter.
     """
-    given = {"purpose": purpose, "occurrence": occurrence, "position": position, "hypothesis": hypothesis}
-    given |= {"step": step, "segment": segment, "phase": phase, "level": level}
-    part: dict[str, NDArray[np.uint64]] = {}
-    for name, value in given.items():
-        array = np.atleast_1d(np.asarray(value))
-        if array.size and (int(array.min()) < 0 or int(array.max()) >> _BITS[name]):
-            raise ValueError(f"{name} must be at least 0 and below 2^{_BITS[name]}")
-        part[name] = array.astype(np.uint64)
-    word = np.zeros((4, *np.broadcast_shapes(*(array.shape for array in part.values()))), dtype=np.uint64)
-    shift = np.left_shift
-    word[1] = (
-        shift(part["purpose"], np.uint64(48)) | shift(part["occurrence"], np.uint64(32)) | part["position"]
-    )
-    word[2] = shift(part["hypothesis"], np.uint64(32)) | part["step"]
-    word[3] = shift(part["segment"], np.uint64(32)) | shift(part["phase"], np.uint64(8)) | part["level"]
-    return np.ascontiguousarray(word.T)
+    if ((segment | hypothesis | step | position) >> 32).any() or (level >> 8).any():
+        raise ValueError(
+            "segment, hypothesis, step and position must be below 2^32, level below 2^8, none negative"
+        )
+    words = np.zeros((len(step), 4), dtype=np.uint64)
+    words[:, 1] = position
+    words[:, 1] |= np.uint64(purpose << 48 | occurrence << 32)
+    words[:, 2] = hypothesis << 32 | step
+    words[:, 3] = segment << 32 | phase << 8 | level
+    return words
 
 
 def bits(seeds: NDArray[np.uint64], counter: NDArray[np.uint64], width: int) -> NDArray[np.uint64]:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from valle.samplers import noise as philox
 
-Integers = NDArray[np.int64]
+Integers = philox.Integers
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,20 +104,20 @@ class Rows:
     def noise(self, purpose: str, width: int) -> NDArray[np.float64]:
         """Uniform numbers [R, width] for a named purpose of the running stage, inside (0, 1)."""
         counter = philox.counters(
-            purpose=philox.PURPOSES[purpose],
-            phase=philox.PHASE_NUMBERS[self.phase],
+            philox.PURPOSES[purpose],
+            self.occurrence,
+            philox.PHASE_NUMBERS[self.phase],
             segment=self.segment,
+            hypothesis=self.hypothesis,
             level=self.level,
             step=self.step,
             position=self.position,
-            hypothesis=self.hypothesis,
-            occurrence=self.occurrence,
         )
         return philox.uniforms(self.seed, counter, width)
 
-    def gumbel(self, purpose: str, width: int, device: torch.device | str = "cpu") -> Tensor:
-        """Gumbel noise [R, width], float64."""
-        return torch.from_numpy(philox.gumbel(self.noise(purpose, width))).to(device)
+    def gumbel(self, purpose: str, width: int) -> NDArray[np.float64]:
+        """Gumbel noise [R, width] for a named purpose of the running stage."""
+        return philox.gumbel(self.noise(purpose, width))
 
     def recent(self, window: int) -> tuple[Tensor, Tensor] | None:
         """The latest ids [R, W], newest first, and which of them count [R, W]; None where there is no past.
@@ -132,5 +132,7 @@ class Rows:
 
 
 def _spread(value: Any, count: int, dtype: Any) -> Any:
+    if isinstance(value, int):
+        return np.full(count, value, dtype=dtype)
     array = np.asarray(value, dtype=dtype)
-    return np.broadcast_to(array, (count,)) if array.shape != (count,) else array
+    return array if array.shape == (count,) else np.broadcast_to(array, (count,))

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from valle.samplers.errors import RowError, StackError
+from valle.samplers.functions.choosers import log_probability
 from valle.samplers.functions.common import Choice
 from valle.samplers.measures import Measures, measure
 from valle.samplers.resolve import EffectiveStage
@@ -112,23 +113,21 @@ class Sampler:
         states = self.start(rows.count, logits.device) if states is None else states
         rows, points = self._run(logits, rows, states)
         final = points[-1]
-        choice: Choice = self._chooser.choose(final, rows, states)
-        token, log_probability = choice.token, choice.log_probability
+        choice = self._chooser.choose(final, rows, states)
+        chosen, taken = choice.token, choice.log_probability
         if forced is not None:
-            token = torch.where(forced >= 0, forced, token)
-            log_probability = final.gather(-1, token[:, None])[:, 0] - final.logsumexp(-1)
-        after = self._accept(states, rows, points, token)
-        numbers = torch.stack((choice.runner_up.double(), choice.margin.double(), log_probability.double()))
-        runner_up, margin, taken = numbers.cpu().numpy()
-        chosen = token.cpu().numpy()
+            wanted = forced.cpu().numpy()
+            chosen = np.where(wanted >= 0, wanted, chosen)
+            taken = log_probability(final.cpu().numpy(), chosen)
+        token = torch.from_numpy(chosen).to(logits.device)
         return Decision(
             tokens=token,
             chosen=chosen,
-            choice=chosen if forced is None else choice.token.cpu().numpy(),
-            log_probability=taken.astype(np.float32),
-            runner_up=runner_up.astype(np.int64),
-            margin=margin,
-            states=after,
+            choice=choice.token,
+            log_probability=taken,
+            runner_up=choice.runner_up,
+            margin=choice.margin,
+            states=self._accept(states, rows, points, token),
             measures=self._measured(points, token, rows.stop, measure),
         )
 

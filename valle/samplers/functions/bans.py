@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from valle.samplers.functions.common import NEVER, Parameters
@@ -33,9 +35,17 @@ def minimum_length(logits: Tensor, rows: Rows, parameters: Parameters, states: N
     """Forbids the stop token where fewer than ``steps`` steps are decided."""
     if rows.stop is None or rows.stop >= logits.shape[-1]:
         return logits
-    early = torch.from_numpy(rows.step.copy()).to(logits.device)[:, None] < parameters["steps"]
-    if not bool(early.any()):
+    early = early_rows(rows, parameters["steps"])
+    if not early.any():
         return logits
     result = logits.clone()
-    result[:, rows.stop] = torch.where(early[:, 0], NEVER, logits[:, rows.stop])
+    if early.all():
+        result[:, rows.stop] = NEVER
+    else:
+        result[torch.from_numpy(np.flatnonzero(early)).to(logits.device), rows.stop] = NEVER
     return result
+
+
+def early_rows(rows: Rows, steps: float | Tensor) -> NDArray[np.bool_]:
+    """Which rows [R] have decided fewer than so many steps."""
+    return rows.step < (steps[:, 0].cpu().numpy() if isinstance(steps, Tensor) else steps)

@@ -1,17 +1,24 @@
-"""Greedy and the seeded draw."""
+"""Greedy and the seeded draw.
+
+Scores are compared in numpy on the CPU, so that equal logits give equal tokens on every device.
+"""
 
 from __future__ import annotations
 
-import torch
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
-from valle.samplers.functions.common import NEVER, Choice, Parameters
+from valle.samplers.functions.common import Choice, Parameters
 from valle.samplers.rows import Rows
 
 
 def greedy(logits: Tensor, rows: Rows, parameters: Parameters, states: None) -> Choice:
     """The most likely id of each row; the lowest one among equals."""
-    return best_of(logits, logits.clone())
+    final = logits.cpu().numpy()
+    return best_of(final, final.astype(np.float64))
 
 
 def draw(logits: Tensor, rows: Rows, parameters: Parameters, states: None) -> Choice:
@@ -19,16 +26,28 @@ def draw(logits: Tensor, rows: Rows, parameters: Parameters, states: None) -> Ch
 
     A constant added to a row changes nothing, so the logits need no normalising.
     """
-    return best_of(logits, logits + rows.gumbel("choose", logits.shape[-1], logits.device))
+    final = logits.cpu().numpy()
+    return best_of(final, final + rows.gumbel("choose", logits.shape[-1]))
 
 
-def best_of(logits: Tensor, scores: Tensor) -> Choice:
-    """The best and second best of ``scores`` [R, V], which is overwritten; probabilities are of ``logits``
-    [R, V]."""
-    best = scores.max(-1, keepdim=True)
-    scores.scatter_(-1, best.indices, NEVER)
-    second = scores.max(-1)
-    token = best.indices
-    log_probability = logits.gather(-1, token)[:, 0] - logits.logsumexp(-1)
-    runner_up = torch.where(second.values == NEVER, -1, second.indices)
-    return Choice(token[:, 0], log_probability, runner_up, best.values[:, 0] - second.values)
+def best_of(final: NDArray[np.float32], scores: NDArray[np.float64]) -> Choice:
+    """The best and second best of ``scores`` [R, V], which is overwritten; ``final`` are logits [R, V]."""
+    row = np.arange(len(final))
+    token = scores.argmax(-1)
+    best = scores[row, token]
+    scores[row, token] = -np.inf
+    second = scores.argmax(-1)
+    following = scores[row, second]
+    return Choice(
+        token=token,
+        log_probability=log_probability(final, token),
+        runner_up=np.where(np.isneginf(following), -1, second),
+        margin=best - following,
+    )
+
+
+def log_probability(final: NDArray[np.float32], token: NDArray[Any]) -> NDArray[np.float32]:
+    """Log-probability [R] of an id per row, in nats."""
+    top = final.max(-1)
+    total = np.log(np.exp(final - top[:, None]).sum(-1))
+    return np.asarray(final[np.arange(len(final)), token] - top - total)

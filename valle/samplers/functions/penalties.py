@@ -23,24 +23,35 @@ def repetition_penalty(logits: Tensor, rows: Rows, parameters: Parameters, state
     if recent is None:
         return logits
     ids, counts = recent
-    width = logits.shape[-1]
     if isinstance(parameters["window"], Tensor):
-        distance = torch.arange(ids.shape[1], device=ids.device)
         window = parameters["window"].round()
-        counts = counts & ((distance < window) | (window == 0))
-    ids = torch.where(counts & (ids >= 0) & (ids < width), ids, width)
-    factor = _factors(ids, width, parameters)
+        counts = counts & ((torch.arange(ids.shape[1], device=ids.device) < window) | (window == 0))
+    counts = counts & (ids < logits.shape[-1])
+    fades = isinstance(parameters["decay"], Tensor) or parameters["decay"] > 0
+    if parameters["count"] == "id" and not fades:
+        return _once(logits, ids, counts, parameters["penalty"])
+    factor = _factors(torch.where(counts, ids, logits.shape[-1]), logits.shape[-1], parameters)
     return torch.where(logits > 0, logits / factor, logits * factor)
 
 
+def _once(logits: Tensor, ids: Tensor, counts: Tensor, penalty: float | Tensor) -> Tensor:
+    """The same penalty once for every id [R, W] that counts."""
+    width = logits.shape[-1]
+    if not bool(counts.all()):
+        # An extra column takes the ids that do not count.
+        logits = torch.nn.functional.pad(logits, (0, 1))
+        ids = torch.where(counts, ids, width)
+    past = logits.gather(-1, ids)
+    return logits.scatter(-1, ids, torch.where(past > 0, past / penalty, past * penalty))[:, :width]
+
+
 def _factors(ids: Tensor, width: int, parameters: Parameters) -> Tensor:
-    """The penalty of each id [R, V], 1 where it is not in the past; ``width`` in ``ids`` stands for
-    nothing."""
+    """The penalty of each id [R, V], 1 where it is not in the past; the id V stands for nothing."""
     penalty, decay = parameters["penalty"], parameters["decay"]
     distance = torch.arange(1, ids.shape[1] + 1, device=ids.device, dtype=torch.float32).expand(ids.shape)
-    each = 1.0 + (penalty - 1.0) * distance.pow(-decay)
     table = torch.ones(ids.shape[0], width + 1, device=ids.device)
     if parameters["count"] == "occurrence":
+        each = 1.0 + (penalty - 1.0) * distance.pow(-decay)
         table = table.scatter_reduce(1, ids, each, "prod")
     else:
         latest = torch.full_like(table, torch.inf).scatter_reduce(1, ids, distance, "amin")

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from valle.samplers.functions.common import NEVER, Parameters, keep_best
+from valle.samplers.functions.common import NEVER, Parameters, keep_best, keep_first
 from valle.samplers.rows import Rows
 
 
@@ -17,11 +17,13 @@ def top_k(logits: Tensor, rows: Rows, parameters: Parameters, states: None) -> T
     if not isinstance(k, Tensor):
         if k == 0 or k >= width:
             return logits
-        return keep_best(logits, logits.topk(int(k)).values[:, -1:], int(k))
+        best = logits.topk(int(k) + 1).values
+        threshold = best[:, -2:-1]
+        return keep_best(logits, threshold, int(k), (threshold == best[:, -1:]).any())
     count = k.round().long()
     count = torch.where((count == 0) | (count > width), width, count)
-    best = logits.topk(int(count.max())).values
-    return keep_best(logits, best.gather(-1, count - 1), count)
+    best = logits.topk(min(int(count.max()) + 1, width)).values
+    return keep_first(logits, best, count)
 
 
 def top_p(logits: Tensor, rows: Rows, parameters: Parameters, states: None) -> Tensor:
@@ -44,7 +46,7 @@ def top_p(logits: Tensor, rows: Rows, parameters: Parameters, states: None) -> T
             count = (reached[:, :-1] <= p).sum(-1, keepdim=True) + 1
         case _:
             count = (reached <= p).sum(-1, keepdim=True).clamp_min(1)
-    return keep_best(logits, ordered.gather(-1, count - 1), count)
+    return keep_first(logits, ordered, count)
 
 
 def min_p(logits: Tensor, rows: Rows, parameters: Parameters, states: None) -> Tensor:
