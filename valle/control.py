@@ -10,15 +10,18 @@ from typing import Any, Literal, Protocol, get_args
 from valle.errors import UserError
 from valle.step import Evidence, Integers, Place
 
-EventKind = Literal["set", "add", "remove", "move", "switch", "replace", "force", "adapter", "finish", "cancel"]
+EventKind = Literal[
+    "set", "add", "remove", "move", "switch", "replace", "force", "adapter", "finish", "cancel"
+]
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
     """One change, and where it takes effect: before the decision at `place`.
 
-    `name` is a parameter (`nar.3:top_k.k`) or a stage (`nar:top_p#2`); `value` depends on the kind: the parameter's
-    value, a stage as a dict, an index to move to, on or off, a whole stack as a dict, the forced token.
+    `name` is a parameter (`nar.3:top_k.k`) or a stage (`nar:top_p#2`); `value` depends on the kind: the
+    parameter's value, a stage as a dict, an index to move to, on or off, a whole stack as a dict, the forced
+    token.
     """
 
     kind: EventKind
@@ -93,7 +96,7 @@ class ScheduledControl(NoControl):
 
 
 class LiveControl:
-    """Changes that arrive while the loop runs, from another thread; each takes effect at the next decision."""
+    """Changes that come while the loop runs, from another thread; each takes effect at the next decision."""
 
     def __init__(self, schedule: ScheduledControl | None = None) -> None:
         self._schedule = schedule

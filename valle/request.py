@@ -1,4 +1,4 @@
-"""What is asked for: text as sentences with their phonemes, a voice as codes, a stack, a seed, limits, a recipe."""
+"""What is asked for: sentences with their phonemes, a voice as codes, a stack, a seed, limits, a recipe."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What one decision of a phase looks like from outside: plain numbers and numpy arrays, no tensor of the model.
+"""What one decision of a phase looks like from outside: numbers and numpy arrays, no tensor of the model.
 
-Arrays are over the positions that a step decides: one in the autoregressive phases, every frame in a pass of `nar`.
-Measures are in bits, evidence in nats.
+Arrays are over the positions that a step decides: one in the autoregressive phases, every frame in a pass of
+`nar`. Measures are in bits, evidence in nats.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class StageMeasures:
     """The distribution as it left one stage; every array is [positions]."""
 
     stage: str
-    """`raw`, `guided`, the stage's name in the stack, or `final`."""
+    """`raw`, the stage's name in the stack, or `final`; the last of a step is always the final one."""
     kept: Integers
     removed: Floats
     """Probability mass that this stage took away, 0 to 1."""

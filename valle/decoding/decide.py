@@ -1,0 +1,107 @@
+"""From logits to one Step: the stack decides, what was forced or recorded is fed on, evidence is kept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from valle.control import Guide
+from valle.decoding.reach import within_reach
+from valle.decoding.run import Before, Run
+from valle.samplers import evidence
+from valle.samplers.measures import Measures
+from valle.samplers.rows import Rows
+from valle.samplers.sampler import Decision, Sampler, States
+from valle.step import Evidence, Place, StageMeasures, Step
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """Everything that one decision of R rows is made from."""
+
+    sampler: Sampler
+    logits: Tensor
+    """Raw conditional logits [R, V]."""
+    rows: Rows
+    states: States
+
+
+def decide(run: Run, place: Place, before: Before, situation: Situation) -> tuple[Step, Decision]:
+    """Decide all rows of one step; the Step still lacks why the phase ended and the time it took."""
+    guide = run.control.guide(place)
+    sampler, logits, rows, states = situation.sampler, situation.logits, situation.rows, situation.states
+    decision = sampler.decide(
+        logits, rows, states, measure=run.measure(place.phase), forced=_forced(before, guide, logits)
+    )
+    reach = None
+    if guide is not None and not np.array_equal(decision.choice, decision.chosen):
+        reach = _reach(situation, decision, guide)
+    step = Step(
+        take=run.request.take,
+        place=place,
+        tokens=decision.chosen.astype(np.int16),
+        choices=decision.choice.astype(np.int16),
+        events=before.events,
+        log_probability=decision.log_probability,
+        runner_up=decision.runner_up.astype(np.int16),
+        margin=decision.margin.astype(np.float32),
+        measures=_stage_measures(decision.measures),
+        evidence=_evidence(run, logits, decision.tokens, place.phase),
+        null_evidence=_evidence(run, rows.null, decision.tokens, place.phase),
+        within_reach=reach,
+    )
+    return step, decision
+
+
+def _forced(before: Before, guide: Guide | None, logits: Tensor) -> Tensor | None:
+    if guide is not None:
+        return torch.from_numpy(guide.tokens.astype(np.int64)).to(logits.device)
+    if before.forced is not None:
+        return torch.full((len(logits),), before.forced, device=logits.device)
+    return None
+
+
+def _reach(situation: Situation, decision: Decision, guide: Guide) -> NDArray[np.bool_]:
+    reach: NDArray[np.bool_] = np.equal(decision.choice, decision.chosen)
+    for row in np.flatnonzero(~reach):
+        reach[row] = within_reach(
+            situation.sampler,
+            situation.logits,
+            situation.rows,
+            situation.states,
+            row=int(row),
+            replayed=int(decision.choice[row]),
+            guide=guide,
+        )
+    return reach
+
+
+def _evidence(run: Run, logits: Tensor | None, tokens: Tensor, phase: str) -> Evidence | None:
+    if logits is None or not run.keep_evidence:
+        return None
+    found = evidence.collect(logits, tokens, 0 if phase == "nar" or phase == "nar_len" else evidence.BEST)
+    ids = found.best_ids if found.best_ids.size else None
+    return Evidence(found.logsumexp, found.chosen, ids, found.best_logits if found.best_ids.size else None)
+
+
+def _stage_measures(measures: Measures | None) -> tuple[StageMeasures, ...]:
+    if measures is None:
+        return ()
+    return tuple(
+        StageMeasures(
+            stage=point,
+            kept=measures.kept[index],
+            removed=measures.removed[index],
+            entropy=measures.entropy[index],
+            varentropy=measures.varentropy[index],
+            divergence=measures.divergence[index],
+            rank=measures.rank[index],
+            probability=measures.probability[index],
+            stop_probability=measures.stop[index],
+        )
+        for index, point in enumerate(measures.points)
+    )

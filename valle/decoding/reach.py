@@ -1,0 +1,77 @@
+"""Whether a recorded token could have been chosen, had the logits been a little different.
+
+A replay on another machine gives logits that differ in their last digits. Where the stack then chooses
+otherwise, this says whether such differences explain it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from valle.control import Guide
+from valle.samplers.rows import Rows
+from valle.samplers.sampler import Sampler, States, pick
+from valle.step import Evidence
+
+TRIALS = 64
+
+
+def within_reach(
+    sampler: Sampler, logits: Tensor, rows: Rows, states: States, *, row: int, replayed: int, guide: Guide
+) -> bool:
+    """Try the stack on TRIALS perturbed copies of one row, with the same noise.
+
+    The recorded evidence is put in its place and the other logits are moved at random within the guide's
+    tolerance; the first copy has the recorded id as high and the replayed one as low as it may be.
+    """
+    recorded = int(guide.tokens[row])
+    moved = _moved(logits[row], guide.evidence, row, recorded, replayed, guide.tolerance)
+    null = rows.null
+    if null is not None:
+        null = _moved(null[row], guide.null_evidence, row, recorded, replayed, guide.tolerance)
+    copies = np.full(TRIALS, row)
+    decision = sampler.decide(
+        moved,
+        replace(_pick(rows, copies), null=null),
+        pick(states, torch.from_numpy(copies).to(logits.device)),
+        measure="none",
+    )
+    return bool((decision.choice == recorded).any())
+
+
+def _moved(
+    logits: Tensor, evidence: Evidence | None, row: int, recorded: int, replayed: int, tolerance: float
+) -> Tensor:
+    """TRIALS copies [TRIALS, V] of one row of logits [V], moved within the tolerance."""
+    width = len(logits)
+    generator = np.random.Generator(np.random.Philox(key=recorded))
+    offsets = generator.uniform(-tolerance, tolerance, (TRIALS, width))
+    offsets[0, recorded], offsets[0, replayed] = tolerance, -tolerance
+    copies = logits.double() + torch.from_numpy(offsets).to(logits.device)
+    if evidence is not None:
+        copies[1:, recorded] = float(evidence.chosen[row])
+        if evidence.top_ids is not None and evidence.top_logits is not None:
+            ids = torch.from_numpy(evidence.top_ids[row].astype(np.int64)).to(logits.device)
+            copies[1:, ids] = torch.from_numpy(evidence.top_logits[row].astype(np.float64)).to(logits.device)
+    return copies.float()
+
+
+def _pick(rows: Rows, index: NDArray[np.int64]) -> Rows:
+    at = torch.from_numpy(index)
+    return replace(
+        rows,
+        seed=rows.seed[index],
+        take=rows.take[index],
+        segment=rows.segment[index],
+        hypothesis=rows.hypothesis[index],
+        level=rows.level[index],
+        step=rows.step[index],
+        position=rows.position[index],
+        past=None if rows.past is None else rows.past[at.to(rows.past.device)],
+        past_length=None if rows.past_length is None else rows.past_length[at.to(rows.past_length.device)],
+    )

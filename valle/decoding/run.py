@@ -1,0 +1,107 @@
+"""What the loops of all phases share while one take is made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from valle.control import Control, Event
+from valle.errors import UserError
+from valle.request import Request
+from valle.samplers.sampler import MeasureAt, Sampler
+from valle.samplers.stack import Stack
+from valle.step import Integers, Place, Step
+
+Ending = Literal["finish", "cancel"]
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """What the events before one decision have brought about."""
+
+    events: tuple[Event, ...]
+    ending: Ending | None
+    forced: int | None
+
+
+class Run:
+    """One take in the making: its request, and the stack as the events so far have left it."""
+
+    def __init__(self, request: Request, control: Control, *, vocabulary: int, measured: bool = True) -> None:
+        """`vocabulary` is the number of ids of level 0, stop included.
+
+        `measured` off leaves out measures and evidence.
+        """
+        self.request = request
+        self.control = control
+        self.keep_evidence = measured
+        self._vocabulary = vocabulary
+        self.stack = request.stack
+        self.cancelled = False
+        self._samplers: dict[tuple[str, int], Sampler] = {}
+
+    def sampler(self, phase: str, level: int) -> Sampler:
+        """The effective stack of a phase and level, ready to run; made again only after a change."""
+        key = (phase, level)
+        if key not in self._samplers:
+            self._samplers[key] = Sampler(self.stack, phase, level)
+        return self._samplers[key]
+
+    def measure(self, phase: str) -> MeasureAt:
+        """Where to measure: after every stage where one row is decided, at both ends where hundreds are."""
+        if not self.keep_evidence:
+            return "none"
+        return "ends" if phase in ("nar", "nar_len") else "all"
+
+    def before(self, place: Place) -> Before:
+        """Ask for the events at `place` and apply them; one that cannot be applied is refused and left out."""
+        applied: list[Event] = []
+        ending: Ending | None = None
+        forced: int | None = None
+        for event in self.control.events(place):
+            try:
+                if event.kind == "finish" or event.kind == "cancel":
+                    ending = event.kind
+                elif event.kind == "force":
+                    forced = self._forced(event, place)
+                else:
+                    self._change(event, place)
+            except UserError as error:
+                self.control.refuse(event, str(error))
+                continue
+            applied.append(event)
+        self.cancelled = self.cancelled or ending == "cancel"
+        return Before(tuple(applied), ending, forced)
+
+    def _change(self, event: Event, place: Place) -> None:
+        changes: dict[str, Callable[[Stack], Stack]] = {
+            "set": lambda stack: stack.set(event.name, event.value),
+            "add": lambda stack: stack.add(event.name, event.value),
+            "remove": lambda stack: stack.remove(event.name),
+            "move": lambda stack: stack.move(event.name, event.value),
+            "switch": lambda stack: stack.switch(event.name, event.value),
+            "replace": lambda stack: Stack.from_dict(event.value),
+        }
+        if event.kind not in changes:
+            raise UserError(f"The loaded model takes no event of kind {event.kind!r}.")
+        stack = changes[event.kind](self.stack)
+        Sampler(stack, place.phase, place.level)
+        self.stack = stack
+        self._samplers.clear()
+
+    def _forced(self, event: Event, place: Place) -> int:
+        if place.phase in ("nar", "nar_len"):
+            raise UserError(f"A token can be forced where a step decides one, not in {place.phase}.")
+        if type(event.value) is not int or not 0 <= event.value < self._vocabulary:
+            raise UserError(
+                f"The forced token {event.value!r} must be a number from 0 to {self._vocabulary - 1}."
+            )
+        return event.value
+
+    def notice(self, place: Place, before: Before) -> Step:
+        """The Step without tokens that tells that events ended the phase."""
+        nothing: Integers = np.zeros(0, np.int16)
+        return Step(self.request.take, place, nothing, nothing, events=before.events, ended=before.ending)

@@ -1,0 +1,243 @@
+"""What is loaded once and speaks many times: a model, its codec, its tokenizer, its phonemizers."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import secrets
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from valle.control import Control, NoControl
+from valle.errors import UserError
+from valle.request import FRAME_RATE, LEVELS, Prompt, Recipe, Request, Sentence
+from valle.samplers.stack import Stack
+from valle.step import Step
+from valle.take import Segment, Take, assemble
+from valle.text.phonemes import Phonemizer, Versions
+from valle.text.sentences import SplitBy, split
+from valle.text.tokens import Tokenizer
+from valle.voices import Voice, voice_codes
+
+if TYPE_CHECKING:
+    from valle.audio.codec import Codec, Wave
+    from valle.checkpoints.loading import LoadedModel
+
+BUILTIN_FOLDER = Path(__file__).parent / "builtin"
+BUILTIN_MODEL = BUILTIN_FOLDER / "model.safetensors"
+BUILTIN_CODEC = BUILTIN_FOLDER / "codec.safetensors"
+LONGEST_SENTENCE = 160
+"""Characters spoken in one segment, about ten seconds of speech; longer sentences are cut at clauses."""
+MAX_SECONDS = 20.0
+
+
+class Engine:
+    """A loaded model with everything that it needs to speak. Imports torch when it loads, not before."""
+
+    def __init__(self, loaded: LoadedModel, codec: Codec, recipe: Recipe, name: str) -> None:
+        self.model_name = name
+        self.model_hash = loaded.hash
+        self.model = loaded.model
+        self.details = loaded.details
+        self.codec = codec
+        self.recipe = recipe
+        self.tokenizer = Tokenizer.from_dict(loaded.details.symbols)
+        self.default_stack = Stack.from_dict(loaded.details.default_stacks)
+        self._phonemizers: dict[str, Phonemizer] = {}
+
+    @classmethod
+    def load(
+        cls,
+        model: str = "builtin",
+        *,
+        codec: str = "auto",
+        device: str = "auto",
+        dtype: str = "auto",
+        threads: int | None = None,
+        attention: str = "auto",
+    ) -> Engine:
+        """Load a model, `builtin` or a file, and the codec whose codes it speaks.
+
+        `dtype` auto is float32 on the CPU and bfloat16 elsewhere. Raises UserError for a model, codec, device
+        or dtype that cannot be used here.
+        """
+        import torch
+
+        from valle.checkpoints import native
+
+        path = BUILTIN_MODEL if model == "builtin" else Path(model)
+        if not path.is_file():
+            raise UserError(f"The model {model!r} is not there; give `builtin` or the path of a model file.")
+        recipe = _recipe(device, dtype, threads, attention)
+        loaded = native.load(path, device=recipe.device, dtype=getattr(torch, recipe.dtype))
+        return cls(loaded, _load_codec(codec, loaded), recipe, model if model == "builtin" else path.name)
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """The languages that the model speaks."""
+        return tuple(self.details.languages)
+
+    def versions(self, language: str = "en") -> Versions:
+        """What makes the phonemes of a language."""
+        return self.phonemizer(language).versions()
+
+    def phonemizer(self, language: str) -> Phonemizer:
+        """The phonemizer of a language, started at its first use."""
+        if language not in self._phonemizers:
+            self._phonemizers[language] = Phonemizer(language)
+        return self._phonemizers[language]
+
+    def adopt(self, phonemizer: Phonemizer) -> None:
+        """Use a phonemizer that was started before the model was loaded."""
+        self._phonemizers[phonemizer.language] = phonemizer
+
+    def sentences(self, text: str, language: str = "en", by: SplitBy = "sentence") -> tuple[Sentence, ...]:
+        """The segments of a text with their phonemes and ids.
+
+        Raises UserError for a text without words and for a language that the model does not know.
+        """
+        if language not in self.details.languages:
+            known = ", ".join(self.details.languages)
+            raise UserError(f"The model {self.model_name} does not speak {language!r}; it knows {known}.")
+        pieces = split(text, by, LONGEST_SENTENCE)
+        if not pieces:
+            raise UserError("There is no text to speak.")
+        return tuple(self._sentence(piece, language) for piece in pieces)
+
+    def prompt(self, voice: Voice, start: float = 0.0, seconds: float | None = None) -> Prompt:
+        """A voice as codes of this engine's codec, of the part from `start` that lasts `seconds`."""
+        return Prompt(voice_codes(voice, self.codec, start, seconds), self.codec.hash, voice.name)
+
+    def request(
+        self,
+        text: str,
+        *,
+        voice: Voice | Prompt | None = None,
+        language: str = "en",
+        stack: Stack | None = None,
+        seed: int | None = None,
+        max_seconds: float = MAX_SECONDS,
+        max_levels: int = LEVELS,
+        by: SplitBy = "sentence",
+        take: str = "take",
+    ) -> Request:
+        """A request for one take; a stack's missing phases come from the model, a missing seed is drawn.
+
+        `max_seconds` holds per segment. Raises UserError for what cannot be spoken.
+        """
+        prompt = self.prompt(voice) if isinstance(voice, Voice) else voice
+        if prompt is not None and prompt.codec != self.codec.hash:
+            raise UserError(f"The voice {prompt.voice!r} has codes of another codec than {self.codec.name}.")
+        return Request(
+            sentences=self.sentences(text, language, by),
+            language=language,
+            stack=self.default_stack if stack is None else stack.over(self.default_stack),
+            seed=secrets.randbits(32) if seed is None else seed,
+            prompt=prompt,
+            take=take,
+            max_frames=round(max_seconds * FRAME_RATE),
+            max_levels=max_levels,
+            recipe=self.recipe,
+        )
+
+    def generate(
+        self, request: Request, control: Control | None = None, *, measured: bool = True
+    ) -> Generation:
+        """Make a take, step by step, as the returned iterator is read.
+
+        `measured` off leaves out measures and evidence: such a take can be heard but not judged.
+        """
+        return Generation(request, self._steps(request, control or NoControl(), measured))
+
+    def wave(self, segments: Sequence[Segment], levels: int | None = None) -> Wave:
+        """The sound of a take's segments, of all levels that were made or of the first few."""
+        waves = [self.codec.decode(segment.codes()[:, :levels]) for segment in segments if segment.frames]
+        return np.concatenate(waves) if waves else np.zeros(0, np.float32)
+
+    def close(self) -> None:
+        """End the helper processes."""
+        for phonemizer in self._phonemizers.values():
+            phonemizer.close()
+
+    def _sentence(self, piece: str, language: str) -> Sentence:
+        phonemes = self.phonemizer(language).phonemize(piece)
+        return Sentence(piece, phonemes, tuple(self.tokenizer.encode(phonemes)))
+
+    def _steps(self, request: Request, control: Control, measured: bool) -> Iterator[Step]:
+        import torch
+
+        from valle.decoding.run import Run
+        from valle.decoding.speech import decode_speech
+
+        if request.prompt is not None and request.prompt.codec != self.codec.hash:
+            raise UserError(f"The prompt has codes of another codec than {self.codec.name}.")
+        if request.mode != "ar+nar" or request.task != "tts":
+            raise UserError(f"The model {self.model_name} has no task {request.task} in mode {request.mode}.")
+        torch.set_num_threads(request.recipe.threads)
+        run = Run(request, control, vocabulary=self.model.config.stop + 1, measured=measured)
+        yield from decode_speech(self.model, run, self.details.languages[request.language])
+
+
+class Generation(Iterator[Step]):
+    """The steps of a take in the making, and what has been made so far."""
+
+    def __init__(self, request: Request, steps: Iterator[Step]) -> None:
+        self.request = request
+        self._steps = steps
+        self._made: list[Step] = []
+        self._seconds = 0.0
+
+    def __next__(self) -> Step:
+        begun = time.perf_counter()
+        step = next(self._steps)
+        self._seconds += time.perf_counter() - begun
+        self._made.append(step)
+        return step
+
+    @property
+    def take(self) -> Take:
+        """What has been made so far; a take that was not read to its end counts as cancelled."""
+        return assemble(self.request, self._made, self._seconds)
+
+    def finish(self) -> Take:
+        """Read all remaining steps and return the take."""
+        for _ in self:
+            pass
+        return self.take
+
+
+def _recipe(device: str, dtype: str, threads: int | None, attention: str) -> Recipe:
+    import torch
+
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise UserError(f"The device {device} is not there: this torch sees no CUDA device; use cpu or auto.")
+    if dtype == "auto":
+        dtype = "float32" if device == "cpu" else "bfloat16"
+    if dtype not in ("float32", "bfloat16", "float16"):
+        raise UserError(f"The dtype {dtype!r} is not known; use float32, bfloat16 or float16.")
+    count = threads or torch.get_num_threads() or os.cpu_count() or 1
+    return Recipe(device=device, dtype=dtype, threads=count, attention=attention)
+
+
+def _load_codec(codec: str, loaded: LoadedModel) -> Codec:
+    from valle.audio.builtin.codec import BuiltinCodec
+
+    found: Any = BuiltinCodec.load(BUILTIN_CODEC if codec in ("auto", "builtin") else Path(codec))
+    wanted = loaded.details.codec
+    if wanted.hash and wanted.hash != found.hash:
+        raise UserError(
+            f"The codec {found.name} ({found.hash[:12]}) is not the one that the model speaks, "
+            f"{wanted.name} ({wanted.hash[:12]})."
+        )
+    return found  # type: ignore[no-any-return]
+
+
+def with_threads(request: Request, threads: int) -> Request:
+    """The same request with another number of threads in its recipe."""
+    return dataclasses.replace(request, recipe=dataclasses.replace(request.recipe, threads=threads))
