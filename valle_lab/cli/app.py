@@ -10,7 +10,7 @@ import typer
 
 import valle
 from valle.errors import UserError
-from valle_lab.cli import models, samplers, say, voices
+from valle_lab.cli import doctor, models, samplers, say, voices
 from valle_lab.cli.common import Common, with_options
 
 HELP = """A laboratory for the decoding of VALL-E style speech models.
@@ -35,6 +35,7 @@ def command() -> Callable[..., int | None]:
     app.add_typer(voices.group(), name="voices")
     app.command("samplers")(with_options(samplers.samplers))
     app.command("models")(with_options(models.models))
+    app.command("doctor")(with_options(doctor.doctor))
     return typer.main.get_command(app)
 
 

@@ -1,15 +1,16 @@
-"""`valle-lab doctor`: what it makes of answers, of silence, and of folders."""
+"""What `valle-lab doctor` makes of answers, of silence, and of folders."""
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from valle_lab.cli import doctor, probes
-from valle_lab.cli.doctor import Check
+from valle_lab.cli import checks, main, probes
+from valle_lab.cli.checks import Check
 from valle_lab.settings import load_settings
 
 CPU_TORCH = {
@@ -31,43 +32,43 @@ def answering(monkeypatch: pytest.MonkeyPatch, **answers: dict[str, Any] | str) 
             raise probes.ProbeError(answer)
         return answer
 
-    monkeypatch.setattr(doctor, "probe", probe)
+    monkeypatch.setattr(checks, "probe", probe)
     monkeypatch.setattr("shutil.which", lambda name: None)
 
 
 def test_a_gpu_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     gpu = {"cuda": "13.0", "devices": [{"name": "H200", "memory_gb": 141.0}]}
     answering(monkeypatch, torch={**CPU_TORCH, **gpu})
-    checks = doctor.check_torch()
-    assert checks[0].found == "2.13.0, the CUDA build"
-    assert checks[-1] == Check("cuda:0", "ok", "H200, 141.0 GB")
+    found = checks.check_torch()
+    assert found[0].found == "2.13.0, the CUDA build"
+    assert found[-1] == Check("cuda:0", "ok", "H200, 141.0 GB")
 
 
 def test_a_driver_without_its_build_of_torch(monkeypatch: pytest.MonkeyPatch) -> None:
     answering(monkeypatch, torch=CPU_TORCH)
     monkeypatch.setattr("shutil.which", lambda name: name if name == "nvidia-smi" else None)
-    last = doctor.check_torch()[-1]
+    last = checks.check_torch()[-1]
     assert (last.name, last.state) == ("cuda", "absent")
     assert "TORCH_INDEX" in last.advice
 
 
 def test_torch_that_does_not_start_is_broken(monkeypatch: pytest.MonkeyPatch) -> None:
     answering(monkeypatch, torch="OSError: libtorch.so")
-    (check,) = doctor.check_torch()
+    (check,) = checks.check_torch()
     assert check == Check("torch", "broken", "OSError: libtorch.so", "install again with: make venv")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere PortAudio comes with the package")
 def test_missing_portaudio_names_the_system_package(monkeypatch: pytest.MonkeyPatch) -> None:
     answering(monkeypatch, sound="OSError: PortAudio library not found")
-    (check,) = doctor.check_sound()
+    (check,) = checks.check_sound()
     assert check.state == "absent" and "libportaudio2" in check.advice
     assert "files only" in check.found
 
 
 def test_portaudio_without_devices(monkeypatch: pytest.MonkeyPatch) -> None:
     answering(monkeypatch, sound={"portaudio": "PortAudio V19", "output": None, "input": "USB"})
-    assert [check.state for check in doctor.check_sound()] == ["absent", "ok"]
+    assert [check.state for check in checks.check_sound()] == ["absent", "ok"]
 
 
 def test_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -79,11 +80,11 @@ def test_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             "paths.models": str(tmp_path),
         }
     )
-    checks = {check.name: check for check in doctor.check_folders(settings)}
-    assert checks["out"].state == "ok" and "made when needed" in checks["out"].found
+    found = {check.name: check for check in checks.check_folders(settings)}
+    assert found["paths.out"].state == "ok" and "made when needed" in found["paths.out"].found
     assert not (tmp_path / "new").exists()
-    assert checks["voices"].state == "broken" and "paths.voices" in checks["voices"].advice
-    assert checks["models"] == Check("models", "ok", str(tmp_path))
+    assert found["paths.voices"].state == "broken" and "paths.voices" in found["paths.voices"].advice
+    assert found["paths.models"] == Check("paths.models", "ok", str(tmp_path))
 
 
 def test_a_probe_that_fails_gives_its_reason(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -115,5 +116,33 @@ def test_a_probe_whose_library_prints(monkeypatch: pytest.MonkeyPatch, tmp_path:
 
 
 def test_phonemes_are_really_made() -> None:
-    (check,) = doctor.check_phonemes()
+    (check,) = checks.check_phonemes()
     assert check.state == "ok" and "ˈ" in check.found
+
+
+def test_weights_that_are_missing_and_models_that_are_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine.safetensors").write_bytes(b"no model")
+    monkeypatch.setattr(checks, "BUILTIN_FOLDER", tmp_path)
+    monkeypatch.setattr("valle_lab.cli.models.BUILTIN_FOLDER", tmp_path / "none")
+    found = checks.check_weights(load_settings(overrides={"paths.models": str(tmp_path)}))
+    states = {check.name: check.state for check in found if check.name != "voices"}
+    assert states == {"model": "absent", "builtin": "broken", "codec": "broken"}
+    assert "mine.safetensors" in found[0].found
+
+
+def test_the_command_prints_what_was_found_and_fails_if_something_is_broken(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = [Check("one", "ok", "fine"), Check("two", "absent", "not there", "install it")]
+    monkeypatch.setattr(checks, "examine", lambda settings: found)
+    assert main(["doctor"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "ok      one             fine",
+        "absent  two             not there",
+        "                        -> install it",
+    ]
+    found.append(Check("three", "broken", "not working"))
+    assert main(["doctor", "--json"]) == 1
+    assert [check["name"] for check in json.loads(capsys.readouterr().out)] == ["one", "two", "three"]
