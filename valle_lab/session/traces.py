@@ -1,0 +1,178 @@
+"""Steps as the columns of a trace, and back: a whole phase in a session, one step in a journal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from valle.errors import UserError
+from valle.step import Evidence, Place, StageMeasures, Step
+from valle_lab.session import schema
+from valle_lab.session.base import Array, DType
+
+COUNTS = ("kept", "rank")
+CURVES = ("removed", "entropy", "varentropy", "divergence", "probability", "stop_probability")
+FINEST = np.finfo(np.float16)
+
+
+def trace_of(steps: Sequence[Step]) -> schema.Trace:
+    """The decisions of one phase of a segment, in order, as columns.
+
+    Measures of phases that decide all frames at once are kept in half precision: they are many, and are
+    looked at, never judged. Raises UserError if a step has no evidence, or other positions than the first.
+    """
+    for step in steps:
+        if step.evidence is None:
+            raise UserError(
+                f"The step {step.place} was made without evidence, so that no replay could be judged."
+            )
+        if step.tokens.shape != steps[0].tokens.shape:
+            raise UserError(f"The step {step.place} decides other positions than those before it.")
+    tokens = np.stack([step.tokens for step in steps])
+    choices = np.stack([step.choices for step in steps])
+    guided = [row for row, step in enumerate(steps) if step.null_evidence is not None]
+    null = _evidence_columns([step.null_evidence for step in steps if step.null_evidence is not None])
+    return schema.Trace(
+        phase=cast("schema.Phase", steps[0].place.phase),
+        tokens=Array.of(tokens, "int16"),
+        choices=None if np.array_equal(tokens, choices) else Array.of(choices, "int16"),
+        log_probability=_column([step.log_probability for step in steps], tokens.shape, "float32"),
+        runner_up=_column([step.runner_up for step in steps], tokens.shape, "int16"),
+        margin=_column([step.margin for step in steps], tokens.shape, "float32"),
+        seconds=Array.of(np.array([step.seconds for step in steps]), "float32"),
+        ended=cast("schema.Ending | None", steps[-1].ended),
+        evidence=schema.Evidence(**_evidence_columns([step.evidence for step in steps if step.evidence])),
+        null_evidence=schema.NullEvidence(rows=Array.of(np.array(guided), "int32"), **null)
+        if guided
+        else None,
+        measures=_measures(steps, tokens.shape),
+    )
+
+
+def steps_of(trace: schema.Trace, take: str, segment: int) -> list[Step]:
+    """The Steps of a trace, without their events. Their arrays are not to be written to."""
+    tokens = trace.tokens.values()
+    choices = trace.choices.values() if trace.choices else tokens
+    log_probability, runner_up = trace.log_probability.values(), trace.runner_up.values()
+    margin, seconds = trace.margin.values(), trace.seconds.values()
+    evidence = _evidence_rows(trace.evidence)
+    null = trace.null_evidence
+    null_evidence = dict(zip(null.rows.values().tolist(), _evidence_rows(null), strict=True)) if null else {}
+    measures = _measures_rows(trace.measures, len(tokens))
+    return [
+        Step(
+            take=take,
+            place=_place(trace.phase, segment, row),
+            tokens=tokens[row],
+            choices=choices[row],
+            ended=trace.ended if row == len(tokens) - 1 else None,
+            log_probability=log_probability[row],
+            runner_up=runner_up[row],
+            margin=margin[row],
+            measures=measures[row],
+            evidence=evidence[row],
+            null_evidence=null_evidence.get(row),
+            seconds=float(seconds[row]),
+        )
+        for row in range(len(tokens))
+    ]
+
+
+def _place(phase: str, segment: int, row: int) -> Place:
+    return Place(segment, "nar", row + 1, 0) if phase == "nar" else Place(segment, phase, 0, row)
+
+
+def _column(arrays: Sequence[NDArray[Any]], shape: tuple[int, ...], dtype: DType) -> Array:
+    """[rows, positions]; zeros where a step came without this number."""
+    column = np.zeros(shape, dtype)
+    for row, array in zip(column, arrays, strict=True):
+        if array.size:
+            row[:] = array
+    return Array.of(column, dtype)
+
+
+def _evidence_columns(items: Sequence[Evidence]) -> dict[str, Array]:
+    """Columns [rows, positions], and [rows, positions, best] where the best logits were kept."""
+    if not items:
+        return {}
+    columns = {
+        "logsumexp": Array.of(np.stack([item.logsumexp for item in items]), "float32"),
+        "chosen": Array.of(np.stack([item.chosen for item in items]), "float32"),
+    }
+    ids = [item.top_ids for item in items if item.top_ids is not None and item.top_ids.size]
+    logits = [item.top_logits for item in items if item.top_logits is not None and item.top_logits.size]
+    if len(ids) == len(logits) == len(items):
+        columns |= {
+            "top_ids": Array.of(np.stack(ids), "int16"),
+            "top_logits": Array.of(np.stack(logits), "float32"),
+        }
+    return columns
+
+
+def _evidence_rows(evidence: schema.Evidence) -> list[Evidence]:
+    logsumexp, chosen = evidence.logsumexp.values(), evidence.chosen.values()
+    ids = evidence.top_ids.values() if evidence.top_ids else None
+    logits = evidence.top_logits.values() if evidence.top_logits else None
+    return [
+        Evidence(
+            logsumexp[row],
+            chosen[row],
+            None if ids is None else ids[row],
+            None if logits is None else logits[row],
+        )
+        for row in range(len(logsumexp))
+    ]
+
+
+def _measures(steps: Sequence[Step], shape: tuple[int, ...]) -> schema.Measures:
+    """Every stage that was there at any step, in the order in which they first came up."""
+    stages = _all_stages(steps)
+    index = {stage: at for at, stage in enumerate(stages)}
+    columns = {name: np.zeros((len(stages), *shape), np.float32) for name in (*COUNTS, *CURVES)}
+    for row, step in enumerate(steps):
+        for measured in step.measures:
+            for name, column in columns.items():
+                column[index[measured.stage], row] = getattr(measured, name)
+    curve: DType = "float32" if shape[1] == 1 else "float16"
+    stops = columns.pop("stop_probability")
+    packed = {name: Array.of(columns[name], "int16") for name in COUNTS}
+    packed |= {name: _curve(columns[name], curve) for name in CURVES if name in columns}
+    return schema.Measures(
+        stages=tuple(stages),
+        stop_probability=None if np.isnan(stops).any() else _curve(stops, curve),
+        **packed,
+    )
+
+
+def _curve(values: NDArray[Any], dtype: DType) -> Array:
+    return Array.of(values.clip(FINEST.min, FINEST.max) if dtype == "float16" else values, dtype)
+
+
+def _all_stages(steps: Sequence[Step]) -> list[str]:
+    """Stages of all steps: those of a later step after the neighbour that they have there."""
+    stages: list[str] = []
+    for step in steps:
+        after = 0
+        for measured in step.measures:
+            if measured.stage not in stages:
+                stages.insert(after, measured.stage)
+            after = stages.index(measured.stage) + 1
+    return stages
+
+
+def _measures_rows(measures: schema.Measures, rows: int) -> list[tuple[StageMeasures, ...]]:
+    columns = {name: getattr(measures, name).values() for name in (*COUNTS, *CURVES[:-1])}
+    stop = measures.stop_probability
+    columns["stop_probability"] = stop.values() if stop else np.full_like(columns["probability"], np.nan)
+    there = columns["kept"].any(axis=-1)
+    return [
+        tuple(
+            StageMeasures(stage, **{name: column[at, row] for name, column in columns.items()})
+            for at, stage in enumerate(measures.stages)
+            if there[at, row]
+        )
+        for row in range(rows)
+    ]
