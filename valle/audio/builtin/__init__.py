@@ -1,0 +1,1 @@
+"""The built-in codec, without the package encodec and without scipy."""

@@ -1,0 +1,50 @@
+"""The losses of the codec: spectra alone, since the phase of a harmonic source is free."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from valle.audio.builtin.network import mel_filters
+
+MEL_BANDS = {2048: 80, 1024: 80, 512: 64, 256: 40, 128: 20}
+LINEAR_WINDOWS = (2048, 1024, 512)
+# Of half the sample rate: above 10 kHz espeak's own audio ends.
+LINEAR_SHARE = 0.84
+
+
+class SpectralLoss(nn.Module):
+    """Log-mel distance over five windows, log-magnitude distance and spectral convergence over three."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        for window, bands in MEL_BANDS.items():
+            self.register_buffer(f"filters{window}", mel_filters(window, bands))
+            self.register_buffer(f"window{window}", torch.hann_window(window))
+
+    def _magnitudes(self, wave: Tensor, window: int) -> Tensor:
+        padded = functional.pad(wave, (window // 2, window // 2))
+        frames = padded.unfold(1, window, window // 4) * getattr(self, f"window{window}")
+        spectra = torch.fft.rfft(frames)
+        return (spectra.real.square() + spectra.imag.square() + 1e-9).sqrt()
+
+    def forward(self, made: Tensor, true: Tensor) -> tuple[Tensor, Tensor]:
+        """The mel loss and the linear loss of waves [batch, samples] against the true ones."""
+        mel_loss, linear_loss = made.new_zeros(()), made.new_zeros(())
+        for window in MEL_BANDS:
+            ours = self._magnitudes(made, window)
+            with torch.no_grad():
+                theirs = self._magnitudes(true, window)
+            filters = getattr(self, f"filters{window}") * (4 / window)
+            our_mel, their_mel = ours @ filters, theirs @ filters
+            mel_loss = mel_loss + (torch.log(our_mel + 1e-4) - torch.log(their_mel + 1e-4)).abs().mean()
+            mel_loss = mel_loss + 10 * (our_mel - their_mel).abs().mean()
+            if window in LINEAR_WINDOWS:
+                top = int(LINEAR_SHARE * window / 2)
+                ours, theirs = ours[..., :top], theirs[..., :top]
+                scale = 2 * window**-0.5
+                log_ratio = torch.log(ours * scale + 1e-3) - torch.log(theirs * scale + 1e-3)
+                convergence = (ours - theirs).norm() / (theirs.norm() + 1e-6)
+                linear_loss = linear_loss + log_ratio.abs().mean() + convergence
+        return mel_loss / len(MEL_BANDS), linear_loss / len(LINEAR_WINDOWS)

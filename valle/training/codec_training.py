@@ -1,0 +1,180 @@
+"""The training of the built-in codec."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from valle.audio.builtin.network import CodecNetwork, CodecShape, frame_phases, pulse_train
+from valle.audio.builtin.pitch import HOP
+from valle.training.codec_data import CodecData
+from valle.training.codec_losses import SpectralLoss
+from valle.training.quantiser import TrainedQuantiser
+from valle.training.runs import Run, Schedule
+
+FRAMES = 75
+
+
+@dataclass(frozen=True)
+class CodecRecipe:
+    """How the codec is trained."""
+
+    batch: int = 6
+    learning_rate: float = 1.2e-3
+    quantiser_start: int = 500
+    fewer_levels: float = 0.5
+    pitch_weight: float = 4.0
+    voicing_weight: float = 0.5
+    phoneme_weight: float = 0.5
+    commitment_weight: float = 0.25
+    clip: float = 2.0
+    seed: int = 0
+    shape: CodecShape = CodecShape()
+
+
+@dataclass(frozen=True)
+class CodecBatch:
+    """Crops of one second: waves [batch, frames * 320], and per frame pitch, voicing and phoneme ids."""
+
+    wave: Tensor
+    pitch: Tensor
+    voicing: Tensor
+    phonemes: Tensor
+
+
+def phoneme_head(latent: int, symbols: int) -> nn.Module:
+    """What reads phonemes from the first codebook while it is trained; it is dropped afterwards."""
+    return nn.Sequential(nn.Linear(latent, 128), nn.ReLU(), nn.Linear(128, symbols))
+
+
+class CodecTrainer:
+    """The networks, optimiser and data of a codec's training, and its step."""
+
+    def __init__(self, data: CodecData, recipe: CodecRecipe) -> None:
+        torch.manual_seed(recipe.seed)
+        self.data, self.recipe = data, recipe
+        self.network = CodecNetwork(recipe.shape)
+        self.head = phoneme_head(recipe.shape.latent, len(data.symbols))
+        self.quantiser = TrainedQuantiser(self.network.codebooks, recipe.shape)
+        self.loss = SpectralLoss()
+        self.parameters = [*self.network.parameters(), *self.head.parameters()]
+        self.optimizer = torch.optim.AdamW(
+            self.parameters, recipe.learning_rate, betas=(0.8, 0.98), weight_decay=0.0, fused=True
+        )
+        self.step = 0
+
+    def state(self) -> dict[str, Any]:
+        """All that a resumed run needs."""
+        return {
+            "network": self.network.state_dict(),
+            "head": self.head.state_dict(),
+            "quantiser": self.quantiser.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "symbols": list(self.data.symbols),
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from a saved state."""
+        self.network.load_state_dict(state["network"])
+        self.head.load_state_dict(state["head"])
+        self.quantiser.load_state_dict(state["quantiser"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.step = state["step"]
+
+    def batch(self, random: np.random.Generator, count: int) -> CodecBatch:
+        """Crops at random places, a little louder or softer than the data."""
+        lengths = np.diff(self.data.starts)
+        usable = np.flatnonzero(lengths > FRAMES)
+        weights = lengths[usable] / lengths[usable].sum()
+        chosen = random.choice(usable, count, p=weights)
+        places = self.data.starts[chosen] + random.integers(0, lengths[chosen] - FRAMES + 1)
+        frames = places[:, None] + np.arange(FRAMES)
+        samples = places[:, None] * HOP + np.arange(FRAMES * HOP)
+        gain = 10 ** (random.uniform(-3, 3, (count, 1)) / 20)
+        return CodecBatch(
+            torch.from_numpy((self.data.wave[samples] / 32768 * gain).astype(np.float32)),
+            torch.from_numpy(self.data.pitch[frames]),
+            torch.from_numpy(self.data.voicing[frames]),
+            torch.from_numpy(self.data.phonemes[frames].astype(np.int64)),
+        )
+
+    @torch.no_grad()
+    def _start_quantiser(self, random: np.random.Generator, generator: torch.Generator) -> None:
+        latents = []
+        for _ in range(14):
+            batch = self.batch(random, 16)
+            latents.append(self.network.encoder(batch.wave, batch.pitch, batch.voicing).flatten(0, 1))
+        self.quantiser.start(torch.cat(latents), self.recipe.batch * FRAMES, generator)
+
+    def train_step(self, factor: float) -> dict[str, float]:
+        """One step at a factor of the base rate; returns the parts of the loss."""
+        recipe = self.recipe
+        random = np.random.default_rng((recipe.seed, self.step))
+        generator = torch.Generator().manual_seed(int(random.integers(1 << 60)))
+        if self.step == recipe.quantiser_start:
+            self._start_quantiser(random, generator)
+        for group in self.optimizer.param_groups:
+            group["lr"] = recipe.learning_rate * factor
+        batch = self.batch(random, recipe.batch)
+        parts = self._parts(batch, random, generator)
+        weighted = (
+            parts["mel"] + parts["linear"] + recipe.pitch_weight * parts["pitch"]
+            + recipe.voicing_weight * parts["voicing"] + recipe.phoneme_weight * parts["phonemes"]
+            + recipe.commitment_weight * parts["commitment"]
+        )  # fmt: skip
+        self.optimizer.zero_grad()
+        weighted.backward()
+        nn.utils.clip_grad_norm_(self.parameters, recipe.clip)
+        self.optimizer.step()
+        self.step += 1
+        return {name: float(value.detach()) for name, value in parts.items()}
+
+    def _parts(
+        self, batch: CodecBatch, random: np.random.Generator, generator: torch.Generator
+    ) -> dict[str, Tensor]:
+        with torch.autocast("cpu", torch.bfloat16):
+            latents = self.network.encoder(batch.wave, batch.pitch, batch.voicing).float()
+        commitment, quantised, first = latents.new_zeros(()), latents, latents
+        if self.step >= self.recipe.quantiser_start:
+            all_levels = self.recipe.shape.levels
+            fewer = random.random() < self.recipe.fewer_levels
+            levels = int(random.integers(1, all_levels + 1)) if fewer else all_levels
+            quantised, first, commitment = self.quantiser(latents, levels, generator)
+        pitch, odds = self.network.pitch_reader(first)
+        begin = torch.rand((len(pitch), 1), generator=generator, dtype=torch.float64)
+        turns = frame_phases(batch.pitch)
+        pulses = pulse_train(batch.pitch, batch.voicing, begin + turns.cumsum(1) - turns)
+        noise = torch.randn(pulses.shape, generator=generator)
+        with torch.autocast("cpu", torch.bfloat16):
+            made = self.network.decoder(quantised, pulses, noise)
+            phonemes = self.head(first)
+        mel, linear = self.loss(made, batch.wave)
+        cents = (torch.log(pitch / batch.pitch).abs() * batch.voicing).sum() / (batch.voicing.sum() + 1)
+        return {
+            "mel": mel,
+            "linear": linear,
+            "pitch": cents,
+            "voicing": functional.binary_cross_entropy_with_logits(odds, batch.voicing),
+            "phonemes": functional.cross_entropy(phonemes.float().flatten(0, 1), batch.phonemes.flatten()),
+            "commitment": commitment,
+        }
+
+
+def train_codec(trainer: CodecTrainer, run: Run, schedule: Schedule, report_every: int = 50) -> None:
+    """Train until the schedule ends, saving now and then and at the end."""
+    sums: dict[str, float] = {}
+    while trainer.step < schedule.last_step and not run.stop_asked:
+        parts = trainer.train_step(schedule.factor(trainer.step))
+        for name, value in parts.items():
+            sums[name] = sums.get(name, 0.0) + value / report_every
+        if trainer.step % report_every == 0:
+            run.log(step=trainer.step, of=schedule.last_step, **{k: round(v, 4) for k, v in sums.items()})
+            sums = {}
+        if run.is_due():
+            run.save(trainer.state(), schedule, trainer.step)
+    run.save(trainer.state(), schedule, trainer.step)

@@ -1,0 +1,125 @@
+"""Shards of utterances for the model: rendered once, then encoded once the codec is frozen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+from random import Random
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from valle.audio.builtin.pitch import HOP, track_pitch
+from valle.errors import UserError
+from valle.text.phonemes import Phonemizer
+from valle.text.tokens import Tokenizer
+from valle.training.alignment import frame_symbols
+from valle.training.codec_data import FRAME_RATE
+from valle.training.espeak import espeak
+from valle.training.speakers import Speaker, model_identities
+from valle.training.text import TextMaker, training_line
+
+SHORTEST, LONGEST = 30, 10 * FRAME_RATE
+
+
+class Arrays:
+    """A frozen dataclass of arrays that is written to one npz file."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    def save(self, path: Path) -> None:
+        """Write all arrays, the file appearing as a whole."""
+        temporary = path.with_suffix(".part")
+        with temporary.open("wb") as file:
+            np.savez(file, **{field.name: getattr(self, field.name) for field in fields(self)})
+        temporary.replace(path)
+
+    @classmethod
+    def load(cls, path: Path) -> Any:
+        """Read what `save` wrote."""
+        with np.load(path) as file:
+            return cls(**{name: file[name] for name in file.files})
+
+
+@dataclass(frozen=True)
+class RenderedShard(Arrays):
+    """Utterances end to end: wave int16, pitch and voicing per frame, and for each its text in ids.
+
+    starts and id_starts hold where each utterance begins, and the end of the last; alignment is, per frame, the
+    place in the utterance's ids of the symbol that sounds; speakers are places in the list of identities; rates
+    are words a minute.
+    """
+
+    wave: NDArray[np.int16]
+    pitch: NDArray[np.float32]
+    voicing: NDArray[np.float32]
+    starts: NDArray[np.int64]
+    ids: NDArray[np.int16]
+    id_starts: NDArray[np.int64]
+    alignment: NDArray[np.int16]
+    speakers: NDArray[np.int16]
+    rates: NDArray[np.int16]
+
+
+@dataclass(frozen=True)
+class SpeechShard(Arrays):
+    """A rendered shard with codes [frames, 8] in the place of its waves."""
+
+    codes: NDArray[np.int16]
+    starts: NDArray[np.int64]
+    ids: NDArray[np.int16]
+    id_starts: NDArray[np.int64]
+    alignment: NDArray[np.int16]
+    speakers: NDArray[np.int16]
+    rates: NDArray[np.int16]
+
+
+def _ends(pieces: list[NDArray[Any]]) -> NDArray[np.int64]:
+    return np.cumsum([0, *(len(piece) for piece in pieces)])
+
+
+def render_shard(
+    count: int,
+    seed: int,
+    line: TextMaker = training_line,
+    identities: tuple[Speaker, ...] | None = None,
+) -> RenderedShard:
+    """Render utterances of random identities at random rates, deterministic from the seed."""
+    random = Random(seed)
+    people = identities or model_identities()
+    tokenizer = Tokenizer.builtin()
+    waves, pitches, voicings, ids, alignments, speakers, rates = [], [], [], [], [], [], []
+    with Phonemizer("en") as phonemizer:
+        while len(waves) < count:
+            text, index, rate = line(random), random.randrange(len(people)), random.randint(145, 200)
+            person = people[index]
+            rendering = espeak().render(text, Speaker(person.variant, person.pitch, person.range, rate))
+            frames = len(rendering.wave) // HOP
+            if not SHORTEST <= frames <= LONGEST:
+                continue
+            try:
+                phonemes = phonemizer.phonemize(text)
+                symbols = tokenizer.encode(phonemes)
+            except UserError:
+                continue
+            wave = rendering.wave[: frames * HOP]
+            pitch, voicing = track_pitch(wave)
+            waves.append((wave * 32767).astype(np.int16))
+            pitches.append(pitch)
+            voicings.append(voicing)
+            ids.append(np.array(symbols, np.int16))
+            alignments.append(frame_symbols(phonemes, rendering.phonemes, frames) + np.int16(1))
+            speakers.append(index)
+            rates.append(rate)
+    return RenderedShard(
+        np.concatenate(waves),
+        np.concatenate(pitches),
+        np.concatenate(voicings),
+        _ends(pitches),
+        np.concatenate(ids),
+        _ends(ids),
+        np.concatenate(alignments),
+        np.array(speakers, np.int16),
+        np.array(rates, np.int16),
+    )
