@@ -19,7 +19,7 @@ from valle.step import Place, Step
 def decode_ar(model: ArNar, inputs: Inputs, run: Run, segment: int) -> Iterator[Step]:
     """Yield one Step a frame until the stop token, the longest duration, or an event ends the phase.
 
-    Each Step is handed out before the next frame is computed, so that a reader may stop, and a control decide,
+    Each Step is handed out before the next frame is computed, so that a reader may stop and a control decide
     as late as can be.
     """
     limit = run.request.max_frames

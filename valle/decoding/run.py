@@ -57,7 +57,7 @@ class Run:
         return "ends" if phase in ("nar", "nar_len") else "all"
 
     def before(self, place: Place) -> Before:
-        """Ask for the events at `place` and apply them; one that cannot be applied is refused and left out."""
+        """Ask for the events at `place`, apply them; one that cannot be applied is refused, and left out."""
         applied: list[Event] = []
         ending: Ending | None = None
         forced: int | None = None

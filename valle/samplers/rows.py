@@ -77,7 +77,7 @@ class Rows:
         ``past`` [P] or [R, P]; without ``past_length`` all of it counts.
         """
         if past is not None:
-            past = past.reshape(-1, past.shape[-1]).expand(count, -1)
+            past = (past if past.ndim == 2 else past[None]).expand(count, -1)
             if past_length is None:
                 past_length = torch.full((count,), past.shape[1], dtype=torch.int64, device=past.device)
         return cls(
