@@ -79,7 +79,7 @@ class Metrics:
 
 
 def measure(codes: Codes, wave: Wave, phonemes: str, stop: str) -> Metrics:
-    """All measures of codes [frames, levels], their wave [samples] at 24 kHz, the phonemes and the stop reason."""
+    """All measures of codes [frames, levels], their wave [samples] at 24 kHz, phonemes and stop reason."""
     sounds = phoneme_count(phonemes)
     return Metrics(
         stop=stop,

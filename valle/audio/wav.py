@@ -82,6 +82,11 @@ def resample(wave: Wave, from_rate: int, to_rate: int) -> Wave:
     return resampled
 
 
+def silence(count: int) -> Wave:
+    """A wave of `count` samples without sound."""
+    return np.zeros(count, np.float32)
+
+
 def is_silent(wave: Wave) -> bool:
     """Whether no sample reaches -80 dB of full scale."""
     return not len(wave) or float(np.abs(wave).max()) < SILENT_PEAK
