@@ -1,0 +1,97 @@
+"""The worker's twin inside the caller's process: notebooks, scripts and tests ask the same and get the same.
+
+Nothing runs beside the caller: a call returns when it is done, and a take is computed as it is iterated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
+
+from valle.control import Event, LiveControl, ScheduledControl
+from valle.request import Prompt, Request
+from valle.step import Step
+from valle.take import Segment
+from valle_lab.worker.messages import Ask, Description, Made, ModelChoice, Progress
+from valle_lab.worker.service import EngineFactory, Generation, Service, load_engine
+from valle_lab.worker.surface import Speaking, Wave, ignore
+
+
+class InProcessWorker:
+    """A worker without a process; see `valle_lab.worker.surface.Worker`."""
+
+    death: str | None = None
+
+    def __init__(self, factory: EngineFactory = load_engine, voices: Path | None = None) -> None:
+        self.service = Service(factory, voices)
+
+    def load(self, choice: ModelChoice, progress: Callable[[Progress], None] = ignore) -> Future[Description]:
+        return _done(lambda: self.service.load(choice, progress))
+
+    def describe(self) -> Future[Description]:
+        return _done(self.service.describe)
+
+    def speak(self, ask: Ask | Request, schedule: Sequence[Event] | ScheduledControl = ()) -> Speaking:
+        """Begin a take; a schedule may bring the recorded tokens of a replay."""
+        scheduled = schedule if isinstance(schedule, ScheduledControl) else ScheduledControl(schedule)
+        control = LiveControl(scheduled)
+        return _LazySpeaking(self.service, ask, control)
+
+    def decode(self, segments: Sequence[Segment], levels: int | None = None) -> Future[Wave]:
+        return _done(lambda: self.service.decode(segments, levels))
+
+    def prompt(self, voice: str, start: float = 0.0, seconds: float | None = None) -> Future[Prompt]:
+        return _done(lambda: self.service.prompt(voice, start, seconds))
+
+    def close(self) -> None:
+        """There is no process to end."""
+
+
+class _LazySpeaking(Speaking):
+    """A take that is computed by whoever iterates it; `drain` computes one step."""
+
+    def __init__(self, service: Service, ask: Ask | Request, control: LiveControl) -> None:
+        super().__init__(control.put)
+        self.refused = control.refused
+        self._generation: Generation | None = None
+        try:
+            self._generation = service.begin(ask, control)
+            self.begun.set_result(service.begun(self._generation))
+        # Whoever waits for the take is told, as by a worker in another process.
+        except Exception as error:
+            self.end(error)
+
+    def drain(self) -> list[Step]:
+        return [step] if (step := self._advance()) is not None else []
+
+    def __iter__(self) -> Iterator[Step]:
+        while (step := self._advance()) is not None:
+            yield step
+        self.made.result()
+
+    def _advance(self) -> Step | None:
+        if self.made.done() or self._generation is None:
+            return None
+        try:
+            step = next(self._generation, None)
+        except Exception as error:
+            self.end(error)
+            return None
+        if step is None:
+            take = self._generation.take
+            self.end(Made(take.segments, take.seconds))
+            return None
+        self.add(step)
+        return step
+
+
+def _done(work: Callable[[], Any]) -> Future[Any]:
+    answer: Future[Any] = Future()
+    try:
+        answer.set_result(work())
+    # The caller meets it in `result()`, as with a worker in another process.
+    except Exception as error:
+        answer.set_exception(error)
+    return answer

@@ -1,0 +1,84 @@
+"""What the lab asks of its worker and what it is told: frozen values, torch-free."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from valle.request import Recipe, Request
+from valle.samplers.stack import Stack
+from valle.take import Segment
+from valle.text.sentences import SplitBy
+from valle_lab.session.schema import Origin
+
+
+@dataclass(frozen=True, slots=True)
+class ModelChoice:
+    """What is to be loaded; the words are those of the command line."""
+
+    model: str = "builtin"
+    codec: str = "auto"
+    device: str = "auto"
+    dtype: str = "auto"
+    threads: int | None = None
+    attention: str = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a load has come."""
+
+    doing: str
+    fraction: float
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What is loaded and what can be asked of it."""
+
+    model: str
+    model_hash: str
+    codec: str
+    codec_hash: str
+    languages: tuple[str, ...]
+    voices: tuple[str, ...]
+    phases: tuple[str, ...]
+    default_stack: Stack
+    recipe: Recipe
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One take in the words of a person: the worker turns the text into ids and the voice into codes."""
+
+    text: str
+    take: str = "take"
+    voice: str | None = None
+    """Name of a voice, or path of a recording; None speaks without one."""
+    language: str = "en"
+    stack: Stack | None = None
+    """None takes the model's own."""
+    seed: int | None = None
+    """None draws one."""
+    max_seconds: float | None = None
+    """Per sentence; None takes the engine's own limit."""
+    by: SplitBy = "sentence"
+    """What one segment is made of."""
+    prompt_start: float = 0.0
+    prompt_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A take that is about to be made: what is spoken, and by what."""
+
+    request: Request
+    origin: Origin
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What a take came to, when its last step is out."""
+
+    segments: tuple[Segment, ...]
+    seconds: float
+    """Compute from the first step to the last."""

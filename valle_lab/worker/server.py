@@ -1,0 +1,156 @@
+"""The model process: a thread reads requests and control, one writes frames, the loop between never waits."""
+
+from __future__ import annotations
+
+import os
+import queue
+import sys
+import threading
+import traceback
+from collections import deque
+from collections.abc import Callable
+from typing import BinaryIO
+
+from valle.control import LiveControl, ScheduledControl
+from valle.errors import UserError
+from valle_lab.worker.bodies import (
+    asked_from_body,
+    begun_to_body,
+    description_to_body,
+    made_to_body,
+    segments_from_body,
+)
+from valle_lab.worker.messages import Made, ModelChoice, Progress
+from valle_lab.worker.protocol import Frame, encode, read_frame
+from valle_lab.worker.service import Service
+from valle_lab.worker.steps import event_from_dict, event_to_dict, step_to_frame
+
+BETWEEN_STEPS = frozenset({"describe", "decode", "prompt"})
+"""Requests that are answered while a take runs; the others wait for its end."""
+
+
+class Server:
+    """Serves one client until its stream of requests ends."""
+
+    def __init__(self, service: Service, requests: BinaryIO, answers: BinaryIO) -> None:
+        self._service = service
+        self._requests = requests
+        self._answers = answers
+        self._arrived: queue.SimpleQueue[Frame] = queue.SimpleQueue()
+        self._waiting: deque[Frame] = deque()
+        self._outgoing: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        self._controls: dict[int, LiveControl] = {}
+        self._actions: dict[str, Callable[[Frame], None]] = {
+            "load": self._load,
+            "describe": self._describe,
+            "speak": self._speak,
+            "decode": self._decode,
+            "prompt": self._prompt,
+        }
+
+    def serve(self) -> None:
+        """Answer requests until a `shutdown`; the end of the requests ends the whole process at once."""
+        writer = threading.Thread(target=self._write, name="writer", daemon=True)
+        writer.start()
+        threading.Thread(target=self._read, name="reader", daemon=True).start()
+        while (frame := self._next()).kind != "shutdown":
+            self._answer(frame)
+        self._outgoing.put(None)
+        writer.join()
+
+    def _next(self) -> Frame:
+        return self._waiting.popleft() if self._waiting else self._arrived.get()
+
+    def _answer(self, frame: Frame) -> None:
+        """Do one request; whatever goes wrong is one line for the client, and the process lives on."""
+        try:
+            self._actions[frame.kind](frame)
+        except UserError as error:
+            self._send(Frame("error", frame.request, frame.take, {"text": str(error), "user": True}))
+        # A process boundary: the client gets a line, the log the traceback, and the next request is served.
+        except Exception as error:
+            traceback.print_exc()
+            text = f"The model process failed with {type(error).__name__}: {error}".splitlines()[0]
+            self._send(Frame("error", frame.request, frame.take, {"text": text, "user": False}))
+
+    def _load(self, frame: Frame) -> None:
+        def report(progress: Progress) -> None:
+            body = {"doing": progress.doing, "fraction": progress.fraction}
+            self._send(Frame("progress", frame.request, body=body))
+
+        description = self._service.load(ModelChoice(**frame.body), report)
+        self._send(Frame("described", frame.request, body=description_to_body(description)))
+
+    def _describe(self, frame: Frame) -> None:
+        self._send(Frame("described", frame.request, body=description_to_body(self._service.describe())))
+
+    def _speak(self, frame: Frame) -> None:
+        control = self._controls[frame.request]
+        try:
+            generation = self._service.begin(asked_from_body(frame.body, frame.arrays), control)
+            body, arrays = begun_to_body(self._service.begun(generation))
+            self._send(Frame("begun", frame.request, generation.request.take, body, arrays))
+            told = 0
+            for step in generation:
+                self._send(step_to_frame(step, frame.request))
+                told = self._tell_refusals(frame, control, told)
+                self._serve_between_steps()
+            take = generation.take
+            body, arrays = made_to_body(Made(take.segments, take.seconds))
+            self._send(Frame("made", frame.request, take.request.take, body, arrays))
+        finally:
+            del self._controls[frame.request]
+
+    def _tell_refusals(self, frame: Frame, control: LiveControl, told: int) -> int:
+        for event, reason in control.refused[told:]:
+            body = {"event": event_to_dict(event), "reason": reason}
+            self._send(Frame("refused", frame.request, frame.take, body))
+        return len(control.refused)
+
+    def _serve_between_steps(self) -> None:
+        while not self._arrived.empty():
+            frame = self._arrived.get()
+            if frame.kind in BETWEEN_STEPS:
+                self._answer(frame)
+            else:
+                self._waiting.append(frame)
+
+    def _decode(self, frame: Frame) -> None:
+        segments = segments_from_body(frame.body, frame.arrays)
+        wave = self._service.decode(segments, frame.body["wanted"])
+        self._send(Frame("wave", frame.request, arrays={"wave": wave}))
+
+    def _prompt(self, frame: Frame) -> None:
+        prompt = self._service.prompt(frame.body["voice"], frame.body["start"], frame.body["seconds"])
+        body = {"codec": prompt.codec, "voice": prompt.voice}
+        self._send(Frame("prompted", frame.request, body=body, arrays={"codes": prompt.codes}))
+
+    def _send(self, frame: Frame) -> None:
+        self._outgoing.put(encode(frame))
+
+    def _write(self) -> None:
+        while (data := self._outgoing.get()) is not None:
+            try:
+                self._answers.write(data)
+                self._answers.flush()
+            except BrokenPipeError:
+                os._exit(0)
+
+    def _read(self) -> None:
+        """Sort what comes in; a take's changes go to it at once, past whatever is being computed."""
+        try:
+            while (frame := read_frame(self._requests)) is not None:
+                if frame.kind == "change":
+                    if (control := self._controls.get(frame.request)) is not None:
+                        control.put(event_from_dict(frame.body))
+                    continue
+                if frame.kind == "speak":
+                    schedule = [event_from_dict(event) for event in frame.body["schedule"]]
+                    self._controls[frame.request] = LiveControl(ScheduledControl(schedule))
+                self._arrived.put(frame)
+        # Without requests there is nobody left to serve: say why in the log and go.
+        except Exception:
+            traceback.print_exc()
+            sys.stderr.flush()
+            os._exit(1)
+        os._exit(0)
