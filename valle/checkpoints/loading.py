@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from valle.checkpoints.container import Header, content_hash
 from valle.checkpoints.details import Details
@@ -33,7 +35,7 @@ def load_tensors(
     Raises UserError for a tensor that is missing, unknown or of another shape, and for a file that changes
     or breaks off while it is read.
     """
-    with torch.device("meta"):
+    with torch.device("meta"), _NoInitialisation():
         model = ArNar(details.config)
     wanted = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     check_shapes(path, {name: entry.shape for name, entry in header.tensors.items()}, wanted)
@@ -45,6 +47,21 @@ def load_tensors(
         raise UserError(f"{path}: cannot be read: {error}") from error
     model.load_state_dict(tensors, assign=True)
     return LoadedModel(model.eval().requires_grad_(False), details, fingerprint)
+
+
+class _NoInitialisation(TorchFunctionMode):
+    """Leaves parameters as they are made.
+
+    Drawing numbers for tensors without storage imports torch._dynamo, which takes longer than all else here.
+    """
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if getattr(func, "__module__", None) == "torch.nn.init":
+            return kwargs["tensor"] if "tensor" in kwargs else args[0]
+        return func(*args, **kwargs)
 
 
 def check_shapes(
