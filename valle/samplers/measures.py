@@ -11,8 +11,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 BIT = 1.0 / math.log(2.0)
-FLOOR = -200.0
-"""A log-probability whose exponential is 0 in float32, so that 0 * log 0 is 0 without a branch."""
+FLOOR = -80.0
+"""Where log-probabilities end, so that 0 * log 0 needs no branch; e^-80 is a normal float32, and quick."""
+NEVER = float("-inf")
+BLOCK = 64
+"""Rows times points that are measured at once on the CPU, so that they stay in its cache."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,38 +41,49 @@ class Measures:
 
 def measure(points: tuple[str, ...], snapshots: list[Tensor], token: Tensor, stop: int | None) -> Measures:
     """Measures of the logits [R, V] at each point, for the taken ids [R]."""
-    at = torch.stack(snapshots)
-    log_probability = at.log_softmax(-1).clamp_(min=FLOOR)
+    rows = len(token)
+    step = rows if token.is_cuda else max(1, BLOCK // len(points))
+    if rows <= step:
+        table = _table(torch.stack(snapshots), token, stop)
+    else:
+        parts = [
+            _table(torch.stack([logits[at : at + step] for logits in snapshots]), token[at : at + step], stop)
+            for at in range(0, rows, step)
+        ]
+        table = torch.cat(parts, -1)
+    return Measures(points, *table.cpu().numpy())
+
+
+def _table(logits: Tensor, token: Tensor, stop: int | None) -> Tensor:
+    """The eight measures [8, S, R] of logits [S, R, V]."""
+    log_probability = logits.log_softmax(-1).clamp_(min=FLOOR)
     probability = log_probability.exp()
     surprise = probability * log_probability
-    live = probability > 0
+    live = logits > NEVER
     negative_entropy = surprise.sum(-1)
     square = torch.linalg.vecdot(surprise, log_probability)
     cross = torch.linalg.vecdot(probability, log_probability[:1])
     survived = torch.linalg.vecdot(probability[:-1], live[1:].to(probability.dtype))
-    chosen = token.view(1, -1, 1).expand(len(snapshots), -1, 1)
+    chosen = token.view(1, -1, 1).expand(len(logits), -1, 1)
     taken = log_probability.gather(-1, chosen)
-    stopping = (
-        probability[..., stop]
-        if stop is not None and stop < at.shape[-1]
-        else torch.full_like(negative_entropy, torch.nan)
-    )
-    removed = torch.cat((torch.zeros_like(survived[:1]), (1.0 - survived).clamp_(min=0.0)))
-    if len(snapshots) == 1:
-        removed = torch.zeros_like(negative_entropy)
-    table = torch.stack(
+    stops = stop is not None and stop < logits.shape[-1]
+    return torch.stack(
         (
             -BIT * negative_entropy,
             (BIT * BIT * (square - negative_entropy.square())).clamp_(min=0.0),
-            live.sum(-1),
-            removed,
+            live.sum(-1).to(probability.dtype),
+            torch.cat((torch.zeros_like(negative_entropy[:1]), (1.0 - survived).clamp_(min=0.0))),
             (BIT * (negative_entropy - cross)).clamp_(min=0.0),
-            (log_probability > taken).sum(-1),
-            probability.gather(-1, chosen)[..., 0],
-            stopping,
+            (log_probability > taken).sum(-1).to(probability.dtype),
+            _exact(taken[..., 0]),
+            _exact(log_probability[..., stop]) if stops else torch.full_like(negative_entropy, torch.nan),
         )
     )
-    return Measures(points, *table.cpu().numpy())
+
+
+def _exact(log_probability: Tensor) -> Tensor:
+    """Probabilities, exactly 0 at the floor."""
+    return torch.where(log_probability <= FLOOR, 0.0, log_probability.exp())
 
 
 def entropies(logits: Tensor) -> dict[str, Tensor]:

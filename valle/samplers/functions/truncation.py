@@ -10,6 +10,9 @@ from torch import Tensor
 from valle.samplers.functions.common import NEVER, Parameters, keep_best, keep_first
 from valle.samplers.rows import Rows
 
+FEW = 128
+"""How many of the best ids are sorted first where rows are many; a row that needs more is sorted whole."""
+
 
 def top_k(logits: Tensor, rows: Rows, parameters: Parameters, states: None) -> Tensor:
     """Keeps the k most likely ids; 0 keeps all (Fan et al. 2018)."""
@@ -37,9 +40,29 @@ def top_p(logits: Tensor, rows: Rows, parameters: Parameters, states: None) -> T
         p = torch.where(p >= 1.0, 2.0, p)
     elif p >= 1.0:
         return logits
+    if logits.shape[-1] < 3 * FEW or logits.shape[0] < 16:
+        return _nucleus(logits, *_sorted(logits), p, parameters["rule"])
+    ordered = logits.topk(FEW).values
+    top = ordered[:, :1]
+    reached = (ordered - top).exp().cumsum(-1) / (logits - top).exp().sum(-1, keepdim=True)
+    result = _nucleus(logits, ordered, reached, p, parameters["rule"])
+    short = reached[:, -2:-1] <= p
+    if bool(short.any()):
+        row = short[:, 0].nonzero()[:, 0]
+        whole = logits[row]
+        limit = p[row] if isinstance(p, Tensor) else p
+        result = result.index_copy(0, row, _nucleus(whole, *_sorted(whole), limit, parameters["rule"]))
+    return result
+
+
+def _sorted(logits: Tensor) -> tuple[Tensor, Tensor]:
     ordered = logits.sort(dim=-1, descending=True).values
-    reached = ordered.softmax(-1).cumsum(-1)
-    match parameters["rule"]:
+    return ordered, ordered.softmax(-1).cumsum(-1)
+
+
+def _nucleus(logits: Tensor, ordered: Tensor, reached: Tensor, p: float | Tensor, rule: str) -> Tensor:
+    """Applies the rule, given the best logits in falling order and the probability they reach together."""
+    match rule:
         case "reach":
             count = (reached[:, :-1] < p).sum(-1, keepdim=True) + 1
         case "llama3":
