@@ -14,7 +14,7 @@ from valle.take import Take, assemble
 
 
 def with_cancel(take: Take) -> Take:
-    """The take, with a `cancel` after its last step if it was left early, so that its replay ends there too."""
+    """The take, with a `cancel` after its last step if it was left early, so that a replay ends there."""
     place = next_place(take.request, take.steps)
     if place is None:
         return take

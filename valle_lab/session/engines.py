@@ -1,0 +1,121 @@
+"""The engine that a recorded take was made with, found by the content of its model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from valle.errors import UserError
+from valle.inference import BUILTIN_MODEL, Engine
+from valle_lab.session import schema
+
+ENDINGS = (".safetensors", ".sft")
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What was asked for where takes are replayed; None takes what was recorded."""
+
+    model: str | None = None
+    """The model to look at first: `builtin`, a file, or a name in the models folder."""
+    usual_model: str = "builtin"
+    """The model of the settings."""
+    folder: Path | None = None
+    """Where models are kept."""
+    any_model: bool = False
+    codec: str = "auto"
+    device: str | None = None
+    dtype: str | None = None
+    attention: str | None = None
+
+
+class Engines:
+    """Gives takes their engine, and keeps the last one loaded."""
+
+    def __init__(self, choices: Choices) -> None:
+        self._choices = choices
+        self._key: tuple[str, ...] | None = None
+        self._engine: Engine | None = None
+
+    def __call__(self, record: schema.Take) -> Engine:
+        """The engine with the take's model, device, dtype and attention, where the choices leave them open.
+
+        Raises UserError where the model is not here, or cannot be loaded.
+        """
+        choices, recipe = self._choices, record.request.recipe
+        key = (
+            self._model(record.origin.model),
+            choices.codec,
+            choices.device or _device(recipe.device),
+            choices.dtype or recipe.dtype,
+            choices.attention or recipe.attention,
+        )
+        if self._engine is None or key != self._key:
+            self.close()
+            model, codec, device, dtype, attention = key
+            self._engine = Engine.load(model, codec=codec, device=device, dtype=dtype, attention=attention)
+            self._key = key
+        return self._engine
+
+    def close(self) -> None:
+        """Let go of the engine that is loaded."""
+        if self._engine is not None:
+            self._engine.close()
+            self._engine = None
+
+    def _model(self, wanted: schema.Content) -> str:
+        """What the engine is to load: `builtin`, or a file."""
+        choices = self._choices
+        if choices.any_model and choices.model is not None:
+            return find_model(choices.model, choices.folder)
+        usual = find_model(choices.model or choices.usual_model, choices.folder)
+        for candidate in dict.fromkeys((usual, "builtin", *_kept(choices.folder))):
+            if _hash_of(candidate) == wanted.sha256:
+                return candidate
+        if choices.any_model:
+            return usual
+        release = f", from {wanted.release}" if wanted.release else ""
+        raise UserError(
+            f"it was made with the model {wanted.name} ({wanted.sha256[:12]}{release}), which is not here; "
+            "name its file with --model, or judge it on another one with --any-model"
+        )
+
+
+def find_model(name: str, folder: Path | None) -> str:
+    """`builtin`, or the path of a model's file, also of one in the folder. Raises UserError if there is none."""
+    if name == "builtin":
+        return name
+    candidates = [Path(name)]
+    if folder is not None:
+        candidates += [folder / f"{name}{ending}" for ending in ("", *ENDINGS)]
+    found = next((file for file in candidates if file.is_file()), None)
+    if found is None:
+        raise UserError(f"the model {name!r} is not there; give builtin, or the path of a model's file")
+    return str(found)
+
+
+def _kept(folder: Path | None) -> Iterator[str]:
+    if folder is not None and folder.is_dir():
+        yield from sorted(str(file) for file in folder.iterdir() if file.suffix in ENDINGS)
+
+
+@cache
+def _hash_of(model: str) -> str | None:
+    from valle.checkpoints.container import content_hash, read_header
+
+    path = BUILTIN_MODEL if model == "builtin" else Path(model)
+    try:
+        return content_hash(path, read_header(path))
+    except UserError:
+        return None
+
+
+def _device(recorded: str) -> str:
+    """The recorded device, or the best one where that is not here."""
+    if recorded == "cpu":
+        return recorded
+    import torch
+
+    return recorded if recorded.startswith("cuda") and torch.cuda.is_available() else "auto"

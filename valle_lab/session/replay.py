@@ -1,0 +1,252 @@
+"""Making recorded takes again, and saying whether they are the same."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterable, Sequence, Sized
+from dataclasses import asdict, dataclass, replace
+from itertools import count
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from valle.audio import wav
+from valle.control import Control, ScheduledControl
+from valle.errors import UserError
+from valle.request import Recipe, Request
+from valle.samplers.noise import SCHEME
+from valle.step import Step
+from valle.take import Segment, Take, codes_sha256
+from valle_lab.session import schema
+from valle_lab.session.agreement import Tolerance
+from valle_lab.session.convert import from_session_take, to_session_take
+from valle_lab.session.judge import Divergence, Judge, Judgement, Kind, Mode, Verdict
+from valle_lab.session.save import SessionError, load_session, session_text
+
+EXIT_CODES: dict[Verdict, int] = {"identical": 0, "diverged": 1, "error": 2, "benign": 3}
+WORST_FIRST = (2, 1, 3, 0)
+
+
+class Generation(Protocol):
+    """A take in the making."""
+
+    @property
+    def take(self) -> Take: ...
+
+    def __next__(self) -> Step: ...
+
+
+class Codec(Protocol):
+    """What is asked of a codec."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def hash(self) -> str: ...
+
+
+class Engine(Protocol):
+    """What a replay needs of `valle.inference.Engine`."""
+
+    @property
+    def model_hash(self) -> str: ...
+
+    @property
+    def codec(self) -> Codec: ...
+
+    @property
+    def languages(self) -> Sequence[str]: ...
+
+    @property
+    def tokenizer(self) -> Sized: ...
+
+    @property
+    def recipe(self) -> Recipe: ...
+
+    def generate(self, request: Request, control: Control | None = ...) -> Generation: ...
+
+    def wave(self, segments: Sequence[Segment], levels: int | None = ...) -> NDArray[np.float32]: ...
+
+
+FindEngine = Callable[[schema.Take], Engine]
+"""The engine for a take. Raises UserError where its model is not here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How to replay."""
+
+    mode: Mode = "tolerant"
+    take: str | None = None
+    """Id or number of the one take to replay; None replays all."""
+    any_model: bool = False
+    """Replay on a model that the take was not made with."""
+    threads: int | None = None
+    """CPU threads; None takes the recorded number, as far as there are as many processors."""
+    out: Path | None = None
+    """Folder that the sound of the replays is written to."""
+    most_steps: int | None = None
+    """Steps after which a replay is left, and judged as far as it came."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What became of one take, or of a file that could not be read."""
+
+    session: str
+    take: str | None
+    mode: Mode
+    verdict: Verdict
+    kind: Kind | None = None
+    first_divergence: Divergence | None = None
+    decisions: int = 0
+    different: int = 0
+    evidence_difference: float | None = None
+    other_model: str | None = None
+    """Hash of the model that it was replayed on, if that is not the recorded one."""
+    wav: str | None = None
+    error: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report in JSON's types."""
+        return asdict(self)
+
+
+def exit_code(reports: Iterable[Report]) -> int:
+    """The worst of all reports: 2 cannot run, 1 diverged, 3 benign, 0 identical."""
+    codes = {EXIT_CODES[report.verdict] for report in reports}
+    return next((code for code in WORST_FIRST if code in codes), 0)
+
+
+def replay_file(
+    path: Path, options: Options, find: FindEngine, watch: Callable[[Step], None] = lambda _: None
+) -> list[Report]:
+    """Replay the takes of a file, one after the other; what cannot be replayed is a report too."""
+    failed = Report(str(path), options.take, options.mode, "error")
+    try:
+        session = load_session(path)
+        takes = session.takes if options.take is None else (session.take(options.take),)
+        if not takes:
+            raise SessionError(f"{path} has no take to replay")
+    except KeyError:
+        return [replace(failed, error=f"{path} has no take {options.take!r}; leave out --take for all")]
+    except UserError as error:
+        return [replace(failed, error=str(error))]
+    reports = []
+    for record in takes:
+        try:
+            reports.append(_replay_one(path, record, options, find, watch))
+        except UserError as error:
+            reason = f"{path}, take {record.id}: {error}"
+            reports.append(replace(failed, take=record.id, error=reason))
+    return reports
+
+
+def replay_take(
+    record: schema.Take,
+    engine: Engine,
+    mode: Mode = "tolerant",
+    *,
+    threads: int | None = None,
+    most_steps: int | None = None,
+    watch: Callable[[Step], None] = lambda _: None,
+) -> tuple[Judgement, Take]:
+    """Make one take again and judge it. Raises UserError where the engine cannot make it.
+
+    In `exact` the replay runs freely and is returned as it came out; else it is fed what was recorded.
+    """
+    check_fits(record, engine)
+    recorded = from_session_take(record)
+    recipe = engine.recipe
+    judge = Judge(recorded, mode, Tolerance.of(recorded.request.recipe.dtype, recipe.dtype))
+    recipe = replace(recipe, threads=threads or _threads(recorded.request.recipe.threads, mode))
+    request = replace(recorded.request, recipe=replace(recipe, batch=recorded.request.recipe.batch))
+    generation = engine.generate(request, ScheduledControl(recorded.events, judge.guides()))
+    for number in count(1):
+        if most_steps is not None and number > most_steps:
+            return judge.judgement(whole=False), generation.take
+        step = next(generation, None)
+        if step is None:
+            break
+        watch(step)
+        if not judge.see(step):
+            break
+    return judge.judgement(), generation.take
+
+
+def check_fits(record: schema.Take, engine: Engine) -> None:
+    """Raise UserError where a take's codes, ids, language or noise mean nothing to this engine."""
+    request = record.request
+    codecs = {record.origin.codec.sha256, *([] if request.prompt is None else [request.prompt.codec])}
+    if strangers := codecs - {engine.codec.hash}:
+        name = record.origin.codec.name
+        raise UserError(
+            f"it has codes of another codec ({name} {min(strangers)[:12]}) than the model's, "
+            f"{engine.codec.name} ({engine.codec.hash[:12]})"
+        )
+    if request.noise != SCHEME:
+        raise UserError(f"its noise is of the scheme {request.noise!r}; this version makes {SCHEME}")
+    if request.language not in engine.languages:
+        known = ", ".join(engine.languages)
+        raise UserError(f"the model does not speak {request.language!r}; it knows {known}")
+    highest = max((int(item.ids.values().max(initial=0)) for item in request.sentences), default=0)
+    if highest >= len(engine.tokenizer):
+        raise UserError(f"it has the phoneme id {highest}; the model has {len(engine.tokenizer)} of them")
+
+
+def _threads(recorded: int, mode: Mode) -> int:
+    """As recorded where each bit counts; else no more than there are processors."""
+    return recorded if mode == "exact" else min(recorded, os.cpu_count() or 1)
+
+
+def _replay_one(
+    path: Path, record: schema.Take, options: Options, find: FindEngine, watch: Callable[[Step], None]
+) -> Report:
+    engine = find(record)
+    judgement, take = replay_take(
+        record,
+        engine,
+        options.mode,
+        threads=options.threads,
+        most_steps=options.most_steps,
+        watch=watch,
+    )
+    recorded_model = record.origin.model.sha256
+    sound = None if options.out is None else _write_sound(path, record, take, engine, options.out)
+    return Report(
+        session=str(path),
+        take=record.id,
+        mode=options.mode,
+        verdict=judgement.verdict,
+        kind=judgement.kind,
+        first_divergence=judgement.first_divergence,
+        decisions=judgement.decisions,
+        different=judgement.different,
+        evidence_difference=judgement.evidence_difference,
+        other_model=None if engine.model_hash == recorded_model else engine.model_hash,
+        wav=None if sound is None else str(sound),
+    )
+
+
+def _write_sound(path: Path, record: schema.Take, take: Take, engine: Engine, folder: Path) -> Path | None:
+    """Write what the replay sounds like, with its session in it; None where it has no frames."""
+    if not take.frames:
+        return None
+    if codes_sha256(take.segments) != record.codes_sha256:
+        record = to_session_take(take, record.origin.model_copy(update={"environment": schema.Environment()}))
+    target = _free_file(folder, f"{safe_name(path.stem)}-{safe_name(record.id)}")
+    return wav.write(target, engine.wave(take.segments), text=session_text(schema.new_session(record), None))
+
+
+def safe_name(text: str) -> str:
+    """Letters, digits, hyphens and underscores of a text that anybody may have written, to name a file by."""
+    return re.sub(r"[^A-Za-z0-9_]+", "-", text)[:60].strip("-") or "take"
+
+
+def _free_file(folder: Path, name: str) -> Path:
+    names = (f"{name}{'' if number == 1 else f'-{number}'}.wav" for number in count(1))
+    return next(file for file in (folder / item for item in names) if not file.exists())
