@@ -66,6 +66,10 @@ class Sink(Protocol):
     def rate(self) -> int:
         """The samples a second that it takes."""
 
+    @property
+    def error(self) -> str:
+        """Why the last sound failed after it had begun, empty if it did not."""
+
     def start(self, source: Source) -> None:
         """Pull from this source from now on, instead of an earlier one. Raises UserError if it cannot."""
 
@@ -130,6 +134,7 @@ class NoSink:
 
     audible = False
     rate = SAMPLE_RATE
+    error = ""
 
     def __init__(self, why: str = "") -> None:
         self.description = f"no sound, only files ({why})" if why else "no sound, only files"
@@ -146,6 +151,7 @@ class NullSink:
 
     audible = False
     description = "silent device"
+    error = ""
 
     def __init__(self, rate: int = SAMPLE_RATE) -> None:
         self.rate = rate
@@ -167,6 +173,7 @@ class DeviceSink:
     """A sound device through PortAudio; one stream is kept open from the first sound on."""
 
     audible = True
+    error = ""
 
     def __init__(self, device: str = "auto") -> None:
         """Find the device and a rate that it takes. Raises UserError with the reason and what helps."""
@@ -237,7 +244,6 @@ class CommandSink:
     def __init__(self, command: Sequence[str], why: str = "") -> None:
         self.description = f"external player {command[0]}" + (f" ({why})" if why else "")
         self.error = ""
-        """Why the last sound failed, empty if it did not."""
         self._command = list(command)
         self._folder = tempfile.TemporaryDirectory(prefix="valle-lab-play-", ignore_cleanup_errors=True)
         self._stopping: threading.Event | None = None
