@@ -13,14 +13,16 @@ from pathlib import Path
 from typing import Any, Literal
 
 from valle.errors import UserError
+from valle.inference import BUILTIN_CODEC
 from valle.voices import list_voices
-from valle_lab.cli.models import BUILTIN_FOLDER, ModelFile, known_models
+from valle_lab.cli.models import ModelFile, known_models
 from valle_lab.cli.probes import ProbeError, probe
 from valle_lab.settings import FILE_NAME, Settings, user_settings_file
 
 State = Literal["ok", "absent", "broken"]
 """Works; not there, and the lab does without it; needed, and does not work."""
 
+REINSTALL = "install valle-lab again"
 PLAYERS = ("pw-play", "paplay", "aplay", "afplay", "ffplay", "mpv", "play")
 
 
@@ -139,28 +141,27 @@ def _portaudio_advice(reason: str) -> str:
 
 def check_weights(settings: Settings) -> list[Check]:
     """The built-in model and codec, the models of the models folder, the voices."""
-    models = known_models(settings.paths.models)
-    codecs = sorted(BUILTIN_FOLDER.glob("codec*.safetensors"))
-    checks = [_model(model) for model in models]
-    if not any(model.name == "builtin" for model in models):
-        checks.append(Check("builtin", "broken", f"no model in {BUILTIN_FOLDER}", "install valle-lab again"))
-    if not codecs:
-        checks.append(Check("codec", "broken", f"no codec in {BUILTIN_FOLDER}", "install valle-lab again"))
+    checks = [_model(model) for model in known_models(settings.paths.models)]
+    if BUILTIN_CODEC.is_file():
+        checks.append(Check("codec", "ok", str(BUILTIN_CODEC)))
+    else:
+        checks.append(Check("codec", "broken", f"there is no file {BUILTIN_CODEC}", REINSTALL))
     try:
         voices = list_voices(settings.paths.voices)
     except UserError as error:
         return [*checks, Check("voices", "broken", str(error))]
     if not voices:
-        return [*checks, Check("voices", "broken", "none", "install valle-lab again")]
+        return [*checks, Check("voices", "broken", "none", REINSTALL)]
     return [*checks, Check("voices", "ok", f"{len(voices)}: {', '.join(voice.name for voice in voices)}")]
 
 
 def _model(model: ModelFile) -> Check:
-    name = model.name if model.name == "builtin" else "model"
     if model.problem is None:
         size = f"{(model.parameters or 0) / 1e6:.1f} million parameters, {(model.bytes or 0) / 1e6:.1f} MB"
-        return Check(name, "ok", f"{size}, codec {model.codec}, {model.file}")
-    return Check(name, "broken" if name == "builtin" else "absent", model.problem)
+        return Check("model", "ok", f"{model.name}: {size}, {model.file}")
+    if model.name == "builtin":
+        return Check("model", "broken", model.problem, REINSTALL)
+    return Check("model", "absent", model.problem)
 
 
 def check_folders(settings: Settings) -> list[Check]:

@@ -120,16 +120,16 @@ def test_phonemes_are_really_made() -> None:
     assert check.state == "ok" and "ˈ" in check.found
 
 
-def test_weights_that_are_missing_and_models_that_are_none(
+def test_weights_that_are_missing_and_files_that_are_no_models(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "mine.safetensors").write_bytes(b"no model")
-    monkeypatch.setattr(checks, "BUILTIN_FOLDER", tmp_path)
-    monkeypatch.setattr("valle_lab.cli.models.BUILTIN_FOLDER", tmp_path / "none")
+    monkeypatch.setattr(checks, "BUILTIN_CODEC", tmp_path / "codec.safetensors")
+    monkeypatch.setattr("valle.inference.BUILTIN_MODEL", tmp_path / "model.safetensors")
     found = checks.check_weights(load_settings(overrides={"paths.models": str(tmp_path)}))
-    states = {check.name: check.state for check in found if check.name != "voices"}
-    assert states == {"model": "absent", "builtin": "broken", "codec": "broken"}
-    assert "mine.safetensors" in found[0].found
+    states = [(check.name, check.state) for check in found if check.name != "voices"]
+    assert states == [("model", "broken"), ("model", "absent"), ("codec", "broken")]
+    assert "model.safetensors" in found[0].found and "mine.safetensors" in found[1].found
 
 
 def test_the_command_prints_what_was_found_and_fails_if_something_is_broken(
