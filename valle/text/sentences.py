@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from itertools import pairwise
 from typing import Literal
 
@@ -20,7 +21,8 @@ def split(text: str, by: SplitBy = "sentence", limit: int | None = None) -> list
 
     `by`: at the ends of sentences (a blank line ends one, a single line break does not), at line breaks, or
     not at all. With a `limit` in characters longer pieces are cut on at clause marks, else between words,
-    else inside a word. No character other than white space is lost.
+    else inside a word. Punctuation alone is no piece, it stays with its neighbour, beyond the limit if need
+    be. No character other than white space is lost.
     """
     if limit is not None and limit < 1:
         raise ValueError(f"limit is {limit}; it must be at least 1")
@@ -31,7 +33,22 @@ def split(text: str, by: SplitBy = "sentence", limit: int | None = None) -> list
     pieces = [" ".join(piece.split()) for piece in pieces]
     if limit is not None:
         pieces = [part for piece in pieces for part in _cut(piece, limit)]
-    return [piece for piece in pieces if piece]
+    return _with_words([piece for piece in pieces if piece])
+
+
+def _with_words(pieces: list[str]) -> list[str]:
+    """The pieces, each without words joined to the one before it, at the start to the one after it."""
+    joined: list[str] = []
+    for piece in pieces:
+        if joined and (_is_punctuation(piece) or _is_punctuation(joined[-1])):
+            joined[-1] = f"{joined[-1]} {piece}"
+        else:
+            joined.append(piece)
+    return joined
+
+
+def _is_punctuation(piece: str) -> bool:
+    return all(unicodedata.category(character)[0] in "PZ" for character in piece)
 
 
 def _sentences(text: str) -> list[str]:

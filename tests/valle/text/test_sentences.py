@@ -1,5 +1,7 @@
 """Sentence splitting: a table of cases, and what must hold for any text."""
 
+import unicodedata
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -29,6 +31,8 @@ CASES = [
     "Version 2.0 is out.| 3 people came.",
     "It was I.| He knew it.",
     "你好。|世界！|是吗？",
+    "... And so it began.| It did. ... - !| Yes.",
+    "...",
     "line one\ncontinues here.| Line two.",
     "A heading\n\n|The text under it.",
     "“Yes,” he said.| “No.”| She left.",
@@ -71,4 +75,13 @@ def test_nothing_is_lost_and_limits_hold(text: str, by: str, limit: int | None) 
     pieces = split(text, by, limit)  # type: ignore[arg-type]
     assert "".join("".join(pieces).split()) == "".join(text.split())
     assert all(piece == piece.strip() and piece for piece in pieces)
-    assert limit is None or all(len(piece) <= limit for piece in pieces)
+    wordy = [piece for piece in pieces if any(unicodedata.category(c)[0] not in "PZ" for c in piece)]
+    assert len(wordy) == len(pieces) or len(pieces) == 1
+    assert limit is None or all(len(spoken(piece)) <= limit for piece in pieces)
+
+
+def spoken(piece: str) -> str:
+    """A piece without the punctuation words at its ends."""
+    words = piece.split()
+    loud = [any(unicodedata.category(c)[0] not in "PZ" for c in word) for word in words]
+    return " ".join(words[loud.index(True) : len(words) - loud[::-1].index(True)]) if any(loud) else ""
