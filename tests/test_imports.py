@@ -13,11 +13,17 @@ HEAVY = ("torch", "transformers", "encodec", "textual", "matplotlib", "sounddevi
 
 # The pattern of a family of files, and what none of them may bring along.
 FAMILIES = {
+    # What speaks with the built-in voice needs torch, and nobody else's models.
+    "valle/**/*.py": HEAVY[1:],
     "valle/*.py": HEAVY,
     "valle/text/*.py": HEAVY,
     "valle/samplers/stages/*.py": HEAVY,
     "valle_lab/settings.py": HEAVY,
     "valle_lab/cli/**/*.py": HEAVY,
+    "valle_lab/lab/**/*.py": HEAVY,
+    "valle_lab/session/**/*.py": HEAVY,
+    # The model process imports torch when it is asked for a model; whoever talks to it, never.
+    "valle_lab/worker/**/*.py": HEAVY,
 }
 # Files of a family that are there to compute.
 EXCEPTIONS: set[str] = set()
