@@ -17,8 +17,8 @@ from valle.samplers.sampler import Sampler, States
 class Candidates:
     """The N best ids of one row: by final probability, then by raw, the lowest id first among equals.
 
-    ``probability`` [S, N] is that after each of ``points`` (``raw`` first, the last one final), ``cumulative`` [N]
-    the sum of the final ones from the top, ``logit`` [S, N] the logits, -inf where an id cannot be taken.
+    ``probability`` [S, N] is that after each of ``points`` (``raw`` first, the last one final), ``cumulative``
+    [N] sums the final ones from the top, ``logit`` [S, N] the logits, -inf where an id cannot be taken.
     """
 
     points: tuple[str, ...]
@@ -30,12 +30,12 @@ class Candidates:
     @property
     def raw(self) -> NDArray[np.float32]:
         """The raw probabilities [N]."""
-        return self.probability[0]
+        return np.asarray(self.probability[0])
 
     @property
     def final(self) -> NDArray[np.float32]:
         """The final probabilities [N]."""
-        return self.probability[-1]
+        return np.asarray(self.probability[-1])
 
 
 @torch.inference_mode()
