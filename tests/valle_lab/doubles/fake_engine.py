@@ -156,7 +156,7 @@ class FakeGeneration:
 
 
 class FakeEngine:
-    """Speaks as `FakeGeneration` does; a text that holds `crash` ends the process, `bug` raises, `noise` prints."""
+    """Speaks as `FakeGeneration` does; of the text `crash` ends the process, `bug` raises, `noise` prints."""
 
     model_name = "fake"
     model_hash = "a" * 64

@@ -1,0 +1,74 @@
+"""A worker without a process whose takes move only when a test says so, and that can be killed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from typing import Any
+
+from fake_engine import factory
+
+from valle.control import Event, ScheduledControl
+from valle.request import Request
+from valle.step import Step
+from valle_lab.worker.inprocess import InProcessWorker
+from valle_lab.worker.messages import Ask, ModelChoice, Progress
+from valle_lab.worker.surface import Speaking, WorkerError, ignore
+
+
+class FakeWorker(InProcessWorker):
+    """`allow(n)` lets the running take do n more steps, `finish_loading` ends a load that was held."""
+
+    def __init__(self, *, hold_load: bool = False, steps: int = 0) -> None:
+        super().__init__(factory)
+        self.death: str | None = None
+        self.allowed = steps
+        self.closed = False
+        self._hold_load = hold_load
+        self._held: list[Callable[[], None]] = []
+
+    def allow(self, steps: int = 1_000_000) -> None:
+        self.allowed = steps
+
+    def kill(self) -> None:
+        self.death = "The model process was ended by SIGKILL."
+
+    def load(self, choice: ModelChoice, progress: Callable[[Progress], None] = ignore) -> Future[Any]:
+        if not self._hold_load:
+            return super().load(choice, progress)
+        answer: Future[Any] = Future()
+        progress(Progress("loading the model", 0.5))
+        self._held.append(lambda: answer.set_result(super(FakeWorker, self).load(choice).result()))
+        return answer
+
+    def finish_loading(self) -> None:
+        for finish in self._held:
+            finish()
+        self._held.clear()
+
+    def speak(self, ask: Ask | Request, schedule: Sequence[Event] | ScheduledControl = ()) -> Speaking:
+        return _Gated(self, super().speak(ask, schedule))
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class _Gated(Speaking):
+    """A take of the twin behind the fake worker's gate."""
+
+    def __init__(self, worker: FakeWorker, inner: Speaking) -> None:
+        super().__init__(inner.change)
+        self.begun, self.made = inner.begun, inner.made
+        self.refused, self.steps = inner.refused, inner.steps
+        self._worker, self._inner = worker, inner
+
+    def drain(self) -> list[Step]:
+        if self._worker.death is not None:
+            if not self.made.done():
+                self.end(WorkerError(self._worker.death))
+            return []
+        new: list[Step] = []
+        while self._worker.allowed > 0 and (step := self._inner.drain()):
+            self._worker.allowed -= 1
+            new += step
+        return new

@@ -1,0 +1,20 @@
+"""All commands of the lab, from one file per subject."""
+
+from __future__ import annotations
+
+from valle_lab.lab import models, session, stack, takes, text, voices
+from valle_lab.lab.registry import Registry
+
+
+def all_commands() -> Registry:
+    """The registry that palette, footer, help, completion and documentation are made from."""
+    return Registry(
+        (
+            *takes.COMMANDS,
+            *text.COMMANDS,
+            *voices.COMMANDS,
+            *stack.COMMANDS,
+            *models.COMMANDS,
+            *session.COMMANDS,
+        )
+    )

@@ -1,0 +1,244 @@
+"""The lab itself: its state, takes and worker; the screen, the REPL and scripts drive it by commands."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from collections.abc import Callable
+from itertools import count
+from typing import Any
+
+from valle.control import Event
+from valle.errors import UserError
+from valle.samplers.stack import Stack
+from valle_lab.lab import takes
+from valle_lab.lab.answers import Answers, beside
+from valle_lab.lab.commands import all_commands
+from valle_lab.lab.history import History
+from valle_lab.lab.record import Record
+from valle_lab.lab.state import LabTake, News, Notice, Subject
+from valle_lab.player import Player
+from valle_lab.settings import Settings
+from valle_lab.worker.messages import Ask, Description, ModelChoice, Progress
+from valle_lab.worker.surface import Worker
+
+StartWorker = Callable[[Callable[[], None]], Worker]
+"""Starts a worker, which calls what it is given, from any thread, when something else than a step arrived."""
+NEW_SEEDS = 2**32
+TICK = 0.05
+
+
+class Lab:
+    """All state of the laboratory. One thread uses it; the worker's answers are taken in by `poll`."""
+
+    def __init__(
+        self, settings: Settings, start_worker: StartWorker, open_player: Callable[[], Player]
+    ) -> None:
+        self.settings = settings
+        self.commands = all_commands()
+        self.text = ""
+        self.language = settings.language
+        self.voice: str | None = settings.voice
+        """A voice's name or a recording's path; `auto` is the model's first, None is none."""
+        self.seed: int | None = None if settings.seed == "new" else settings.seed
+        """None draws a new one for each take."""
+        self.max_seconds = settings.max_duration
+        self.stacks: History[Stack] | None = None
+        """None until a model has named its own."""
+        self.takes: list[LabTake] = []
+        self.chosen: LabTake | None = None
+        self.choice = _choice(settings)
+        self.description: Description | None = None
+        self.loading: Progress | None = None
+        self.on_news: Callable[[], None] = lambda: None
+        """Called, from any thread, when `poll` has something to take in besides steps."""
+        self.worker: Worker | None = None
+        self.player: Player | None = None
+        """None until the sound device has been looked for."""
+        self.record = Record(settings.paths.sessions)
+        self._start_worker = start_worker
+        self._open_player = open_player
+        self.answers = Answers(self._tell_failure)
+        self._changed: set[Subject] = set()
+        self._notices: list[Notice] = []
+        self._arrived = threading.Event()
+        self._death_told = False
+
+    @property
+    def stack(self) -> Stack | None:
+        """The stack that the next take gets, and the running one follows."""
+        return self.stacks.value if self.stacks else None
+
+    @property
+    def running(self) -> LabTake | None:
+        """The take that is being made."""
+        return next((take for take in reversed(self.takes) if take.running), None)
+
+    @property
+    def busy(self) -> bool:
+        """Whether an answer is awaited."""
+        return bool(self.answers) or self.running is not None
+
+    def run(self, name: str, *arguments: Any) -> Any:
+        """Do a command, as in `lab.run("stack.set", "temperature.value", 0.7)`. Raises UserError."""
+        return self.commands.run(self, name, arguments)
+
+    def run_line(self, line: str) -> Any:
+        """Do a command as typed: `stack.set temperature.value 0.7`. Raises UserError with the reason."""
+        name, words = self.commands.parse(line)
+        return self.commands.run(self, name, words)
+
+    def start(self) -> None:
+        """Look for the sound device, offer what was left behind, and start the worker."""
+        self.answers.expect(beside(self._open_player), self._hear)
+        if left := self.record.left_behind():
+            self.tell(f"A session was not saved: {left[0].stem}. `session.restore` brings it back.")
+        self.start_worker()
+
+    def start_worker(self) -> None:
+        """Start a worker, the first or the next one, and have it load the chosen model."""
+        if self.worker is not None:
+            self.worker.close()
+        self._death_told = False
+        self.worker = self._start_worker(self._wake)
+        self.load(self.choice)
+
+    def load(self, choice: ModelChoice) -> None:
+        """Have the worker load a model; until it answers none is loaded."""
+        self.choice, self.description = choice, None
+        self.loading = Progress("starting", 0.0)
+        self.answers.expect(
+            self.living_worker().load(choice, self._report), self._described, self._not_loaded
+        )
+        self.mark("model")
+
+    def close(self, *, discard: bool = False) -> None:
+        """End worker, sound and journal; a journal of takes that were not saved stays, unless discarded."""
+        if self.worker is not None:
+            self.worker.close()
+        if self.player is not None:
+            self.player.close()
+        self.record.close(keep=self.record.unsaved and not discard)
+
+    def living_worker(self) -> Worker:
+        """The worker; UserError where it is gone."""
+        if self.worker is None or self.worker.death is not None:
+            raise UserError("The model process is not running; `model.restart` starts it.")
+        return self.worker
+
+    def begin(self, text: str) -> LabTake:
+        """Ask for a take with the settings as they are."""
+        seed = secrets.randbelow(NEW_SEEDS) if self.seed is None else self.seed
+        names = {take.name for take in self.takes}
+        name = next(name for number in count(1) if (name := f"take-{number}") not in names)
+        voice = self.resolved_voice()
+        ask = Ask(
+            text=text,
+            take=name,
+            voice=voice,
+            language=self.language,
+            stack=self.stack,
+            seed=seed,
+            max_seconds=self.max_seconds,
+        )
+        take = LabTake(name, text, seed, voice, self.living_worker().speak(ask))
+        self.takes.append(take)
+        self.chosen = take
+        self.mark("takes", "seed")
+        return take
+
+    def resolved_voice(self) -> str | None:
+        """The voice that the next take gets."""
+        if self.voice != "auto":
+            return self.voice
+        return self.description.voices[0] if self.description and self.description.voices else None
+
+    def change_running(self, event: Event) -> None:
+        """Give the running take, if there is one, a change for its next step."""
+        if (take := self.running) is not None and take.speaking is not None:
+            take.speaking.change(event)
+
+    def change_stack(self, stack: Stack, event: Event) -> None:
+        """Replace the stack; the running take follows by the same event."""
+        if self.stacks is None:
+            raise UserError("No model is loaded yet.")
+        self.stacks.change(stack)
+        self.change_running(event)
+        self.mark("stack")
+
+    def tell(self, text: str, *, error: bool = False) -> None:
+        """Have one line shown."""
+        self._notices.append(Notice(text, error))
+
+    def mark(self, *subjects: Subject) -> None:
+        """Say what has changed."""
+        self._changed.update(subjects)
+
+    def poll(self) -> News:
+        """Take in what the worker has sent, and say what changed since the last call."""
+        self._arrived.clear()
+        self.answers.poll()
+        if (take := self.running) is not None:
+            try:
+                takes.take_in(self, take)
+            except UserError as error:
+                self._tell_failure(error)
+        if self.player is not None and self.player.state == "playing":
+            self.mark("sound")
+        if self.worker is not None and self.worker.death is not None and not self._death_told:
+            self._death_told = True
+            self.description, self.loading = None, None
+            self.tell(f"{self.worker.death} Takes and session are kept.", error=True)
+            self.mark("model")
+        news = News(frozenset(self._changed), tuple(self._notices))
+        self._changed, self._notices = set(), []
+        return news
+
+    def wait(self) -> None:
+        """Poll until nothing is under way; for scripts, whose notices stay to be polled."""
+        notices: list[Notice] = []
+        subjects: set[Subject] = set()
+        while True:
+            news = self.poll()
+            notices.extend(news.notices)
+            subjects.update(news.subjects)
+            if not self.busy:
+                break
+            self._arrived.wait(TICK)
+        self._notices.extend(notices)
+        self._changed.update(subjects)
+
+    def _report(self, progress: Progress) -> None:
+        self.loading = progress
+        self._wake()
+
+    def _wake(self) -> None:
+        self._arrived.set()
+        self.on_news()
+
+    def _described(self, description: Description) -> None:
+        own = self.settings.stacks
+        stack = Stack.from_dict(own).over(description.default_stack) if own else description.default_stack
+        self.description, self.loading = description, None
+        if self.stacks is None:
+            self.stacks = History(stack)
+        self.mark("model", "stack", "voices")
+
+    def _hear(self, player: Player) -> None:
+        self.player = player
+        self.mark("sound")
+
+    def _not_loaded(self, error: UserError) -> None:
+        self.loading = None
+        self.tell(str(error), error=True)
+        self.mark("model")
+
+    def _tell_failure(self, error: UserError) -> None:
+        self.tell(str(error), error=True)
+
+
+def _choice(settings: Settings) -> ModelChoice:
+    threads = None if settings.threads == "auto" else settings.threads
+    return ModelChoice(
+        settings.model, settings.codec, settings.device, settings.dtype, threads, settings.attention
+    )

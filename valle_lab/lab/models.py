@@ -1,0 +1,31 @@
+"""Commands on the model and its process."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from valle_lab.lab.registry import command
+
+if TYPE_CHECKING:
+    from valle_lab.lab.lab import Lab
+
+
+def load(lab: Lab, model: str) -> None:
+    """Load a model, by name or path; the takes stay."""
+    lab.load(replace(lab.choice, model=model))
+
+
+def restart(lab: Lab) -> None:
+    """Start the model's process again; what it was doing is lost, takes and session are kept."""
+    lab.start_worker()
+
+
+def _while_speaking(lab: Lab) -> str | None:
+    return "a take is being made; stop it first." if lab.running else None
+
+
+COMMANDS = (
+    command("model.load", load, unavailable=_while_speaking),
+    command("model.restart", restart, key="f9"),
+)

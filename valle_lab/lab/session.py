@@ -1,0 +1,116 @@
+"""Commands on the session: save it, open one, go on with one that a killed lab left behind."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from valle.audio import wav
+from valle.errors import UserError
+from valle_lab.lab.registry import command
+from valle_lab.lab.state import LabTake
+from valle_lab.lab.takes import named, with_wave
+from valle_lab.session.convert import from_session_take, to_session_take
+from valle_lab.session.save import session_text
+from valle_lab.session.schema import Session, new_session
+from valle_lab.worker.messages import Begun, Made
+from valle_lab.worker.surface import Wave
+
+if TYPE_CHECKING:
+    from valle_lab.lab.lab import Lab
+
+
+def save(lab: Lab, file: str | None = None) -> Path:
+    """Save the session: every take with what it needs to be made again."""
+    path = None if file is None else Path(file).expanduser()
+    if path is not None and path.suffix.lower() != ".json":
+        raise UserError(f"session.save {file}: the name must end in .json")
+    saved = lab.record.save(path)
+    lab.tell(f"Session saved: {saved}")
+    lab.mark("session")
+    return saved
+
+
+def save_take(lab: Lab, file: str | None = None) -> None:
+    """Save the chosen take as a wav that carries its session, and the session of all takes."""
+    take = named(lab, None)
+    if take.begun is None or take.running:
+        raise UserError(f"{take.name} is not finished yet.")
+    path = _wav_path(lab, take, file)
+
+    def write(wave: Wave) -> None:
+        lab.tell(f"Take saved: {wav.write(path, wave, text=_carried(take))}")
+
+    if any(segment.frames for segment in take.segments):
+        with_wave(lab, take, write)
+    save(lab)
+
+
+def open_session(lab: Lab, file: str) -> None:
+    """Open a session: a file, a wav that carries one, or a journal."""
+    _open(lab, Path(file).expanduser())
+
+
+def restore(lab: Lab) -> None:
+    """Bring back the newest session that was not saved before the lab ended."""
+    left = lab.record.left_behind()
+    if not left:
+        raise UserError("No unsaved session was left behind.")
+    _open(lab, left[0])
+
+
+def _open(lab: Lab, path: Path) -> None:
+    if lab.record.unsaved:
+        raise UserError("This session has takes that are not saved; save it first.")
+    takes = _lab_takes(lab.record.restore(path))
+    lab.takes, lab.chosen = takes, takes[-1] if takes else None
+    lab.tell(f"{len(takes)} take{'s'[: len(takes) != 1]} from {path.name}")
+    lab.mark("takes", "session", "steps")
+
+
+def _lab_takes(session: Session) -> list[LabTake]:
+    takes = []
+    for record in session.takes:
+        take = from_session_take(record)
+        request = take.request
+        restored = LabTake(
+            name=request.take,
+            text=" ".join(sentence.text for sentence in request.sentences),
+            seed=request.seed,
+            voice=request.prompt.voice if request.prompt else None,
+            speaking=None,
+            begun=Begun(request, record.origin),
+            steps=list(take.steps),
+            made=Made(take.segments, take.seconds),
+        )
+        for step in take.steps:
+            restored.timeline.add(step)
+        takes.append(restored)
+    return takes
+
+
+def _wav_path(lab: Lab, take: LabTake, file: str | None) -> Path:
+    if file is None:
+        stem = lab.record.name
+        return lab.settings.paths.out / f"{stem}-{take.name}.wav"
+    path = Path(file).expanduser()
+    if path.suffix.lower() != ".wav":
+        raise UserError(f"take.save {file}: the name must end in .wav")
+    return path
+
+
+def _carried(take: LabTake) -> str:
+    assert take.begun is not None
+    return session_text(new_session(to_session_take(take.take, take.begun.origin)), indent=None)
+
+
+def _nothing_to_save(lab: Lab) -> str | None:
+    return None if lab.takes else "there is no take yet."
+
+
+COMMANDS = (
+    command("take.save", save_take, key="ctrl+s", footer="Save", unavailable=_nothing_to_save, rest="file"),
+    command("session.save", save, unavailable=_nothing_to_save, rest="file"),
+    command("session.open", open_session, rest="file"),
+    command("session.restore", restore, key="f8"),
+)

@@ -1,0 +1,71 @@
+"""Commands on what is asked for: text, language, seed, limits."""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING
+
+from valle.errors import UserError
+from valle.request import SEED_LIMIT
+from valle_lab.lab.registry import command
+
+if TYPE_CHECKING:
+    from valle_lab.lab.lab import Lab
+
+MOST_CHARACTERS = 100_000
+MOST_SECONDS = 600.0
+
+
+def set_text(lab: Lab, text: str) -> None:
+    """Set the text that the next take speaks."""
+    if len(text) > MOST_CHARACTERS:
+        raise UserError(f"The text has {len(text)} characters; {MOST_CHARACTERS} at most.")
+    lab.text = text
+    lab.mark("text")
+
+
+def set_language(lab: Lab, language: str) -> None:
+    """Set the language that the text is in."""
+    known = lab.description.languages if lab.description else ()
+    if known and language not in known:
+        raise UserError(f"The model does not know the language {language!r}; it knows {', '.join(known)}.")
+    lab.language = language
+    lab.mark("text")
+
+
+def set_limit(lab: Lab, seconds: float) -> None:
+    """Set the longest that one sentence may sound, in seconds."""
+    if not 0 < seconds <= MOST_SECONDS:
+        raise UserError(f"The limit must be above 0 and at most {MOST_SECONDS:g} seconds, not {seconds:g}.")
+    lab.max_seconds = seconds
+    lab.mark("text")
+
+
+def set_seed(lab: Lab, seed: int) -> None:
+    """Lock the seed: every take gets this one."""
+    if not 0 <= seed < SEED_LIMIT:
+        raise UserError(f"The seed {seed} is out of range; it must be from 0 to 2^64 - 1.")
+    lab.seed = seed
+    lab.mark("seed")
+
+
+def toggle_lock(lab: Lab) -> None:
+    """Lock the seed of the latest take, or draw a new one for each take again."""
+    if lab.seed is not None:
+        lab.seed = None
+    else:
+        lab.seed = lab.takes[-1].seed if lab.takes else secrets.randbelow(2**32)
+    lab.mark("seed")
+
+
+def _languages(lab: Lab) -> tuple[str, ...]:
+    return lab.description.languages if lab.description else ()
+
+
+COMMANDS = (
+    command("text.set", set_text, rest="text"),
+    command("text.language", set_language, complete={"language": _languages}),
+    command("text.limit", set_limit),
+    command("seed.set", set_seed),
+    command("seed.lock", toggle_lock, key="ctrl+l"),
+)
