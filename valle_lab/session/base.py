@@ -125,13 +125,15 @@ def holding(
 def _check_numbers(values: NDArray[Any], least: int | None, most: int | None, infinite: bool) -> None:
     if not values.size:
         return
+    low = values.min()
     if values.dtype.kind == "f":
-        if np.isnan(values).any():
+        if np.isnan(low):
             raise ValueError("holds numbers that are not numbers (NaN)")
-        if not infinite and not np.isfinite(values).all():
+        if not infinite and not (np.isfinite(low) and np.isfinite(values.max())):
             raise ValueError("holds numbers that are not finite")
-    low, high = values.min(), values.max()
-    if (least is not None and low < least) or (most is not None and high > most):
-        wrong = low if least is not None and low < least else high
+    wrong = low if least is not None and low < least else None
+    if most is not None and wrong is None and (high := values.max()) > most:
+        wrong = high
+    if wrong is not None:
         bounds = f"{least} to {most}" if most is not None else f"{least} or more"
         raise ValueError(f"holds {wrong}; the numbers must be {bounds}")

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from valle.errors import UserError
 from valle.request import LEVELS
+from valle.samplers import Stack
 from valle_lab.session.base import Array
 
 if TYPE_CHECKING:
@@ -15,6 +17,15 @@ if TYPE_CHECKING:
 
 STOP = 1024
 """What the autoregressive phase decides in order to stop."""
+
+
+def check_stack(stack: dict[str, Any]) -> dict[str, Any]:
+    """The stack itself; ValueError where it is none that can be run."""
+    try:
+        Stack.from_dict(stack)
+    except UserError as error:
+        raise ValueError(str(error)) from None
+    return stack
 
 
 def check_event(kind: str, value: Any) -> None:

@@ -84,7 +84,7 @@ class Engines:
 
 
 def find_model(name: str, folder: Path | None) -> str:
-    """`builtin`, or the path of a model's file, also of one in the folder. Raises UserError if there is none."""
+    """`builtin`, or the path of a model's file, also of one in the folder. UserError if there is none."""
     if name == "builtin":
         return name
     candidates = [Path(name)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -11,6 +12,11 @@ from valle.audio.riff import read_text, write_text
 from valle.errors import UserError
 from valle.files import write_atomically
 from valle_lab.session.schema import Header, Session
+
+# A line break inside a string is written as an escape, so that this never matches in one.
+_SPREAD_ARRAY = re.compile(
+    r'\{\n\s+("dtype": "\w+"),\n\s+"shape": \[\n([\s\d,]+)\],\n\s+("base64": "[A-Za-z0-9+/=]*")\n\s+\}'
+)
 
 MAX_BYTES = 256 * 1024 * 1024
 
@@ -61,10 +67,13 @@ def save_session(session: Session, path: Path | str) -> Path:
 
 
 def session_text(session: Session, indent: int | None = 1) -> str:
-    """The session as JSON: fields in the order of the schema, unknown ones last in their object."""
+    """The session as JSON: fields in the order of the schema, unknown ones last in their object.
+
+    An array takes one line, so that a comparison of two files by lines shows what differs.
+    """
     document = session.model_dump(mode="json", by_alias=True)
     text = json.dumps(document, indent=indent, ensure_ascii=False, allow_nan=False)
-    return text + "\n" * (indent is not None)
+    return text if indent is None else _SPREAD_ARRAY.sub(_on_one_line, text) + "\n"
 
 
 def first_error(error: ValidationError) -> str:
@@ -80,6 +89,11 @@ def first_error(error: ValidationError) -> str:
         return f" is no session: it lacks schema, as in {Header().model_dump_json()}"
     message = chosen["msg"].removeprefix("Value error, ")
     return ": " + " ".join((f"{place}: {message}" if place else message).split())
+
+
+def _on_one_line(array: re.Match[str]) -> str:
+    shape = " ".join(array[2].split())
+    return f'{{{array[1]}, "shape": [{shape}], {array[3]}}}'
 
 
 def _read(path: Path) -> bytes:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from valle.control import EventKind
 from valle.request import LEVELS, SEED_LIMIT
 from valle_lab.session.base import Array, Identifier, Model, Name, Plain, Seconds, Sha256, Text, holding
-from valle_lab.session.checks import check_event, check_segment, check_take
+from valle_lab.session.checks import check_event, check_segment, check_stack, check_take
 
 SchemaName = Literal["valle-lab/session"]
 VERSION = "1.0"
@@ -143,7 +143,7 @@ class Request(Model):
     seed: Annotated[int, Field(ge=0, lt=SEED_LIMIT)]
     noise: Identifier
     """Name of the scheme that makes noise of the seed."""
-    stack: StackDict
+    stack: Annotated[StackDict, AfterValidator(check_stack)]
     """As asked for; `effective` of the take is what it came to."""
     recipe: Recipe = Recipe()
 
@@ -226,9 +226,9 @@ class Take(Model):
     codes_sha256: Annotated[tuple[Sha256, ...], Field(min_length=LEVELS, max_length=LEVELS)]
     """One a level, over the segments in order: sha256 of the codes as int16, little-endian."""
     seconds: Seconds = 0.0
-    ratings: Plain = ()
+    ratings: Plain = Field(default_factory=list)
     """What listeners said; read by `valle_lab.session.opinions`, and never a reason to refuse the file."""
-    notes: Plain = ()
+    notes: Plain = Field(default_factory=list)
 
     @model_validator(mode="after")
     def _holds_together(self) -> Take:
@@ -241,8 +241,8 @@ class Session(Model):
 
     header: Header = Field(alias="schema")
     takes: Annotated[tuple[Take, ...], Field(max_length=MAX_TAKES)] = ()
-    ratings: Plain = ()
-    notes: Plain = ()
+    ratings: Plain = Field(default_factory=list)
+    notes: Plain = Field(default_factory=list)
 
     @model_validator(mode="after")
     def _ids_are_unique(self) -> Session:

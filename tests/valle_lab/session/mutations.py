@@ -1,0 +1,159 @@
+"""Damaged sessions by the thousand: each must be refused in one line or be accepted, and nothing else.
+
+As a program: `python tests/valle_lab/session/mutations.py COUNT FILE...` tries COUNT mutations of each file.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from valle_lab.session.convert import from_session_take
+from valle_lab.session.save import SessionError, load_session, parse_session, session_text
+
+SLOW = 5.0
+"""Seconds for one mutation that count as a hang."""
+
+VALUES: list[Any] = [
+    *(None, True, False, 0, 1, -1, 7, 1024, 2**31, 2**63, 2**64, 2**64 - 1, 10**30, 0.5, -0.0, 1e308),
+    *("", "x", "nan", "../../etc/passwd", "\u0000", "🎈" * 50, "A" * 100_000),
+    *([], {}, [[]], [None], [1, 2, 3], {"dtype": "int16"}),
+    {"dtype": "int16", "shape": [2**24, 2**24], "base64": ""},
+    {"dtype": "float64", "shape": [0], "base64": ""},
+]
+TEXTS = ["NaN", "Infinity", "-Infinity", "1e999", '"\\ud800"', "[" * 400, "9" * 5000, "{", '"', "tru"]
+
+
+@dataclass
+class Tally:
+    """What became of the mutations."""
+
+    refused: int = 0
+    accepted: list[str] = field(default_factory=list)
+    slowest: float = 0.0
+
+
+def try_all(text: str, count: int, seed: int = 0) -> Tally:
+    """Validate that many mutations. Anything but acceptance or one line of refusal is an AssertionError."""
+    tally = Tally()
+    for mutated in mutations(text, count, seed):
+        begun = time.perf_counter()
+        try:
+            session = parse_session(mutated, "mutated.json")
+            for record in session.takes:
+                from_session_take(record)
+            session_text(session)
+        except SessionError as error:
+            assert str(error).startswith("mutated.json") and "\n" not in str(error), error
+            assert len(str(error)) < 600, error
+            tally.refused += 1
+        else:
+            tally.accepted.append(mutated if isinstance(mutated, str) else mutated.decode())
+        tally.slowest = max(tally.slowest, time.perf_counter() - begun)
+        assert tally.slowest < SLOW, f"{tally.slowest:.1f} s for one mutation"
+    return tally
+
+
+def mutations(text: str, count: int, seed: int = 0) -> Iterator[str | bytes]:
+    """Damaged versions of a session: values replaced, removed, doubled, renamed; characters changed."""
+    chance = random.Random(seed)
+    document = json.loads(text)
+    for _ in range(count):
+        kind = chance.random()
+        if kind < 0.7:
+            damaged = json.loads(text) if kind < 0.02 else _copy(document)
+            _damage(damaged, chance)
+            yield json.dumps(damaged)
+        elif kind < 0.8:
+            at = chance.randrange(len(text))
+            yield text[:at] + chance.choice(TEXTS) + text[at + chance.randrange(4) :]
+        else:
+            yield _damage_bytes(text.encode(), chance)
+
+
+def harmless(text: str, count: int, seed: int = 0) -> Iterator[str]:
+    """Versions in which only notes, ratings and unknown fields were changed."""
+    chance = random.Random(seed)
+    document = json.loads(text)
+    for _ in range(count):
+        changed = _copy(document)
+        holder = chance.choice([changed, *changed["takes"]])
+        name = chance.choice(["notes", "ratings", "unknown", "x"])
+        if name in ("unknown", "x"):
+            holder = chance.choice([item for item in _objects(changed) if not _is_open(item)])
+        holder[name] = chance.choice(VALUES)
+        yield json.dumps(changed)
+
+
+def _damage(document: Any, chance: random.Random) -> None:
+    holder = chance.choice(list(_objects(document)))
+    keys = list(holder) if isinstance(holder, dict) else list(range(len(holder)))
+    if not keys:
+        return
+    key = chance.choice(keys)
+    match chance.randrange(5):
+        case 0:
+            del holder[key]
+        case 1 if isinstance(holder, dict):
+            holder[chance.choice(["", "x", "takes", "base64"])] = holder.pop(key)
+        case 1:
+            holder.append(_copy(holder[key]))
+        case 2 if type(holder[key]) in (int, float):
+            holder[key] += chance.choice([1, -1, 100, 0.5, 2**40])
+        case 2 if isinstance(holder[key], str) and holder[key]:
+            at = chance.randrange(len(holder[key]))
+            holder[key] = holder[key][:at] + chance.choice("A/+=z\n") + holder[key][at + 1 :]
+        case _:
+            holder[key] = _copy(chance.choice(VALUES))
+
+
+def _damage_bytes(data: bytes, chance: random.Random) -> bytes:
+    at = chance.randrange(len(data))
+    match chance.randrange(4):
+        case 0:
+            return data[:at]
+        case 1:
+            return data[:at] + bytes([chance.randrange(256)]) + data[at + 1 :]
+        case 2:
+            return data[:at] + data[at + chance.randrange(1, 200) :]
+        case _:
+            start = chance.randrange(len(data))
+            return data[:at] + data[start : start + chance.randrange(1, 200)] + data[at:]
+
+
+def _objects(value: Any) -> Iterator[Any]:
+    if isinstance(value, (dict, list)):
+        yield value
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _objects(item)
+
+
+def _is_open(value: Any) -> bool:
+    """Whether every name in this object means something: stages and their lists have no unknown fields."""
+    stage = isinstance(value, dict) and "name" in value and "sha256" not in value and "version" not in value
+    return isinstance(value, list) or stage or "ar" in value or value.keys() <= {"value", "k", "p"}
+
+
+def _copy(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _copy(item) for key, item in value.items()}
+    return [_copy(item) for item in value] if isinstance(value, list) else value
+
+
+if __name__ == "__main__":
+    amount, *names = sys.argv[1:]
+    for name in names:
+        begun = time.perf_counter()
+        found = try_all(session_text(load_session(Path(name))), int(amount))
+        for changed in harmless(session_text(load_session(Path(name))), int(amount) // 10):
+            parse_session(changed, name)
+        print(
+            f"{name}: {found.refused} refused, {len(found.accepted)} accepted, "
+            f"slowest {found.slowest * 1e3:.0f} ms, {time.perf_counter() - begun:.0f} s in all"
+        )
