@@ -19,6 +19,8 @@ _SPREAD_ARRAY = re.compile(
 )
 
 MAX_BYTES = 256 * 1024 * 1024
+MAX_COMPLAINT = 400
+"""Characters of a complaint that may quote what is wrong."""
 
 
 class SessionError(UserError):
@@ -88,7 +90,8 @@ def first_error(error: ValidationError) -> str:
     if chosen["type"] == "missing" and place == "schema":
         return f" is no session: it lacks schema, as in {Header().model_dump_json()}"
     message = chosen["msg"].removeprefix("Value error, ")
-    return ": " + " ".join((f"{place}: {message}" if place else message).split())
+    told = " ".join((f"{place}: {message}" if place else message).split())
+    return ": " + (told if len(told) <= MAX_COMPLAINT else told[:MAX_COMPLAINT] + "...")
 
 
 def _on_one_line(array: re.Match[str]) -> str:

@@ -51,7 +51,7 @@ def try_all(text: str, count: int, seed: int = 0) -> Tally:
             session_text(session)
         except SessionError as error:
             assert str(error).startswith("mutated.json") and "\n" not in str(error), error
-            assert len(str(error)) < 600, error
+            assert len(str(error)) < 600, str(error)[:600]
             tally.refused += 1
         else:
             tally.accepted.append(mutated if isinstance(mutated, str) else mutated.decode())
