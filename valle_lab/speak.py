@@ -1,49 +1,242 @@
-"""One take from its first step to its last, with nobody's hands on it but a schedule's and Ctrl-C's."""
+"""One take, from a text to the files that are kept of it: `say` does this, and so do the example sessions."""
 
 from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from time import perf_counter
 from types import FrameType
+from typing import TYPE_CHECKING
 
+import valle
+from valle.audio import wav
+from valle.control import Event, LiveControl, ScheduledControl
+from valle.inference import Engine
+from valle.request import Request
+from valle.samplers import Stack
 from valle.step import Step
-from valle_lab.worker.surface import Speaking
+from valle.take import Take
+from valle.text.phonemes import Phonemizer
+from valle.text.sentences import SplitBy
+from valle.voices import Voice
+from valle_lab.session.convert import to_session_take
+from valle_lab.session.journal import Journal
+from valle_lab.session.origin import environment
+from valle_lab.session.save import save_session, session_text
+from valle_lab.session.schema import Content, Origin, new_session
+
+if TYPE_CHECKING:
+    from valle_lab.settings import Settings
+
+Watch = Callable[[Step], None]
 
 
-def speak(speaking: Speaking, watch: Callable[[Step], None]) -> bool:
-    """Iterate a take to its end; `watch` sees every step before the next one is computed.
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """The two files of one take."""
 
-    The first Ctrl-C cancels the take, so that what was made so far is a take that can be replayed; a second
-    one raises KeyboardInterrupt. Returns whether there was one.
+    wav: Path
+    session: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One take to make, in the words of a person."""
+
+    text: str
+    settings: Settings
+    model: str
+    """`builtin`, or the path of a file."""
+    voice: Voice | None
+    prompt: tuple[float, float | None]
+    """Which part of the voice's recording to use: from where, and how much, in seconds."""
+    stack: Stack | None
+    """Lists that go over the model's own."""
+    sets: tuple[str, ...]
+    """Settings of the stack, as written on the command line."""
+    schedule: tuple[Event, ...]
+    seed: int
+    by: SplitBy
+    outputs: Outputs
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """A take that is over, where it is kept, and what was asked for in vain."""
+
+    take: Take
+    session: Path
+    wav: Path | None
+    """None where the take was cut short."""
+    interrupted: bool
+    seconds: float
+    """From before the first step to the decoded sound."""
+    vain: tuple[str, ...]
+    """Changes that were not made, and why, a line each."""
+
+    @property
+    def real_time_factor(self) -> float | None:
+        """Seconds of computing per second of speech, loading left out; None where there is no speech."""
+        return self.seconds / self.take.duration if self.take.frames else None
+
+    @property
+    def ar_steps_per_second(self) -> float | None:
+        """How fast level 0 was decided; None where nothing of it was."""
+        times = [step.seconds for step in self.take.steps if step.place.phase == "ar" and len(step.tokens)]
+        return len(times) / sum(times) if sum(times) else None
+
+
+def speak(plan: Plan, watch: Watch) -> Spoken:
+    """Load the model, make the take and keep it; `watch` sees every step before the next one is computed.
+
+    Raises UserError for what cannot be spoken or written, before the first step wherever that can be known.
     """
-    interrupted = False
+    engine = load_engine(plan)
+    try:
+        return perform(engine, make_request(plan, engine), plan.schedule, plan.outputs, watch)
+    finally:
+        engine.close()
 
-    def stop(_: int, __: FrameType | None) -> None:
-        nonlocal interrupted
-        if interrupted:
-            raise KeyboardInterrupt
-        interrupted = True
 
+def load_engine(plan: Plan) -> Engine:
+    """The engine that the plan's settings ask for; its phonemizer gets ready while the model is loaded."""
+    settings = plan.settings
+    phonemizer = Phonemizer(settings.language)
+    phonemizer.start()
+    try:
+        engine = Engine.load(
+            plan.model,
+            codec=settings.codec,
+            device=settings.device,
+            dtype=settings.dtype,
+            threads=None if settings.threads == "auto" else settings.threads,
+            attention=settings.attention,
+        )
+    except BaseException:
+        phonemizer.close()
+        raise
+    engine.adopt(phonemizer)
+    return engine
+
+
+def make_request(plan: Plan, engine: Engine) -> Request:
+    """The request for the plan's take. Raises UserError, also for a change that its stack could not take."""
+    stack = engine.default_stack if plan.stack is None else plan.stack.over(engine.default_stack)
+    for setting in plan.sets:
+        stack = stack.set_text(setting)
+    _check_schedule(plan.schedule, stack)
+    return engine.request(
+        plan.text,
+        voice=None if plan.voice is None else engine.prompt(plan.voice, *plan.prompt),
+        language=plan.settings.language,
+        stack=stack,
+        seed=plan.seed,
+        max_seconds=plan.settings.max_duration,
+        by=plan.by,
+    )
+
+
+def perform(
+    engine: Engine, request: Request, schedule: tuple[Event, ...], outputs: Outputs, watch: Watch
+) -> Spoken:
+    """Make a take, and keep it as session and wav.
+
+    While it is made it stands in a journal beside the session, which goes when the session is there. The first
+    Ctrl-C cancels the take: what was made so far is kept, without sound, as a session that can be replayed.
+    """
+    scheduled = ScheduledControl(schedule)
+    control = LiveControl(scheduled)
+    origin = origin_of(engine, request.language)
+    with Journal(_free_journal(outputs.session)) as journal, _interruptible() as interrupted:
+        journal.begin(request, origin)
+        begun = perf_counter()
+        take = _follow(engine, request, control, journal, watch, interrupted)
+        journal.end(request.take, take.seconds)
+        wave = engine.wave(take.segments) if take.stop != "cancel" else None
+        seconds = perf_counter() - begun
+        record = new_session(to_session_take(take, origin))
+        save_session(record, outputs.session)
+        if wave is not None:
+            wav.write(outputs.wav, wave, text=session_text(record, indent=None))
+        journal.path.unlink(missing_ok=True)
+    kept = outputs.wav if wave is not None else None
+    return Spoken(take, outputs.session, kept, interrupted(), seconds, _in_vain(control, scheduled))
+
+
+def origin_of(engine: Engine, language: str) -> Origin:
+    """What makes the takes of this engine, by name and by content."""
+    versions = engine.versions(language)
+    release = f"valle-lab {valle.__version__}" if engine.model_name == "builtin" else ""
+    return Origin(
+        model=Content(name=engine.model_name, sha256=engine.model_hash, release=release),
+        codec=Content(name=engine.codec.name, sha256=engine.codec.hash),
+        tokenizer=Content(name=engine.model_name, sha256=engine.tokenizer.hash),
+        environment=environment(versions.espeak, versions.phonemizer),
+    )
+
+
+def _follow(
+    engine: Engine,
+    request: Request,
+    control: LiveControl,
+    journal: Journal,
+    watch: Watch,
+    interrupted: Callable[[], bool],
+) -> Take:
+    generation = engine.generate(request, control)
     cancelled = False
-    with _at_interrupt(stop):
-        for step in speaking:
-            watch(step)
-            # Not in the handler: a signal may come while the take's own lock is held.
-            if interrupted and not cancelled:
-                cancelled = True
-                speaking.cancel()
-    return interrupted
+    for step in generation:
+        journal.step(step)
+        watch(step)
+        if interrupted() and not cancelled:
+            cancelled = True
+            control.put(Event("cancel"))
+    return generation.take
+
+
+def _check_schedule(schedule: tuple[Event, ...], stack: Stack) -> None:
+    """Try the changes one after another, so that one that cannot be made is told before anything is."""
+    for event in sorted(schedule, key=lambda event: (event.place is not None, event.place)):
+        stack = stack.set(event.name, event.value)
+
+
+def _in_vain(control: LiveControl, scheduled: ScheduledControl) -> tuple[str, ...]:
+    return (
+        *(f"{event.name} at {event.place} was refused: {reason}" for event, reason in control.refused),
+        *(f"{event.name} at {event.place}: the take has no such step" for event in scheduled.never_met()),
+    )
+
+
+def _free_journal(session: Path) -> Path:
+    """A name beside the session's; one that is there already is of a take that was cut short, and stays."""
+    names = (session.with_suffix(f".{number}.jsonl" if number > 1 else ".jsonl") for number in count(1))
+    return next(name for name in names if not name.exists())
 
 
 @contextmanager
-def _at_interrupt(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+def _interruptible() -> Iterator[Callable[[], bool]]:
+    """Give a function that says whether there was a Ctrl-C; a second one raises KeyboardInterrupt.
+
+    The handler only notes it: it may run while a lock is held that whoever reacts would need.
+    """
+    noted = False
+
+    def note(_: int, __: FrameType | None) -> None:
+        nonlocal noted
+        if noted:
+            raise KeyboardInterrupt
+        noted = True
+
     try:
-        before = signal.signal(signal.SIGINT, handler)
+        before = signal.signal(signal.SIGINT, note)
     except ValueError:  # only a program's main thread is told of signals
-        yield
+        yield lambda: False
         return
     try:
-        yield
+        yield lambda: noted
     finally:
         signal.signal(signal.SIGINT, before)

@@ -7,7 +7,7 @@ from typing import Any
 
 from valle.control import Event
 from valle.errors import UserError
-from valle.samplers import Stack, parse_setting
+from valle.samplers import parse_setting
 from valle.samplers.declaration import plain
 from valle.samplers.naming import check_list
 from valle.samplers.values import Condition, Curve, Value
@@ -40,15 +40,6 @@ def parse_change(text: str, phase: str = "ar") -> Event:
     name, _, level = stages.partition(".")
     place = Place(int(match["segment"] or 0), name, int(level or (name == "nar")), step)
     return Event("set", f"{stages}:{target}", plain_value(value), place)
-
-
-def check_changes(events: tuple[Event, ...], stack: Stack) -> None:
-    """Apply the changes to the stack one after another, so that one that cannot be applied is told at once.
-
-    Raises UserError.
-    """
-    for event in sorted(events, key=lambda event: event.place or Place(0, "", 0, 0)):
-        stack = stack.set(event.name, event.value)
 
 
 def parse_prompt(text: str) -> tuple[float, float]:

@@ -66,7 +66,7 @@ def with_options(command: Callable[..., int | None]) -> Callable[..., int | None
     """
     own = inspect.signature(command, eval_str=True).parameters
     annotations: dict[str, Any] = {name: item.annotation for name, item in own.items()}
-    groups = {name: kind for name, kind in annotations.items() if is_dataclass(kind)}
+    groups: dict[str, Any] = {name: kind for name, kind in annotations.items() if is_dataclass(kind)}
 
     def wrapper(context: typer.Context, **values: Any) -> int | None:
         for name, group in groups.items():

@@ -5,21 +5,13 @@ from __future__ import annotations
 import re
 import tempfile
 import unicodedata
-from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
 from valle.errors import UserError
+from valle_lab.speak import Outputs
 
 NAME_LENGTH = 40
-
-
-@dataclass(frozen=True, slots=True)
-class Outputs:
-    """The two files of one take."""
-
-    wav: Path
-    session: Path
 
 
 def choose_outputs(wav: Path | None, session: Path | None, folder: Path, text: str, seed: int) -> Outputs:

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from valle_lab.cli.common import Common
+from valle_lab.cli.output import ProgressLine, narrate, print_json
 
 if TYPE_CHECKING:
-    pass
+    from valle.step import Step
+    from valle_lab.settings import AudioSettings
+    from valle_lab.speak import Spoken
 
-LONG_TEXT = 2000
-"""Characters beyond which a text is spoken only where its splitting is asked for."""
+INTERRUPTED = 130
+PATIENCE = 10.0
+"""Seconds beyond a wave's own length after which its playing is given up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +37,7 @@ class SayOptions:
     at: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="[SEGMENT/][PHASE[.LEVEL]:]STEP:stage.param=value",
-            help="Changes it at a step; repeatable.",
+            metavar="[SEGMENT/][PHASE[.LEVEL]:]STEP:stage.param=value", help="From that step on; repeatable."
         ),
     ] = None
     mode: Annotated[str, typer.Option(metavar="ar+nar", help="How the levels are decoded.")] = "ar+nar"
@@ -46,7 +49,7 @@ class SayOptions:
         float | None, typer.Option(metavar="S", help="The most seconds that one sentence may sound.")
     ] = None
     split: Annotated[bool, typer.Option("--split", help="Speak a long text, in pieces.")] = False
-    split_by: Annotated[str, typer.Option(metavar="sentence|line", help="What is a piece.")] = "sentence"
+    split_by: Annotated[str, typer.Option(metavar="sentence|line|none", help="What a piece is.")] = "sentence"
     out: Annotated[Path | None, typer.Option(metavar="FILE.wav", help="Where the sound goes.")] = None
     session: Annotated[
         Path | None, typer.Option(metavar="FILE.json", help="Where the session goes, if not beside it.")
@@ -61,4 +64,72 @@ def say(
     options: SayOptions,
 ) -> int | None:
     """Speak a text once; its session is always saved."""
-    return None
+    from valle_lab.cli.plan import make_plan
+    from valle_lab.speak import speak
+
+    plan = make_plan(common, text, options)
+    progress = ProgressLine()
+    progress.show("loading the model")
+    try:
+        spoken = speak(plan, lambda step: progress.show(_how_far(step)))
+    finally:
+        progress.clear()
+    for line in spoken.vain:
+        narrate(line)
+    narrate(_summary(spoken))
+    if options.json:
+        print_json(_document(spoken))
+    else:
+        print("\n".join(str(file) for file in (spoken.wav, spoken.session) if file is not None))
+    if options.play and spoken.wav is not None:
+        _play(spoken.wav, plan.settings.audio)
+    return INTERRUPTED if spoken.interrupted else None
+
+
+def _how_far(step: Step) -> str:
+    place = step.place
+    done = f"{place.step / 75:.1f} s" if place.phase == "ar" else f"level {place.level}"
+    return f"sentence {place.segment + 1}, {place.phase}: {done}"
+
+
+def _summary(spoken: Spoken) -> str:
+    take = spoken.take
+    ended = "interrupted" if spoken.interrupted else f"ended by {take.stop}"
+    pace = f", computed in {spoken.real_time_factor:.2f} of that time" if spoken.real_time_factor else ""
+    return f"{take.duration:.2f} s of speech, {ended}, seed {take.request.seed}{pace}"
+
+
+def _document(spoken: Spoken) -> dict[str, Any]:
+    from valle.take import codes_sha256
+
+    take = spoken.take
+    return {
+        "session": str(spoken.session),
+        "wav": None if spoken.wav is None else str(spoken.wav),
+        "seed": take.request.seed,
+        "frames": take.frames,
+        "seconds": take.duration,
+        "stop": take.stop,
+        "codes_sha256": list(codes_sha256(take.segments)),
+        "ar_steps_per_second": spoken.ar_steps_per_second,
+        "real_time_factor": spoken.real_time_factor,
+        "segments": [{"frames": segment.frames, "stop": segment.stop} for segment in take.segments],
+        "vain": list(spoken.vain),
+    }
+
+
+def _play(file: Path, audio: AudioSettings) -> None:
+    """Play a wav to its end, and say through what."""
+    from valle.audio.wav import read
+    from valle_lab.player import Player
+    from valle_lab.sinks import open_sink
+
+    player = Player(open_sink(audio.sink, audio.device, audio.player))
+    try:
+        narrate(player.sink.description)
+        if player.sink.audible:
+            player.load(read(file, silent_ok=True))
+            player.play()
+            player.wait(player.duration + PATIENCE)
+    finally:
+        player.close()

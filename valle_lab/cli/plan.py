@@ -1,0 +1,104 @@
+"""What the options of ``say`` ask for, understood and checked as far as that needs no model."""
+
+from __future__ import annotations
+
+import secrets
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+from valle.errors import UserError
+from valle.samplers import Stack, parse_setting
+from valle.text.sentences import SplitBy
+from valle.voices import BUILTIN_FOLDER, Voice, find_voice, read_folder
+from valle_lab.cli.arguments import parse_change, parse_prompt
+from valle_lab.cli.models import find_model
+from valle_lab.cli.outputs import choose_outputs
+from valle_lab.cli.stacks import read_stack
+from valle_lab.speak import Plan
+
+if TYPE_CHECKING:
+    from valle_lab.cli.common import Common
+    from valle_lab.cli.say import SayOptions
+    from valle_lab.settings import Settings
+
+LONG_TEXT = 2000
+"""Characters beyond which a text is spoken only where its splitting is asked for."""
+
+
+def make_plan(common: Common, text: str, options: SayOptions) -> Plan:
+    """Everything that a take needs, the names of its files included.
+
+    Raises UserError for whatever can be seen to be wrong before a model is loaded.
+    """
+    _refuse_what_comes_later(options)
+    settings = common.settings(voice=options.voice, seed=options.seed, max_duration=options.max_duration)
+    text = _speakable(text, options)
+    for setting in options.set or ():
+        parse_setting(setting)
+    seed = secrets.randbits(32) if settings.seed == "new" else settings.seed
+    return Plan(
+        text=text,
+        settings=settings,
+        model=find_model(settings.model, settings.paths.models),
+        voice=_voice(settings),
+        prompt=parse_prompt(options.prompt) if options.prompt is not None else (0.0, None),
+        stack=_stack(settings, options.stack),
+        sets=tuple(options.set or ()),
+        schedule=tuple(parse_change(change) for change in options.at or ()),
+        seed=seed,
+        by=_split_by(options.split_by),
+        outputs=choose_outputs(options.out, options.session, settings.paths.out, text, seed),
+    )
+
+
+def _refuse_what_comes_later(options: SayOptions) -> None:
+    if options.preset is not None:
+        raise UserError(
+            f"--preset {options.preset!r}: there is no such preset; there are none yet, use --stack or --set"
+        )
+    if options.mode != "ar+nar":
+        raise UserError(f"--mode {options.mode!r} cannot be used; the loaded models speak in ar+nar")
+    if options.task != "tts":
+        raise UserError(f"--task {options.task!r} cannot be used; the loaded models do tts")
+
+
+def _speakable(text: str, options: SayOptions) -> str:
+    if text == "-":
+        try:
+            text = sys.stdin.buffer.read().decode()
+        except UnicodeDecodeError as error:
+            raise UserError(f"stdin is not a text in UTF-8: {error.reason} at byte {error.start}") from error
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise UserError("TEXT is not a text in UTF-8") from error
+    if not text.strip():
+        raise UserError('there is no text to speak; give one, as in: valle-lab say "Hello."')
+    if len(text) > LONG_TEXT and not options.split:
+        raise UserError(
+            f"the text has {len(text)} characters; with --split more than {LONG_TEXT} are spoken, in pieces"
+        )
+    return text
+
+
+def _split_by(given: str) -> Any:
+    if given not in get_args(SplitBy):
+        raise UserError(f"--split-by {given!r} must be one of {', '.join(get_args(SplitBy))}")
+    return given
+
+
+def _voice(settings: Settings) -> Voice | None:
+    """The voice of that name; `auto` is the first of the package, or none where it has none."""
+    if settings.voice != "auto":
+        return find_voice(settings.voice, settings.paths.voices)
+    return next(iter(read_folder(BUILTIN_FOLDER)), None)
+
+
+def _stack(settings: Settings, file: Path | None) -> Stack | None:
+    """The lists that go over the model's own: those of the settings, and over them those of a file."""
+    own = Stack.from_dict(settings.stacks) if settings.stacks else None
+    if file is None:
+        return own
+    given = read_stack(file)
+    return given if own is None else given.over(own)
