@@ -145,8 +145,9 @@ def perform(
 ) -> Spoken:
     """Make a take, and keep it as session and wav.
 
-    While it is made it stands in a journal beside the session, which goes when the session is there. The first
-    Ctrl-C cancels the take: what was made so far is kept, without sound, as a session that can be replayed.
+    While it is made it stands in a journal beside the session, which goes when the session is there. The
+    first Ctrl-C cancels the take: what was made so far is kept, without sound, as a session that can be
+    replayed.
     """
     scheduled = ScheduledControl(schedule)
     control = LiveControl(scheduled)

@@ -17,9 +17,6 @@ if TYPE_CHECKING:
     from valle.checkpoints.container import Header
     from valle.checkpoints.details import Details
 
-ENDINGS = (".safetensors", ".sft")
-"""Of files that hold a model."""
-
 
 @dataclass(frozen=True, slots=True)
 class ModelFile:
@@ -55,23 +52,10 @@ def models(
 def known_models(folder: Path) -> list[ModelFile]:
     """The built-in model, then the model files of a folder by name; a file that cannot be used says why."""
     from valle.inference import BUILTIN_MODEL
+    from valle_lab.session.engines import ENDINGS
 
     own = sorted(file for file in folder.glob("*") if file.suffix in ENDINGS)
     return [describe("builtin", BUILTIN_MODEL), *(describe(file.stem, file) for file in own)]
-
-
-def find_model(name: str, folder: Path) -> str:
-    """What the engine is to load: `builtin`, or the path of a file, also of one in the models folder.
-
-    Raises UserError that says where it was looked for.
-    """
-    if name == "builtin":
-        return name
-    candidates = [Path(name), folder / name, *(folder / f"{name}{ending}" for ending in ENDINGS)]
-    found = next((file for file in candidates if file.is_file()), None)
-    if found is None:
-        raise UserError(f"model {name!r} is not there: no such file, and none of that name in {folder}")
-    return str(found)
 
 
 def describe(name: str, file: Path) -> ModelFile:

@@ -12,9 +12,9 @@ from valle.samplers import Stack, parse_setting
 from valle.text.sentences import SplitBy
 from valle.voices import BUILTIN_FOLDER, Voice, find_voice, read_folder
 from valle_lab.cli.arguments import parse_change, parse_prompt
-from valle_lab.cli.models import find_model
 from valle_lab.cli.outputs import choose_outputs
 from valle_lab.cli.stacks import read_stack
+from valle_lab.session.engines import find_model
 from valle_lab.speak import Plan
 
 if TYPE_CHECKING:

@@ -94,6 +94,7 @@ def test_changes_take_effect_at_their_step(say: Say) -> None:
     assert (codes[0][:12] == codes[1][:12]).all()
     assert (codes[0][12:] != codes[1][12:]).any()
     assert [(event.place.step, event.name, event.value) for event in two.events] == [(12, "ar:top_k.k", 1)]
+    assert main(["replay", "b.json", "--mode", "exact", *say.config]) == 0
     assert len(changed["vain"]) == 1
     assert "999" in changed["vain"][0]
 
@@ -228,6 +229,7 @@ def test_ctrl_c_keeps_what_was_made(say: Say, here: Path) -> None:
     take = load_session("a.json").take()
     assert take.events[-1].kind == "cancel"
     assert take.segments[0].levels[0].shape[0] >= 20
+    assert main(["replay", "a.json", "--mode", "exact", *say.config]) == 0
 
 
 def test_what_a_killed_process_leaves_is_a_session(say: Say, here: Path) -> None:
@@ -237,6 +239,7 @@ def test_what_a_killed_process_leaves_is_a_session(say: Say, here: Path) -> None
     process.communicate(timeout=60)
     assert sorted(file.name for file in here.iterdir()) == ["a.jsonl"]
     assert load_session("a.jsonl").take().segments[0].levels[0].shape[0] >= 20
+    assert main(["replay", "a.jsonl", "--mode", "exact", *say.config]) == 0
     say("--out", "a.wav")
     assert (here / "a.jsonl").is_file()
 

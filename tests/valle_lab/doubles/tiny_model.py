@@ -84,6 +84,7 @@ class Say:
 
     def __call__(self, *arguments: str, text: str = TEXT) -> dict[str, Any]:
         """Say it, and give the JSON document."""
+        self._capsys.readouterr()
         assert main(["say", text, "--json", *self.config, *arguments]) == 0
         document: dict[str, Any] = json.loads(self._capsys.readouterr().out)
         return document
