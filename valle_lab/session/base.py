@@ -61,8 +61,10 @@ Plain = Annotated[Any, AfterValidator(check_plain)]
 """Any JSON value."""
 
 Text = Annotated[str, StringConstraints(max_length=100_000)]
-Name = Annotated[str, StringConstraints(max_length=200)]
-Identifier = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+ONE_LINE = r"\A[^\p{Cc}\p{Zl}\p{Zp}]*\z"
+"""Names are printed: they hold nothing that a terminal would obey, and no line break."""
+Name = Annotated[str, StringConstraints(max_length=200, pattern=ONE_LINE)]
+Identifier = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=ONE_LINE)]
 Sha256 = Annotated[str, StringConstraints(pattern=r"\A[0-9a-f]{64}\z")]
 Seconds = Annotated[float, Field(ge=0, le=1e9)]
 

@@ -140,8 +140,9 @@ def from_session_place(place: schema.Place) -> Place:
 
 
 def without_folder(name: str) -> str:
-    """The last part of a path, of this system or another; a session names no folders."""
-    return PureWindowsPath(name).name
+    """The last part of a path, of this system or another, as a name that fits a session."""
+    printable = "".join(character for character in PureWindowsPath(name).name if character.isprintable())
+    return printable[:200]
 
 
 PHASE_ORDER = ("len", "ar", "nar_len", "nar", "stt", "phn", "un_phn")

@@ -141,7 +141,7 @@ def replay_file(
         try:
             reports.append(_replay_one(path, record, options, find, watch))
         except UserError as error:
-            reason = f"{path}, take {record.id}: {error}"
+            reason = " ".join(f"{path}, take {record.id}: {error}".split())
             reports.append(replace(failed, take=record.id, error=reason))
     return reports
 

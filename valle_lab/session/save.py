@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from valle.audio.riff import read_text, write_text
 from valle.errors import UserError
 from valle.files import write_atomically
+from valle_lab.session.base import ONE_LINE
 from valle_lab.session.schema import Header, Session
 
 # A line break inside a string is written as an escape, so that this never matches in one.
@@ -90,6 +91,8 @@ def first_error(error: ValidationError) -> str:
     if chosen["type"] == "missing" and place == "schema":
         return f" is no session: it lacks schema, as in {Header().model_dump_json()}"
     message = chosen["msg"].removeprefix("Value error, ")
+    if chosen["type"] == "string_pattern_mismatch" and ONE_LINE in message:
+        message = "a name must be one line of text"
     told = " ".join((f"{place}: {message}" if place else message).split())
     return ": " + (told if len(told) <= MAX_COMPLAINT else told[:MAX_COMPLAINT] + "...")
 

@@ -130,6 +130,7 @@ def test_unknown_fields_survive_unread(document: Any) -> None:
         (lambda d: d["takes"][0]["request"].update(seed="7"), "takes[0].request.seed"),
         (lambda d: d["takes"][0]["request"].update(seed=True), "takes[0].request.seed"),
         (lambda d: d["takes"][0]["request"].update(max_frames=10**9), "takes[0].request.max_frames"),
+        (lambda d: d["takes"][0].update(id="a\x1b[2Jb"), "takes[0].id: a name must be one line"),
         (lambda d: d["takes"][0].update(seconds=float("nan")), "takes[0].seconds"),
         (lambda d: d.update(unknown=float("inf")), "unknown: numbers must be finite"),
         (lambda d: d["takes"].append(d["takes"][0]), "takes: there are two of id 'take-1'"),
