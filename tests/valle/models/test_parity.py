@@ -1,4 +1,4 @@
-"""The reference's own numbers: embeddings, positions, logits and greedy tokens of a checkpoint in its format."""
+"""The reference's own numbers: embeddings, positions, logits and greedy tokens of a file of its."""
 
 from __future__ import annotations
 
