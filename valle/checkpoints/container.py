@@ -67,7 +67,7 @@ def read_header(path: Path) -> Header:
         header = json.loads(text)
         metadata = header.pop("__metadata__", {})
         tensors = {name: _entry(path, name, entry, 8 + length) for name, entry in header.items()}
-    except (ValueError, AttributeError, RecursionError) as error:
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise _broken(path, "its header is not what safetensors writes") from error
     if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
         raise _broken(path, "its metadata is not text")

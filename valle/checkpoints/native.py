@@ -91,7 +91,7 @@ def _details(path: Path, header: Header) -> Details:
     try:
         document = json.loads(text)
         version = document.pop("version")
-    except (ValueError, AttributeError, KeyError, RecursionError) as error:
+    except (ValueError, TypeError, AttributeError, KeyError, RecursionError) as error:
         raise UserError(f"{path}: its metadata {_KEY} is damaged; fetch or export it again") from error
     if type(version) is not int or version > _VERSION:
         raise UserError(f"{path}: has version {version} of the format, this program reads up to {_VERSION}")

@@ -14,8 +14,6 @@ from valle.models.config import ModelConfig
 TINY = ModelConfig(
     dim=24, layers=2, heads=2, ffn=40, version=6, audio_tokens=50, phoneme_tokens=20, text_tokens=30
 )
-    dim=24, layers=2, heads=2, ffn=40, version=6, audio_tokens=50, phoneme_tokens=20, text_tokens=30
-)
 
 RowMaker = Callable[..., Inputs]
 
