@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from pydantic import ValidationError
 from pydantic_core import from_json
 
+from valle.errors import UserError
 from valle.step import Step
 from valle.take import assemble
 from valle_lab.session import schema
@@ -34,7 +35,6 @@ class _Unfolded:
     record: schema.Take
     steps: list[Step] = field(default_factory=list)
     seconds: float | None = None
-    opinions: dict[str, list[Any]] = field(default_factory=dict)
 
 
 def fold_journal(data: bytes, source: str) -> schema.Session:
@@ -44,35 +44,28 @@ def fold_journal(data: bytes, source: str) -> schema.Session:
     step, and replays as such. Raises SessionError, naming `source` and the line.
     """
     session: schema.Session | None = None
-    takes: dict[str, _Unfolded] = {}
-    opinions: dict[str, list[Any]] = {}
+    unfolded: dict[str, _Unfolded] = {}
+    opinions: list[OpinionLine] = []
     for number, line in _lines(data, source):
         if isinstance(line, SessionLine):
             session = line.session
-        elif isinstance(line, TakeLine):
-            if (
-                session is None
-                or line.take.id in takes
-                or line.take.id in {take.id for take in session.takes}
-            ):
-                raise SessionError(
-                    f"{source}: line {number} begins a take {line.take.id[:60]!r} that is there already"
-                )
-            takes[line.take.id] = _Unfolded(line.take)
         elif isinstance(line, OpinionLine):
-            of_take = takes[line.take].opinions if line.take in takes else None
-            (opinions if of_take is None else of_take).setdefault(f"{line.kind}s", []).append(line.value)
-        elif line.take not in takes:
+            opinions.append(line)
+        elif isinstance(line, TakeLine):
+            known = {*unfolded, *(take.id for take in session.takes)} if session else {line.take.id}
+            if line.take.id in known:
+                name = line.take.id[:60]
+                raise SessionError(f"{source}: line {number} begins a take {name!r} that is there already")
+            unfolded[line.take.id] = _Unfolded(line.take)
+        elif line.take not in unfolded:
             raise SessionError(f"{source}: line {number} is of a take {line.take[:60]!r} that never began")
         elif isinstance(line, EndLine):
-            takes[line.take].seconds = line.seconds
+            unfolded[line.take].seconds = line.seconds
         else:
-            takes[line.take].steps.append(_step(line, source, number))
+            unfolded[line.take].steps.append(_step(line, source, number))
     if session is None:
         raise SessionError(f"{source} is no journal: its first line holds no session")
-    return _with_opinions(
-        session.model_copy(update={"takes": (*session.takes, *map(_folded, takes.values()))}), opinions
-    )
+    return _with_opinions(session, [_folded(take, source) for take in unfolded.values()], opinions)
 
 
 def _lines(data: bytes, source: str) -> Iterator[tuple[int, Line]]:
@@ -116,18 +109,36 @@ def _step(line: StepLine, source: str, number: int) -> Step:
     return replace(steps[0], place=place, events=events, ended=line.ended)
 
 
-def _folded(unfolded: _Unfolded) -> schema.Take:
+def _folded(unfolded: _Unfolded, source: str) -> schema.Take:
     record, steps = unfolded.record, unfolded.steps
     seconds = sum(step.seconds for step in steps) if unfolded.seconds is None else unfolded.seconds
-    made = to_session_take(assemble(from_session_request(record), steps, seconds), record.origin)
+    try:
+        made = to_session_take(assemble(from_session_request(record), steps, seconds), record.origin)
+    except ValidationError as error:
+        raise SessionError(
+            f"{source}: the steps of take {record.id} make no take{first_error(error)}"
+        ) from None
+    except UserError as error:
+        raise SessionError(f"{source}: the steps of take {record.id} make no take: {error}") from None
     told = {name: getattr(made, name) for name in ("events", "segments", "codes_sha256", "seconds")}
-    return _with_opinions(record.model_copy(update=told), unfolded.opinions)
+    return record.model_copy(update=told)
 
 
-def _with_opinions(holder: Holder, opinions: dict[str, list[Any]]) -> Holder:
-    told = {name: [*_as_list(getattr(holder, name)), *values] for name, values in opinions.items()}
-    return holder.model_copy(update=told)
+def _with_opinions(
+    session: schema.Session, folded: Sequence[schema.Take], opinions: Sequence[OpinionLine]
+) -> schema.Session:
+    """Opinions go to their take, also to one of the session as it was opened, or to the session."""
+    takes = {take.id: take for take in (*session.takes, *folded)}
+    for line in opinions:
+        if line.take in takes:
+            takes[line.take] = _with_opinion(takes[line.take], line)
+        else:
+            session = _with_opinion(session, line)
+    return session.model_copy(update={"takes": tuple(takes.values())})
 
 
-def _as_list(opinions: Any) -> list[Any]:
-    return list(opinions) if isinstance(opinions, (list, tuple)) else [opinions]
+def _with_opinion(holder: Holder, line: OpinionLine) -> Holder:
+    name = f"{line.kind}s"
+    before = getattr(holder, name)
+    earlier = before if isinstance(before, (list, tuple)) else [before]
+    return holder.model_copy(update={name: [*earlier, line.value]})
