@@ -18,12 +18,13 @@ FAMILIES = {
     "valle/*.py": HEAVY,
     "valle/text/*.py": HEAVY,
     "valle/samplers/stages/*.py": HEAVY,
-    "valle_lab/settings.py": HEAVY,
+    "valle_lab/*.py": HEAVY,
     "valle_lab/cli/**/*.py": HEAVY,
     "valle_lab/lab/**/*.py": HEAVY,
     "valle_lab/session/**/*.py": HEAVY,
     # The model process imports torch when it is asked for a model; whoever talks to it, never.
     "valle_lab/worker/**/*.py": HEAVY,
+    "valle_lab/tui/**/*.py": tuple(name for name in HEAVY if name != "textual"),
 }
 # Files of a family that are there to compute.
 EXCEPTIONS: set[str] = set()

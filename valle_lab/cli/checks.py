@@ -18,12 +18,12 @@ from valle.voices import list_voices
 from valle_lab.cli.models import ModelFile, known_models
 from valle_lab.cli.probes import ProbeError, probe
 from valle_lab.settings import FILE_NAME, Settings, user_settings_file
+from valle_lab.sinks import PLAYERS
 
 State = Literal["ok", "absent", "broken"]
 """Works; not there, and the lab does without it; needed, and does not work."""
 
 REINSTALL = "install valle-lab again"
-PLAYERS = ("pw-play", "paplay", "aplay", "afplay", "ffplay", "mpv", "play")
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +116,7 @@ def check_phonemes() -> list[Check]:
 
 def check_sound() -> list[Check]:
     """The sound device, or else an external player, and the microphone."""
-    player = next((name for name in PLAYERS if shutil.which(name)), None)
+    player = next((known[0] for known in PLAYERS if shutil.which(known[0])), None)
     otherwise = f"sound goes through {player}" if player else "sound goes into files only"
     try:
         answer = probe("sound")
