@@ -156,7 +156,10 @@ def _layers(config: Path | None, overrides: Mapping[str, Any]) -> Iterator[tuple
         raise SettingsError(f"{config}: there is no such settings file.")
     for file in (user_settings_file(), Path(FILE_NAME), config):
         if file is not None and file.exists():
-            yield str(file), _read(file)
+            layer = _read(file)
+            if isinstance(keys := layer.get("keys"), dict):
+                layer["keys"] = dict(_dotted(keys))
+            yield str(file), layer
     yield COMMAND_LINE, _nested({key: value for key, value in overrides.items() if value is not None})
 
 
@@ -169,6 +172,15 @@ def _read(file: Path) -> dict[str, Any]:
         raise SettingsError(f"{file}: this is not a text file in UTF-8.") from None
     except OSError as error:
         raise SettingsError(f"{file}: it cannot be read: {error.strerror}.") from None
+
+
+def _dotted(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Names of commands have a dot, which TOML without quotes reads as a table."""
+    for key, value in table.items():
+        if isinstance(value, Mapping):
+            yield from _dotted(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, value
 
 
 def _nested(flat: Mapping[str, Any]) -> dict[str, Any]:

@@ -82,6 +82,12 @@ def test_tables_merge_key_by_key_and_stacks_phase_by_phase(here: Path) -> None:
     assert settings.stacks == {"ar": [{"name": "greedy"}], "nar": [{"name": "greedy"}]}
 
 
+def test_names_of_commands_need_no_quotes(here: Path) -> None:
+    (here / "lab.toml").write_text('[keys]\ntake.play = "f5"\ntake.stop = "f6"\n')
+    Path("given.toml").write_text('[keys]\n"take.play" = "f7"\n')
+    assert load_settings(Path("given.toml")).keys == {"take.play": "f7", "take.stop": "f6"}
+
+
 def test_an_option_that_was_not_given_changes_nothing() -> None:
     assert load_settings(overrides={"seed": None, "audio.sink": None}) == load_settings()
 
@@ -129,7 +135,7 @@ def test_a_file_with_a_byte_order_mark(here: Path) -> None:
         ("language = 3", ["language = 3", "string"]),
         ('voice = ""', ['voice = ""', "at least 1 character"]),
         ("[paths]\nout = 3", ["paths.out = 3", "folder"]),
-        ("[keys]\nplay = 3", ["keys.play = 3", "string"]),
+        ("[keys]\ntake.play = 3", ["keys.take.play = 3", "string"]),
         ("stacks = 3", ["stacks = 3", "it is a table"]),
         ('[stacks]\nar = [{name = "dram"}]', ["stacks", 'unknown stage "dram"', '"draw"']),
         ('[stacks]\nar = [{name = "draw", k = 1}]', ["stacks", '"k"']),
