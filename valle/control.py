@@ -42,7 +42,7 @@ class Guide:
     evidence: Evidence | None = None
     null_evidence: Evidence | None = None
     tolerance: float = 0.0
-    """Absolute, in nats; how far a logit may move between machines."""
+    """Absolute, in nats; how far a logit may move between machines. At 0 nobody asks what is within reach."""
 
 
 class Control(Protocol):

@@ -38,7 +38,7 @@ def decide(run: Run, place: Place, before: Before, situation: Situation) -> tupl
         logits, rows, states, measure=run.measure(place.phase), forced=_forced(before, guide, logits)
     )
     reach = None
-    if guide is not None and not np.array_equal(decision.choice, decision.chosen):
+    if guide is not None and guide.tolerance > 0 and not np.array_equal(decision.choice, decision.chosen):
         reach = _reach(situation, decision, guide)
     step = Step(
         take=run.request.take,

@@ -76,15 +76,27 @@ class Judge:
         self._decisions = self._different = 0
         self._largest = 0.0
 
-    def guides(self) -> dict[Place, Guide]:
-        """The recorded tokens to feed on, by place; none in `exact`."""
-        return {} if self._free else {place: self._guide(step) for place, step in self._recorded.items()}
+    def guide(self, place: Place) -> Guide | None:
+        """The recorded tokens to feed on at a place; None in `exact`, and where nothing was recorded.
+
+        Once the verdict is out, nothing more is asked of the engine than to go on: no tolerance, no reach.
+        """
+        step = None if self._free else self._recorded.get(place)
+        if step is None:
+            return None
+        if self._model is not None or self._unexplained:
+            return Guide(step.tokens)
+        logits = np.zeros(1) if step.evidence is None else step.evidence.chosen
+        tolerance = float(self._tolerance.at(logits).max())
+        return Guide(step.tokens, step.evidence, step.null_evidence, tolerance)
 
     def see(self, step: Step) -> bool:
         """Compare one step; False once the replay has left what was recorded and cannot be fed on."""
-        if not len(step.tokens) or (self._free and self._choice is not None):
+        if self._free and self._choice is not None:
             return True
         recorded = self._recorded.get(step.place)
+        if not len(step.tokens):
+            return self._free or recorded is None
         if recorded is None or recorded.tokens.shape != step.tokens.shape:
             self._differ(step.place, 0, None, int(step.choices[0]), None)
             return self._free
@@ -93,12 +105,12 @@ class Judge:
         self._compare_evidence(recorded, step)
         if step.place not in self._forced:
             self._compare_choices(recorded, step)
-        return True
+        return self._free or step.ended == recorded.ended
 
     def judgement(self, whole: bool = True) -> Judgement:
         """The verdict; `whole` is False where the replay was capped before its end."""
         missing = next((step for place, step in self._recorded.items() if place not in self._seen), None)
-        if whole and missing is not None and self._choice is None:
+        if whole and missing is not None and not (self._free and self._choice is not None):
             self._differ(missing.place, 0, int(missing.tokens[0]), None, missing)
         verdict = self._verdict()
         return Judgement(
@@ -122,11 +134,6 @@ class Judge:
         if self._model is not None:
             return "model"
         return None if self._free else "sampler"
-
-    def _guide(self, step: Step) -> Guide:
-        logits = np.zeros(1) if step.evidence is None else step.evidence.chosen
-        tolerance = float(self._tolerance.at(logits).max())
-        return Guide(step.tokens, step.evidence, step.null_evidence, tolerance)
 
     def _compare_evidence(self, recorded: Step, step: Step) -> None:
         same = recorded.tokens == step.tokens

@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from valle.audio import wav
-from valle.control import Control, ScheduledControl
+from valle.control import Control, Event, Guide, ScheduledControl
 from valle.errors import UserError
 from valle.request import Recipe, Request
 from valle.samplers.noise import SCHEME
-from valle.step import Step
+from valle.step import Place, Step
 from valle.take import Segment, Take, codes_sha256
 from valle_lab.session import schema
 from valle_lab.session.agreement import Tolerance
@@ -116,6 +116,17 @@ class Report:
         return asdict(self)
 
 
+class _Feeding(ScheduledControl):
+    """The recorded events, and the recorded tokens as the judge gives them out."""
+
+    def __init__(self, events: Iterable[Event], judge: Judge) -> None:
+        super().__init__(events)
+        self._judge = judge
+
+    def guide(self, place: Place) -> Guide | None:
+        return self._judge.guide(place)
+
+
 def exit_code(reports: Iterable[Report]) -> int:
     """The worst of all reports: 2 cannot run, 1 diverged, 3 benign, 0 identical."""
     codes = {EXIT_CODES[report.verdict] for report in reports}
@@ -165,7 +176,7 @@ def replay_take(
     judge = Judge(recorded, mode, Tolerance.of(recorded.request.recipe.dtype, recipe.dtype))
     recipe = replace(recipe, threads=threads or _threads(recorded.request.recipe.threads, mode))
     request = replace(recorded.request, recipe=replace(recipe, batch=recorded.request.recipe.batch))
-    generation = engine.generate(request, ScheduledControl(recorded.events, judge.guides()))
+    generation = engine.generate(request, _Feeding(recorded.events, judge))
     for number in count(1):
         if most_steps is not None and number > most_steps:
             return judge.judgement(whole=False), generation.take
