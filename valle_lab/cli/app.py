@@ -63,4 +63,4 @@ def lab(
         )
     from valle_lab.tui import run
 
-    return run(common)
+    return run(common.settings())

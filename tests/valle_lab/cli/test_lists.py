@@ -1,0 +1,122 @@
+"""`valle-lab voices` and `valle-lab models`: what there is, what is wrong with it, and what can be added."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tiny_model import Tiny
+
+from valle.audio import wav
+from valle.checkpoints.container import content_hash, read_header
+from valle_lab.cli import main
+
+
+@pytest.fixture
+def config(here: Path) -> tuple[str, str]:
+    Path("mine.toml").write_text('paths.voices = "voices"\npaths.models = "models"\n')
+    Path("models").mkdir()
+    return ("--config", "mine.toml")
+
+
+def listed(capsys: pytest.CaptureFixture[str], *arguments: str) -> list[dict[str, object]]:
+    assert main([*arguments, "--json"]) == 0
+    found: list[dict[str, object]] = json.loads(capsys.readouterr().out)
+    return found
+
+
+def test_a_voice_is_added_and_listed(
+    config: tuple[str, str], here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wav.write("tone.wav", np.sin(np.arange(24_000) * 0.1).astype(np.float32) * 0.5)
+    arguments = ("--name", "tom", "--transcript", "Hello.", "--description", "[red]a tone[/]")
+    assert main(["voices", "add", "tone.wav", *arguments, *config]) == 0
+    assert capsys.readouterr().out == "tom\n"
+    (tom,) = (voice for voice in listed(capsys, "voices", *config) if voice["name"] == "tom")
+    assert tom["seconds"] == pytest.approx(1.0, abs=0.05)
+    assert (tom["transcript"], tom["language"], tom["phonemes"]) == ("Hello.", "en", "həlˈoʊ.")
+    assert main(["voices", *config]) == 0
+    assert "[red]a tone[/]" in capsys.readouterr().out
+
+
+def test_options_before_the_command_reach_the_one_within(
+    config: tuple[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    wav.write("tone.wav", np.sin(np.arange(24_000) * 0.1).astype(np.float32) * 0.5)
+    assert main([*config, "voices", "--language", "fr", "add", "tone.wav"]) == 0
+    capsys.readouterr()
+    (tone,) = (voice for voice in listed(capsys, "voices", *config) if voice["name"] == "tone")
+    assert tone["language"] == "fr"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["missing.wav"], "missing.wav"),
+        (["silent.wav"], "silent.wav"),
+        (["text.wav"], "text.wav"),
+        (["tone.wav", "--name", "../out"], "../out"),
+        (["tone.wav", "--language", "xx"], "xx"),
+        (["tone.wav", "--transcript", "..."], "no sound"),
+        ([], "FILE"),
+    ],
+)
+def test_what_cannot_be_a_voice(
+    arguments: list[str], says: str, config: tuple[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    wav.write("tone.wav", np.sin(np.arange(24_000) * 0.1).astype(np.float32) * 0.5)
+    wav.write("silent.wav", np.zeros(24_000, np.float32))
+    Path("text.wav").write_text("not a sound")
+    assert main(["voices", "add", *arguments, *config]) == 2
+    printed = capsys.readouterr()
+    assert says in printed.err
+    assert printed.out == ""
+    assert len(printed.err.splitlines()) <= 2
+    assert not Path("voices/voices.toml").exists()
+
+
+def test_a_recording_that_is_gone_does_not_hide_the_other_voices(
+    config: tuple[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    wav.write("voices/here.wav", np.sin(np.arange(24_000) * 0.1).astype(np.float32) * 0.5)
+    tables = (f'[[voice]]\nname = "{name}"\nfile = "{name}.wav"\n' for name in ("gone", "here"))
+    Path("voices/voices.toml").write_text("".join(tables))
+    seconds = {voice["name"]: voice["seconds"] for voice in listed(capsys, "voices", *config)}
+    assert seconds["gone"] is None
+    assert seconds["here"] == 1.0
+    assert main(["voices", *config]) == 0
+    assert "cannot be read" in capsys.readouterr().out
+
+
+def test_models_are_listed_with_what_they_are(
+    config: tuple[str, str], tiny: Tiny, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copy(tiny.model, "models/small.safetensors")
+    Path("models/broken.sft").write_text("no model")
+    found = {model["name"]: model for model in listed(capsys, "models", *config)}
+    assert next(iter(found)) == "builtin"
+    small = found["small"]
+    assert small["sha256"] == content_hash(tiny.model, read_header(tiny.model))
+    assert (small["languages"], small["codec"], small["problem"]) == (["en"], "builtin-1", None)
+    assert "cannot be used" in str(found["broken"]["problem"])
+    assert main(["models", *config]) == 0
+    assert "small" in capsys.readouterr().out
+
+
+def test_a_model_in_the_models_folder_goes_by_its_name(
+    config: tuple[str, str], tiny: Tiny, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copy(tiny.model, "models/small.safetensors")
+    more = (
+        "--codec",
+        str(tiny.folder / "codec.safetensors"),
+        "--voice",
+        str(tiny.folder / "voices" / "hum.wav"),
+    )
+    assert (
+        main(["say", "Hi.", "--model", "small", "--max-duration", "0.1", "--out", "a.wav", *more, *config])
+        == 0
+    )
