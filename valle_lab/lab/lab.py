@@ -92,7 +92,9 @@ class Lab:
         """Look for the sound device, offer what was left behind, and start the worker."""
         self.answers.expect(beside(self._open_player), self._hear)
         if left := self.record.left_behind():
-            self.tell(f"A session was not saved: {left[0].stem}. `session.restore` brings it back.")
+            self.tell(
+                f"The session {left[0].stem} was not saved; {self.hint('session.restore')} brings it back."
+            )
         self.start_worker()
 
     def start_worker(self) -> None:
@@ -123,7 +125,7 @@ class Lab:
     def living_worker(self) -> Worker:
         """The worker; UserError where it is gone."""
         if self.worker is None or self.worker.death is not None:
-            raise UserError("The model process is not running; `model.restart` starts it.")
+            raise UserError(f"The model process is not running; {self.hint('model.restart')} starts it.")
         return self.worker
 
     def begin(self, text: str) -> LabTake:
@@ -166,6 +168,11 @@ class Lab:
         self.change_running(event)
         self.mark("stack")
 
+    def hint(self, name: str) -> str:
+        """A command with its key, for a message."""
+        key = self.settings.keys.get(name, self.commands[name].key)
+        return f"{name} ({key})" if key else name
+
     def tell(self, text: str, *, error: bool = False) -> None:
         """Have one line shown."""
         self._notices.append(Notice(text, error))
@@ -188,7 +195,8 @@ class Lab:
         if self.worker is not None and self.worker.death is not None and not self._death_told:
             self._death_told = True
             self.description, self.loading = None, None
-            self.tell(f"{self.worker.death} Takes and session are kept.", error=True)
+            hint = f"{self.hint('model.restart')} starts it again; takes and session are kept."
+            self.tell(f"{self.worker.death.rstrip('.')}; {hint}", error=True)
             self.mark("model")
         news = News(frozenset(self._changed), tuple(self._notices))
         self._changed, self._notices = set(), []

@@ -43,14 +43,14 @@ class LabTake:
     voice: str | None
     speaking: Speaking | None
     """None once it is over."""
-    begun: Begun | None = None
+    begun: Begun | None = field(default=None, repr=False)
     """What is spoken, once the worker has begun."""
-    steps: list[Step] = field(default_factory=list)
-    timeline: Timeline = field(default_factory=Timeline)
-    made: Made | None = None
+    steps: list[Step] = field(default_factory=list, repr=False)
+    timeline: Timeline = field(default_factory=Timeline, repr=False)
+    made: Made | None = field(default=None, repr=False)
     failure: str | None = None
     """Why it came to nothing more, in one line."""
-    wave: Wave | None = None
+    wave: Wave | None = field(default=None, repr=False)
     """The decode of the whole take, once it was asked for."""
 
     @property
@@ -67,7 +67,7 @@ class LabTake:
 
     @property
     def stop(self) -> str:
-        """Why it ended: `stop`, `length`, `finish`, `cancel`; `failed` if it never began; empty while it runs."""
+        """`stop`, `length`, `finish`, `cancel`; `failed` if it never began; empty while it runs."""
         if self.running:
             return ""
         return "failed" if self.begun is None else self.take.stop

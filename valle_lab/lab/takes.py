@@ -137,7 +137,7 @@ def _not_ready(lab: Lab) -> str | None:
     if lab.loading is not None:
         return "the model is still being loaded."
     if lab.description is None:
-        return "no model is loaded; `model.restart` starts its process again."
+        return f"no model is loaded; {lab.hint('model.restart')} starts its process again."
     return "a take is being made; stop it first." if lab.running else None
 
 

@@ -204,7 +204,11 @@ def test_a_dead_worker_is_told_once_and_can_be_restarted(bench: Bench, tmp_path:
     bench.workers[0].kill()
     notices = bench.told() + bench.told()
     assert notices == [
-        Notice("The model process was ended by SIGKILL. Takes and session are kept.", error=True)
+        Notice(
+            "The model process was ended by SIGKILL; model.restart (f9) starts it again; "
+            "takes and session are kept.",
+            error=True,
+        )
     ]
     (take,) = bench.lab.takes
     assert not take.running and take.failure == "The model process was ended by SIGKILL."
@@ -229,7 +233,7 @@ def test_a_lab_that_was_killed_leaves_a_journal_that_the_next_one_offers(
     assert not any("not saved" in notice.text for notice in while_it_lives.told())
     bench.lab.record._lock.close()  # type: ignore[union-attr]  # as the end of the process does
     after = Bench(tmp_path)
-    assert any("`session.restore` brings it back" in notice.text for notice in after.told())
+    assert any("session.restore (f8) brings it back" in notice.text for notice in after.told())
     after.lab.run("session.restore")
     first, second = after.lab.takes
     assert (first.text, first.stop) == ("First words", "stop")

@@ -1,0 +1,271 @@
+"""The lab on a screen: keys, palette and command line do what the registry says, and nothing is lost or garbled."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+import pytest
+from textual.widgets import Button, Checkbox, DataTable, Input, ProgressBar, TextArea
+
+from valle_lab.session.save import load_session
+from valle_lab.tui.screens.command_line import CommandLine, completions
+from valle_lab.tui.screens.help import HelpScreen
+from valle_lab.tui.screens.leave import LeaveScreen
+from valle_lab.tui.widgets.ask import Choice
+from valle_lab.tui.widgets.strip import EntropyStrip
+
+OpenStage = Callable[..., AbstractAsyncContextManager[Any]]
+
+
+async def test_typing_speaking_and_saving(stage: OpenStage) -> None:
+    async with stage() as s:
+        await s.pilot.press(*"Hi you")
+        assert s.lab.text == "Hi you"
+        await s.pilot.press("ctrl+g")
+        s.worker.allow(5)
+        await s.settle()
+        assert "AR frame 5" in s.text and s.lab.running is not None
+        assert 0 < s.app.query_one(ProgressBar).progress < 0.8
+        s.worker.allow()
+        await s.settle()
+        await s.settle()
+        (take,) = s.lab.takes
+        assert take.stop == "stop" and take.seed == 7
+        assert s.app.query_one(ProgressBar).progress == 1.0
+        assert "not saved" in s.lines[-2]
+        await s.pilot.press("ctrl+s")
+        await s.settle()
+        assert "saved 20" in s.lines[-2] and "Take saved" in s.lines[-3]
+        assert load_session(s.lab.record.file).takes[0].request.seed == 7
+
+
+async def test_every_button_does_its_command(stage: OpenStage) -> None:
+    async with stage() as s:
+        s.app.do("text.set", "Some words")
+        assert s.app.query_one("#take-play", Button).disabled
+        await s.pilot.click("#take-speak")
+        s.worker.allow(3)
+        await s.settle()
+        await s.pilot.click("#take-stop")
+        s.worker.allow()
+        await s.settle()
+        await s.settle()
+        assert s.lab.takes[0].stop == "finish"
+        await s.pilot.click("#take-play")
+        await s.settle()
+        assert s.lab.player.state == "playing" and "♪" in s.lines[-2]
+        await s.pilot.click("#take-save")
+        await s.settle()
+        assert not s.lab.record.unsaved
+
+
+@pytest.mark.parametrize("after", [0, 1, 6])
+async def test_escape_stops_and_ctrl_b_cancels_at_any_step(stage: OpenStage, after: int) -> None:
+    async with stage() as s:
+        for key, ended in (("escape", "finish"), ("ctrl+b", "cancel")):
+            await s.speak(steps=after)
+            await s.pilot.press(key)
+            s.worker.allow()
+            await s.settle()
+            await s.settle()
+            take = s.lab.takes[-1]
+            assert (take.stop, take.take.frames) == (ended, after)
+
+
+async def test_the_strip_grows_and_marks_changes(stage: OpenStage) -> None:
+    async with stage(size=(80, 24)) as s:
+        await s.speak("word " * 8, steps=20)
+        strip = s.app.query_one(EntropyStrip)
+        first = [strip.render_line(y).text for y in range(strip.size.height)]
+        s.app.do("stack.set", "temperature.value", 0.5)
+        s.worker.allow(20)
+        await s.settle()
+        second = [strip.render_line(y).text for y in range(strip.size.height)]
+        assert sum(line.count("⠀") for line in second) < sum(line.count("⠀") for line in first)
+        assert "▲" in second[-1] and "▲" not in first[-1]
+        assert all(len(line) == strip.size.width for line in second)
+
+
+async def test_commands_typed_with_completion(stage: OpenStage) -> None:
+    async with stage() as s:
+        await s.pilot.press("f2", *"stack.set temperature.value 0.4")
+        assert isinstance(s.app.screen, CommandLine)
+        assert "Set a parameter" in s.text
+        await s.pilot.press("enter")
+        await s.settle()
+        assert s.lab.run("stack.show")["ar"][0] == {"name": "temperature", "value": 0.4}
+        await s.pilot.press("f2", *"stack.set temperature.value hot", "enter")
+        await s.settle()
+        assert "✗" in s.lines[-3] and "temperature.value" in s.lines[-3]
+        assert list(completions(s.lab, "stack.un")) == ["stack.undo"]
+        assert "stack.set temperature.value" in completions(s.lab, "stack.set temp")
+        assert list(completions(s.lab, "text.language d")) == ["text.language de"]
+        assert list(completions(s.lab, "nothing here")) == []
+
+
+async def test_the_palette_offers_what_can_be_done_now(stage: OpenStage) -> None:
+    async with stage() as s:
+        await s.pilot.press("ctrl+p")
+        await s.pilot.pause(0.3)
+        assert "take: speak" in s.text and "take: play" not in s.text
+        await s.pilot.press(*"stack: add")
+        await s.pilot.pause(0.5)
+        await s.pilot.press("enter")
+        await s.pilot.pause(0.2)
+        assert isinstance(s.app.screen, CommandLine)
+        assert s.app.screen.query_one(Input).value == "stack.add "
+
+
+async def test_help_is_about_the_focused_part_and_lists_every_command(stage: OpenStage) -> None:
+    async with stage(size=(160, 60)) as s:
+        await s.pilot.press("f1")
+        assert isinstance(s.app.screen, HelpScreen)
+        assert "text that is spoken" in s.text
+        assert all(command.usage in s.text for command in s.lab.commands)
+        await s.pilot.press("escape")
+        s.app.query_one(DataTable).focus()
+        await s.pilot.press("f1")
+        assert "takes of this session" in s.text
+
+
+async def test_voice_language_and_seed(stage: OpenStage) -> None:
+    async with stage() as s:
+        s.app.query_one("#language", Choice).value = "de"
+        await s.settle()
+        assert s.lab.language == "de"
+        seed = s.app.query_one("#seed", Input)
+        seed.focus()
+        seed.value = "18446744073709551615"
+        await s.pilot.press("enter")
+        await s.settle()
+        assert s.lab.seed == 2**64 - 1
+        await s.pilot.click(Checkbox)
+        await s.settle()
+        assert s.lab.seed is None
+        seed.value = "18446744073709551616"
+        seed.focus()
+        await s.pilot.press("enter")
+        await s.settle()
+        assert "out of range" in s.lines[-3] and s.lab.seed is None
+
+
+async def test_the_list_chooses_the_take_that_is_shown(stage: OpenStage) -> None:
+    async with stage() as s:
+        await s.speak("One")
+        await s.speak("Another one")
+        s.app.query_one(DataTable).focus()
+        await s.pilot.press("k")
+        await s.settle()
+        assert s.lab.chosen is s.lab.takes[0]
+        await s.pilot.press("down")
+        await s.settle()
+        assert s.lab.chosen is s.lab.takes[1]
+
+
+async def test_the_app_stands_while_the_model_loads(stage: OpenStage) -> None:
+    async with stage(hold_load=True) as s:
+        assert "loading the model 50%" in s.lines[-2]
+        await s.pilot.press(*"abc", "ctrl+g")
+        assert s.lab.text == "abc" and s.lab.takes == []
+        s.worker.finish_loading()
+        await s.settle()
+        assert "fake · cpu · float32" in s.lines[-2]
+        await s.pilot.press("ctrl+g")
+        assert len(s.lab.takes) == 1
+
+
+async def test_a_dead_worker_is_one_line_and_a_key_restarts_it(stage: OpenStage) -> None:
+    async with stage(size=(120, 30)) as s:
+        await s.speak(steps=4)
+        s.worker.kill()
+        await s.settle()
+        assert "ended by SIGKILL; model.restart (f9) starts it again" in s.lines[-3]
+        assert "no model, model.restart (f9)" in s.lines[-2]
+        await s.pilot.press("f9")
+        await s.settle()
+        assert len(s.workers) == 2 and "fake · cpu" in s.lines[-2]
+        await s.speak("More")
+        assert [take.stop for take in s.lab.takes] == ["cancel", "stop"]
+
+
+@pytest.mark.parametrize(
+    "text", ["[/]", "[red]loud[/red]", "[laugh] hello", "שלום עולם", "👩‍🚀🎙️ hi", "a\ttab", "日本語のテキスト"]
+)
+async def test_text_is_never_markup(stage: OpenStage, text: str) -> None:
+    async with stage() as s:
+        s.app.query_one(TextArea).text = text
+        await s.settle()
+        await s.speak(text.strip("👩‍🚀🎙️ ") + " x")
+        assert s.lab.takes[0].stop == "stop"
+        s.app.do("voice.choose", text)
+        await s.settle()
+        shown = s.text
+        assert "✗" in shown
+        if text.isascii():
+            assert text.replace("\t", " ").strip() in shown.replace("\t", " ") or "\t" in text
+
+
+async def test_ten_thousand_characters(stage: OpenStage) -> None:
+    async with stage() as s:
+        s.app.query_one(TextArea).text = "words " * 1667
+        await s.settle()
+        assert len(s.lab.text) == 10_002
+
+
+async def test_quitting_asks_only_if_something_would_be_lost(stage: OpenStage) -> None:
+    async with stage() as s:
+        await s.pilot.press("ctrl+q")
+        assert s.app.return_code == 0 and s.worker.closed
+    async with stage() as s:
+        await s.speak()
+        await s.pilot.press("ctrl+q")
+        assert isinstance(s.app.screen, LeaveScreen) and "1 take" in s.text
+        await s.pilot.press("escape")
+        await s.pilot.press("ctrl+q", "s")
+        assert s.app.return_code == 0
+        assert len(load_session(s.lab.record.file).takes) == 1
+    async with stage() as s:
+        await s.speak()
+        await s.pilot.press("ctrl+q", "d")
+        assert s.app.return_code == 0 and not list(s.lab.record.folder.glob("*.jsonl"))
+
+
+async def test_a_terminal_that_is_too_small_says_so(stage: OpenStage) -> None:
+    async with stage() as s:
+        await s.pilot.resize_terminal(40, 10)
+        await s.pilot.pause()
+        assert "40 x 10: too small, 60 x 18 needed" in s.text
+        await s.pilot.resize_terminal(60, 18)
+        await s.pilot.pause()
+        assert "too small" not in s.text and "Speak" in s.text
+
+
+async def test_keys_can_be_bound_anew_and_wrong_names_are_told(stage: OpenStage) -> None:
+    async with stage(**{"keys": {"take.speak": "f5", "take.fly": "x"}}) as s:
+        assert "take.fly" in s.lines[-3]
+        await s.pilot.press(*"abc", "f5")
+        assert len(s.lab.takes) == 1
+
+
+async def test_every_binding_has_an_id_and_a_tooltip_and_the_footer_is_short(stage: OpenStage) -> None:
+    async with stage() as s:
+        bindings = [b for _, b in s.app._bindings if not b.system]
+        assert all(binding.id and binding.tooltip for binding in bindings)
+        assert len([binding for binding in bindings if binding.show]) <= 8
+        assert len({binding.key for binding in bindings}) == len(bindings)
+
+
+async def test_an_unknown_theme_is_told(stage: OpenStage) -> None:
+    async with stage(theme="plaid") as s:
+        assert "plaid" in s.lines[-3]
+    async with stage(theme="ansi") as s:
+        assert s.app.theme == "ansi-dark"
+
+
+def test_the_screen_needs_no_torch() -> None:
+    code = "import sys, valle_lab.tui.app; sys.exit('torch' in sys.modules or 'transformers' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,152 @@
+"""The app: the lab's commands by key, palette and command line, and a poll that keeps up with the worker."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from textual import on
+from textual.app import App
+from textual.binding import BindingType
+from textual.message import Message
+from textual.widgets import TextArea
+
+from valle.errors import UserError
+from valle_lab.lab import Lab
+from valle_lab.lab.commands import all_commands
+from valle_lab.lab.state import News, Notice
+from valle_lab.tui.keys import bindings, keymap
+from valle_lab.tui.palette import LabCommands
+from valle_lab.tui.screens.bench import BenchScreen
+from valle_lab.tui.screens.command_line import CommandLine
+from valle_lab.tui.screens.help import HelpScreen
+from valle_lab.tui.screens.leave import Answer, LeaveScreen
+from valle_lab.tui.widgets.ask import AskLine
+
+POLLS_PER_SECOND = 10
+TERMINAL_COLOURS = "ansi"
+
+
+class LabApp(App[int], inherit_bindings=False):
+    """Shows a lab. Holds nothing of its own: state is the lab's, and every change is a command."""
+
+    TITLE = "valle-lab"
+    CSS_PATH = "lab.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = list(bindings(all_commands()))
+    COMMANDS = {LabCommands}  # noqa: RUF012
+
+    class Arrived(Message):
+        """The worker has told something else than a step."""
+
+    def __init__(self, lab: Lab) -> None:
+        super().__init__()
+        self.lab = lab
+        self._bench = BenchScreen(lab)
+        self.animation_level = "none"
+
+    def get_default_screen(self) -> BenchScreen:
+        return self._bench
+
+    def on_mount(self) -> None:
+        settings = self.lab.settings
+        chosen, unknown = keymap(settings.keys, bindings(self.lab.commands))
+        self.set_keymap(chosen)
+        if unknown:
+            self.lab.tell(f"keys: no command with a key is called {', '.join(unknown)}", error=True)
+        self._dress(settings.theme)
+        self.call_after_refresh(self._begin)
+
+    def _begin(self) -> None:
+        """Once the screen stands: the worker behind it, and the poll."""
+        self.lab.on_news = self._wake
+        self.lab.start()
+        self.set_interval(1 / POLLS_PER_SECOND, self.poll)
+
+    def _wake(self) -> None:
+        """Called from the worker's reading thread."""
+        self.post_message(self.Arrived())
+
+    def _dress(self, theme: str) -> None:
+        name = "ansi-dark" if theme == TERMINAL_COLOURS else theme
+        if name in self.available_themes:
+            self.theme = name
+        else:
+            self.lab.tell(f"theme: {theme} is not known; the palette lists the themes", error=True)
+
+    @on(Arrived)
+    def poll(self) -> None:
+        """Take in what has arrived, and show what changed."""
+        if news := self.lab.poll():
+            self._bench.show(news)
+
+    def do(self, name: str, *arguments: Any) -> Any:
+        """Do a command of the lab; what cannot be done is one line on the screen."""
+        return self._doing(lambda: self.lab.run(name, *arguments))
+
+    def do_line(self, line: str | None) -> None:
+        """Do a command as typed."""
+        if line is not None:
+            self._doing(lambda: self.lab.run_line(line))
+
+    def _doing(self, act: Callable[[], Any]) -> Any:
+        result = None
+        try:
+            result = act()
+        except UserError as error:
+            self._bench.show(News(notices=(Notice(str(error), error=True),)))
+        self.poll()
+        return result
+
+    def ask_command(self, start: str = "") -> None:
+        """Have a command typed."""
+        self.push_screen(CommandLine(self.lab, start), self.do_line)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Commands that cannot be given now are dimmed; the screen's own stay."""
+        if action == "command" and parameters:
+            return True if self.lab.commands[str(parameters[0])].unavailable(self.lab) is None else None
+        return True
+
+    def action_command(self, name: str) -> None:
+        """A key or a button of a command."""
+        if self.lab.commands[name].needs_arguments:
+            self.ask_command(f"{name} ")
+        else:
+            self.do(name)
+
+    def action_command_line(self) -> None:
+        """F2."""
+        self.ask_command()
+
+    def action_help(self) -> None:
+        """F1: about the focused widget, or the nearest above it that has something to say."""
+        about = ""
+        for node in self.focused.ancestors_with_self if self.focused else ():
+            if about := getattr(node, "HELP", None) or "":
+                break
+        self.push_screen(HelpScreen(about, self.lab.commands, dict(self.lab.settings.keys)))
+
+    async def action_quit(self) -> None:
+        """Leave; asks where takes would be lost."""
+        if self.lab.record.unsaved:
+            self.push_screen(LeaveScreen(len(self.lab.takes)), self._left)
+        else:
+            self._left("discard")
+
+    def _left(self, answer: Answer | None) -> None:
+        if answer in (None, "stay"):
+            return
+        if answer == "save":
+            self.do("session.save")
+            if self.lab.record.unsaved:
+                return
+        self.lab.close(discard=answer == "discard")
+        self.exit(0)
+
+    @on(AskLine.Wanted)
+    def _wanted(self, event: AskLine.Wanted) -> None:
+        self.do(event.command, *event.arguments)
+
+    @on(TextArea.Changed, "#text")
+    def _typed(self, event: TextArea.Changed) -> None:
+        self.do("text.set", event.text_area.text)

@@ -1,0 +1,38 @@
+"""Key bindings from the registry of commands, and the few that belong to the screen alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from textual.binding import Binding
+
+from valle_lab.lab.registry import Command, Registry
+
+SCREEN_BINDINGS = (
+    Binding("f1", "help", "Help", id="screen.help", tooltip="What the focused part does, and all commands"),
+    Binding("f2", "command_line", "Command", id="screen.command", show=False, tooltip="Type a command"),
+    Binding("ctrl+q", "quit", "Quit", priority=True, id="screen.quit", tooltip="Leave the lab"),
+    Binding("ctrl+c", "help_quit", show=False, system=True, id="screen.interrupt", tooltip="How to leave"),
+)
+
+
+def bindings(commands: Registry) -> list[Binding]:
+    """A binding for every command that has a key, then those of the screen."""
+    return [*(_binding(command) for command in commands if command.key), *SCREEN_BINDINGS]
+
+
+def keymap(keys: Mapping[str, str], known: list[Binding]) -> tuple[dict[str, str], list[str]]:
+    """The settings' keys by binding, and the names that are no command with a key."""
+    names = {binding.id for binding in known}
+    return {k: v for k, v in keys.items() if k in names}, [k for k in keys if k not in names]
+
+
+def _binding(command: Command) -> Binding:
+    return Binding(
+        command.key,
+        f"command('{command.name}')",
+        command.footer or command.title,
+        show=bool(command.footer),
+        id=command.name,
+        tooltip=command.help,
+    )

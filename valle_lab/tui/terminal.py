@@ -1,0 +1,32 @@
+"""The terminal for the screen alone: whatever C libraries write to fd 2 goes to a log."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def own_terminal(log: Path) -> Iterator[None]:
+    """While this holds, Python's stderr is a duplicate of the terminal, for Textual, and fd 2 is a log.
+
+    `sys.stderr` goes with it, so that a crash's traceback reaches the person. Raises OSError for a log that
+    cannot be written.
+    """
+    log.parent.mkdir(parents=True, exist_ok=True)
+    before = sys.stderr, sys.__stderr__
+    terminal = os.fdopen(os.dup(2), "w", encoding="utf-8", errors="backslashreplace")
+    noise = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    os.dup2(noise, 2)
+    os.close(noise)
+    sys.stderr = sys.__stderr__ = terminal  # type: ignore[misc]
+    try:
+        yield
+    finally:
+        terminal.flush()
+        os.dup2(terminal.fileno(), 2)
+        sys.stderr, sys.__stderr__ = before  # type: ignore[misc]
+        terminal.close()

@@ -1,0 +1,1 @@
+"""Widgets of the lab, one a file; they show the lab's state and hold none of it."""

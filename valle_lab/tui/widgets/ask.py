@@ -1,0 +1,130 @@
+"""What is asked for: the text, and in a line below it voice, language and seed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from textual import on
+from textual.app import ComposeResult
+from textual.containers import Horizontal
+from textual.content import Content
+from textual.message import Message
+from textual.widgets import Checkbox, Input, Label, Select, TextArea
+
+from valle_lab.lab import Lab
+from valle_lab.lab.voices import AUTO
+
+NO_VOICE = "(none)"
+
+
+class SpokenText(TextArea):
+    """The text to speak."""
+
+    HELP = "The text that is spoken. Any script, any length: long texts are spoken sentence by sentence."
+
+    def __init__(self, text: str, *, id: str | None = None) -> None:
+        super().__init__(
+            text,
+            id=id,
+            soft_wrap=True,
+            show_line_numbers=False,
+            tab_behavior="focus",
+            highlight_cursor_line=False,
+        )
+        self.border_title = "text"
+
+
+class Choice(Select[str]):
+    """A list of names to choose from; says so only when a person chose."""
+
+    class Chosen(Message):
+        """A person chose a name."""
+
+        def __init__(self, choice: Choice, name: str) -> None:
+            super().__init__()
+            self.choice, self.name = choice, name
+
+        @property
+        def control(self) -> Choice:
+            return self.choice
+
+    def __init__(self, name: str, *, id: str) -> None:
+        super().__init__([(Content(name), name)], value=name, allow_blank=False, compact=True, id=id)
+        self._names: tuple[str, ...] = (name,)
+        self._shown = name
+
+    def show(self, names: Iterable[str], value: str) -> None:
+        """Offer these names, the value among them."""
+        unique = tuple(dict.fromkeys((*names, value)))
+        self._shown = value
+        if unique != self._names:
+            self._names = unique
+            self.set_options((Content(name), name) for name in unique)
+        self.value = value
+
+    @on(Select.Changed)
+    def _changed(self, event: Select.Changed) -> None:
+        event.stop()
+        if isinstance(event.value, str) and event.value != self._shown:
+            self._shown = event.value
+            self.post_message(self.Chosen(self, event.value))
+
+
+class AskLine(Horizontal):
+    """Voice, language and seed of the next take."""
+
+    HELP = (
+        "Voice and language of the next take. The seed makes the noise: the same seed and the same settings "
+        "give the same take. Locked it stays; else each take draws a new one, which is shown here."
+    )
+
+    class Wanted(Message):
+        """A command is to be done."""
+
+        def __init__(self, command: str, *arguments: object) -> None:
+            super().__init__()
+            self.command, self.arguments = command, arguments
+
+    def __init__(self, lab: Lab, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._lab = lab
+
+    def compose(self) -> ComposeResult:
+        yield Label("voice", classes="name")
+        yield Choice(self._lab.voice or NO_VOICE, id="voice")
+        yield Label("language", classes="name")
+        yield Choice(self._lab.language, id="language")
+        yield Label("seed", classes="name")
+        yield Input(placeholder="new", type="integer", max_length=20, compact=True, id="seed")
+        yield Checkbox("locked", compact=True, id="locked")
+
+    def show(self) -> None:
+        """Show what the lab has."""
+        lab, described = self._lab, self._lab.description
+        voices = described.voices if described else ()
+        self.query_one("#voice", Choice).show((AUTO, *voices, NO_VOICE), lab.voice or NO_VOICE)
+        self.query_one("#language", Choice).show(described.languages if described else (), lab.language)
+        seed = lab.seed if lab.seed is not None else lab.takes[-1].seed if lab.takes else None
+        entry, lock = self.query_one("#seed", Input), self.query_one("#locked", Checkbox)
+        if not entry.has_focus:
+            entry.value = "" if seed is None else str(seed)
+        with lock.prevent(Checkbox.Changed):
+            lock.value = lab.seed is not None
+
+    @on(Choice.Chosen, "#voice")
+    def _voice(self, event: Choice.Chosen) -> None:
+        none = event.name == NO_VOICE
+        self.post_message(self.Wanted("voice.none") if none else self.Wanted("voice.choose", event.name))
+
+    @on(Choice.Chosen, "#language")
+    def _language(self, event: Choice.Chosen) -> None:
+        self.post_message(self.Wanted("text.language", event.name))
+
+    @on(Input.Submitted, "#seed")
+    def _seed(self, event: Input.Submitted) -> None:
+        if event.value:
+            self.post_message(self.Wanted("seed.set", event.value))
+
+    @on(Checkbox.Changed, "#locked")
+    def _lock(self) -> None:
+        self.post_message(self.Wanted("seed.lock"))

@@ -1,0 +1,59 @@
+"""How far the running take, or the load of a model, has come."""
+
+from __future__ import annotations
+
+from textual.app import ComposeResult
+from textual.containers import Horizontal
+from textual.content import Content
+from textual.widgets import Button, ProgressBar, Static
+
+from valle_lab.lab import Lab
+from valle_lab.lab.registry import Registry
+
+BUTTONS = ("take.speak", "take.stop", "take.play", "take.save")
+
+
+class Controls(Horizontal):
+    """The four buttons that everybody needs, a progress bar, and what is being done."""
+
+    HELP = "Speak, stop, play and save, with the progress of what is being made."
+
+    def __init__(self, commands: Registry, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._commands = [commands[name] for name in BUTTONS]
+
+    def compose(self) -> ComposeResult:
+        for command in self._commands:
+            yield Button(
+                Content(command.footer),
+                id=command.name.replace(".", "-"),
+                name=command.name,
+                compact=True,
+                tooltip=Content(command.help),
+                action=f"app.command('{command.name}')",
+            )
+        yield ProgressBar(total=1.0, show_eta=False, id="bar")
+        yield Static("", id="doing", markup=False)
+
+    def show(self, lab: Lab) -> None:
+        """Bring buttons, bar and words up to date."""
+        for command in self._commands:
+            button = self.query_one(f"#{command.name.replace('.', '-')}", Button)
+            button.disabled = command.unavailable(lab) is not None
+        fraction, words = progress(lab)
+        self.query_one("#bar", ProgressBar).update(progress=fraction)
+        self.query_one("#doing", Static).update(Content(words))
+
+
+def progress(lab: Lab) -> tuple[float, str]:
+    """The share that is done, and what is being done."""
+    if lab.loading is not None:
+        return lab.loading.fraction, lab.loading.doing
+    take = lab.running or lab.chosen
+    if take is None:
+        return 0.0, ""
+    if take.begun is None:
+        return 0.0, take.failure or "phonemes"
+    if take.running:
+        return take.timeline.fraction(take.begun.request), take.timeline.doing(take.begun.request)
+    return take.timeline.fraction(take.begun.request), f"{take.stop} {take.timeline.frames / 75:.2f} s"

@@ -1,0 +1,76 @@
+"""The two lines at the bottom: what the lab is, and the last thing it had to say."""
+
+from __future__ import annotations
+
+from textual.content import Content
+from textual.widgets import Static
+
+from valle_lab.lab import Lab
+from valle_lab.lab.state import Notice
+
+SEPARATOR = " │ "
+
+
+class StatusLine(Static):
+    """Model, device, dtype, pace, sound and session, in one line."""
+
+    HELP = (
+        "The model, its device and dtype; steps a second and compute seconds per second of audio (RTF: 0.5 "
+        "is twice real time) of the chosen take; where sound goes; whether the session is saved."
+    )
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__("", id=id, markup=False)
+
+    def show(self, lab: Lab) -> None:
+        """Say how things stand."""
+        parts = [model_words(lab), pace_words(lab), session_words(lab), sound_words(lab)]
+        self.update(Content(SEPARATOR.join(part for part in parts if part)))
+
+
+class NoticeLine(Static):
+    """The last notice; an error stays until there is something else to say."""
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__("", id=id, markup=False)
+
+    def show(self, notice: Notice) -> None:
+        """Show a notice in the place of the one before."""
+        self.set_class(notice.error, "-error")
+        self.update(Content(("✗ " if notice.error else "") + notice.text))
+
+
+def model_words(lab: Lab) -> str:
+    """What is loaded, or how far that has come."""
+    if lab.loading is not None:
+        return f"{lab.loading.doing} {lab.loading.fraction:.0%}"
+    if lab.description is None:
+        return f"no model, {lab.hint('model.restart')}"
+    recipe = lab.description.recipe
+    return " · ".join((lab.description.model, recipe.device, recipe.dtype))
+
+
+def pace_words(lab: Lab) -> str:
+    """How fast the chosen take is or was made."""
+    if lab.chosen is None or not lab.chosen.timeline.frames:
+        return ""
+    timeline = lab.chosen.timeline
+    return f"{timeline.steps_per_second:.0f} steps/s · RTF {timeline.real_time_factor:.2f}"
+
+
+def sound_words(lab: Lab) -> str:
+    """Where sound goes."""
+    if lab.player is None:
+        return ""
+    if lab.player.state == "playing":
+        return f"♪ {lab.player.position:.1f}/{lab.player.duration:.1f} s"
+    return lab.player.sink.description.partition(" (")[0]
+
+
+def session_words(lab: Lab) -> str:
+    """Whether anything would be lost."""
+    if not lab.takes:
+        return "no takes"
+    if lab.record.unsaved:
+        return "not saved"
+    return f"saved {lab.record.file.name}" if lab.record.file else "saved"
