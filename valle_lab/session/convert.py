@@ -21,6 +21,8 @@ from valle_lab.session.base import Array
 from valle_lab.session.ending import with_cancel
 from valle_lab.session.traces import steps_of, trace_of
 
+PHASE_ORDER = ("len", "ar", "nar_len", "nar", "stt", "phn", "un_phn")
+
 
 def to_session_take(
     take: Take, origin: schema.Origin, *, parent: str | None = None, fork: Place | None = None
@@ -139,13 +141,15 @@ def from_session_place(place: schema.Place) -> Place:
     return Place(place.segment, place.phase, place.level, place.step)
 
 
+def decision_order(place: Place) -> tuple[int, int, int, int]:
+    """A key that sorts places into the order in which they are decided."""
+    return place.segment, PHASE_ORDER.index(place.phase), place.level, place.step
+
+
 def without_folder(name: str) -> str:
     """The last part of a path, of this system or another, as a name that fits a session."""
     printable = "".join(character for character in PureWindowsPath(name).name if character.isprintable())
     return printable[:200]
-
-
-PHASE_ORDER = ("len", "ar", "nar_len", "nar", "stt", "phn", "un_phn")
 
 
 def _to_session_segment(take: Take, number: int) -> schema.Segment:
@@ -171,11 +175,7 @@ def _steps(record: schema.Take) -> list[Step]:
         for step in steps_of(trace, record.id, number)
     ]
     steps += [_notice(record.id, place, told) for place, told in events.items()]
-    return sorted(steps, key=lambda step: _order(step.place))
-
-
-def _order(place: Place) -> tuple[int, int, int, int]:
-    return place.segment, PHASE_ORDER.index(place.phase), place.level, place.step
+    return sorted(steps, key=lambda step: decision_order(step.place))
 
 
 def _notice(take: str, place: Place, events: Sequence[Event]) -> Step:
