@@ -74,13 +74,15 @@ def test_rotation_depends_on_distance_only_and_tables_grow() -> None:
 
 @pytest.mark.parametrize("name", ["eager", "math", "sdpa"])
 @pytest.mark.parametrize("causal", [True, False])
-def test_attention_formula(name: str, causal: bool) -> None:
+@pytest.mark.parametrize("before", [0, 3])
+def test_attention_formula(name: str, causal: bool, before: int) -> None:
     torch.manual_seed(0)
     query, key, value = torch.randn(3, 1, 2, 5, 4).unbind(0)
+    query = query[:, :, before:]
     found = find(name)(query, key, value, None, causal)
     for head in range(2):
-        for row in range(5):
-            seen = row + 1 if causal else 5
+        for row in range(5 - before):
+            seen = before + row + 1 if causal else 5
             weights = torch.softmax(key[0, head, :seen] @ query[0, head, row] / 2, 0)
             assert torch.allclose(found[0, head, row], weights @ value[0, head, :seen], atol=1e-5)
 

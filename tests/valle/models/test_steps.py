@@ -89,10 +89,8 @@ def test_other_phases_step_too(task: str, table: str, model: ArNar, make_row: Ro
     assert close(stepwise[0], model.full([replace(row, **{table: tokens})])[0][1:])
 
 
-@given(st.lists(st.integers(0, 2), min_size=1, max_size=5), st.integers(0, STEPS))
-def test_picked_rows_and_forks_go_on_alike(indices: list[int], step: int) -> None:
-    torch.manual_seed(2)
-    model = ArNar(TINY)
+@given(indices=st.lists(st.integers(0, 2), min_size=1, max_size=5), step=st.integers(0, STEPS))
+def test_picked_rows_and_forks_go_on_alike(indices: list[int], step: int, model: ArNar) -> None:
     rows = [Inputs(phonemes=torch.arange(length), language=0) for length in (3, 5, 8)]
     cache, logits = forced(model, rows, TOKENS)
     before = cache.state.keys.clone()

@@ -39,9 +39,7 @@ class RMSNorm(nn.Module):
 
     def forward(self, hidden: Tensor) -> Tensor:
         """Return hidden [..., D] normalised, in its own dtype."""
-        wide = hidden.float()
-        scale = torch.rsqrt(wide.square().mean(-1, keepdim=True) + _EPSILON)
-        return self.weight * (wide * scale).to(hidden.dtype)
+        return functional.rms_norm(hidden, self.weight.shape, self.weight, _EPSILON)
 
 
 class Attention(nn.Module):

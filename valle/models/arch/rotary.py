@@ -13,7 +13,7 @@ _SMALLEST_TABLE = 2048
 
 @dataclass(frozen=True, eq=False)
 class Rotation:
-    """Cosines and sines [R or 1, 1, T, d]; the first half of the sines has its sign turned."""
+    """Cosines and sines [R, 1, T, d]; the first half of the sines has its sign turned."""
 
     cosines: Tensor
     sines: Tensor
@@ -36,11 +36,6 @@ class Rotary:
         """Return the rotation at positions [R, T], all of them below `limit`."""
         cosines, sines = self._up_to(limit, positions.device)
         return Rotation(cosines[positions].unsqueeze(1), sines[positions].unsqueeze(1))
-
-    def one(self, position: int, device: torch.device) -> Rotation:
-        """Return the rotation of a single step at which all rows have the same position."""
-        cosines, sines = self._up_to(position + 1, device)
-        return Rotation(cosines[position : position + 1], sines[position : position + 1])
 
     def _up_to(self, limit: int, device: torch.device) -> tuple[Tensor, Tensor]:
         tables = self._tables.get(device)
