@@ -48,12 +48,13 @@ class Codec(Protocol):
         """Codes [frames, levels] of a wave; the last frame is filled up with silence. UserError if empty."""
 
     def decode(self, codes: Codes) -> Wave:
-        """The wave [frames * samples per frame] of codes [frames, L], L of 1 to `levels` leading codebooks."""
+        """The wave [frames * samples per frame] of codes [frames, L], the L leading ones of `levels`."""
 
     def decode_chunks(self, chunks: Iterable[Codes]) -> Iterator[Wave]:
         """Waves as chunks of codes arrive; together they are what `decode` makes of all codes, to 1e-4.
 
-        Sound comes `lookahead` frames after its codes, the rest of it when the chunks end; a wave may be empty.
+        Sound comes `lookahead` frames after its codes, the rest of it when the chunks end; a wave may be
+        empty.
         """
 
     @property

@@ -16,9 +16,9 @@ PAUSE = " "
 def symbol_times(phonemes: str, events: Sequence[tuple[float, str]], seconds: float) -> NDArray[np.float64]:
     """The second at which each character of `phonemes` begins, never falling.
 
-    Events are (second, phoneme in IPA); an empty one is a pause. Their characters share the event's time and are
-    matched with the string's; a character that espeak does not report, such as a space between words, lies halfway
-    between its neighbours.
+    Events are (second, phoneme in IPA); an empty one is a pause. Their characters share the event's time
+    and are matched with the string's; a character that espeak does not report, such as a space between
+    words, lies halfway between its neighbours.
     """
     said: list[str] = []
     times: list[float] = []

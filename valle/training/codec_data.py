@@ -64,7 +64,9 @@ def phoneme_frames(rendering: Rendering, frames: int, symbols: dict[str, int]) -
     return found
 
 
-def make_codec_data(count: int, seed: int, line: TextMaker = training_line, variants: list[str] | None = None) -> CodecData:
+def make_codec_data(
+    count: int, seed: int, line: TextMaker = training_line, variants: list[str] | None = None
+) -> CodecData:
     """Render utterances of any speaker and any text, deterministic from the seed."""
     random = Random(seed)
     symbols = {"": 0}

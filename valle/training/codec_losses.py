@@ -27,7 +27,8 @@ class SpectralLoss(nn.Module):
         padded = functional.pad(wave, (window // 2, window // 2))
         frames = padded.unfold(1, window, window // 4) * getattr(self, f"window{window}")
         spectra = torch.fft.rfft(frames)
-        return (spectra.real.square() + spectra.imag.square() + 1e-9).sqrt()
+        magnitudes: Tensor = (spectra.real.square() + spectra.imag.square() + 1e-9).sqrt()
+        return magnitudes
 
     def forward(self, made: Tensor, true: Tensor) -> tuple[Tensor, Tensor]:
         """The mel loss and the linear loss of waves [batch, samples] against the true ones."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -34,7 +34,7 @@ class CodecRecipe:
     commitment_weight: float = 0.25
     clip: float = 2.0
     seed: int = 0
-    shape: CodecShape = CodecShape()
+    shape: CodecShape = field(default_factory=CodecShape)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Speech with the time of every phoneme, rendered by espeak-ng through ctypes.
 
-The library is loaded into the process that calls this, and only the training does: it runs in processes of its own.
+The library is loaded into the process that calls this, and only the training does: it runs in processes of
+its own.
 """
 
 from __future__ import annotations
@@ -29,11 +30,11 @@ LEVEL = 10 ** (-23 / 20)
 
 
 class _Name(ctypes.Union):
-    _fields_ = [("number", ctypes.c_int), ("name", ctypes.c_char_p), ("string", ctypes.c_char * 8)]  # noqa: RUF012
+    _fields_ = [("number", ctypes.c_int), ("name", ctypes.c_char_p), ("string", ctypes.c_char * 8)]
 
 
 class _Event(ctypes.Structure):
-    _fields_ = [  # noqa: RUF012
+    _fields_ = [
         ("type", ctypes.c_int),
         ("unique_identifier", ctypes.c_uint),
         ("text_position", ctypes.c_int),
@@ -45,12 +46,14 @@ class _Event(ctypes.Structure):
     ]
 
 
-_Callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(_Event))
+_Callback = ctypes.CFUNCTYPE(
+    ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(_Event)
+)
 
 
 @dataclass(frozen=True)
 class Rendering:
-    """A spoken text: the wave (24 kHz, float32, trimmed), and each phoneme with the second at which it begins."""
+    """A spoken text: its wave (24 kHz, trimmed), and each phoneme with the second at which it begins."""
 
     wave: NDArray[np.float32]
     phonemes: tuple[tuple[float, str], ...]

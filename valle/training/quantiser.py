@@ -1,8 +1,8 @@
 """Residual vector quantisation while it is trained: moving averages, k-means at the start, codes that died.
 
-After van den Oord et al., "Neural discrete representation learning" (2017), and Zeghidour et al., "SoundStream"
-(2021). The residual is detached from level to level, and a code that died is put on a vector of the batch after the
-moving averages were applied, so that they do not undo it.
+After van den Oord et al., "Neural discrete representation learning" (2017), and Zeghidour et al.,
+"SoundStream" (2021). The residual is detached from level to level, and a code that died is put on a vector
+of the batch after the moving averages were applied, so that they do not undo it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ def nearest(vectors: Tensor, book: Tensor) -> Tensor:
     return (book.pow(2).sum(1) - 2 * vectors @ book.t()).argmin(1)
 
 
-def k_means(vectors: Tensor, size: int, generator: torch.Generator, rounds: int = 12) -> tuple[Tensor, Tensor, Tensor]:
+def k_means(
+    vectors: Tensor, size: int, generator: torch.Generator, rounds: int = 12
+) -> tuple[Tensor, Tensor, Tensor]:
     """Centres [size, latent], the centre of each vector, and how many vectors each centre has."""
     centres = vectors[torch.randperm(len(vectors), generator=generator)[:size]].clone()
     for _ in range(rounds):
@@ -71,8 +73,10 @@ class TrainedQuantiser(nn.Module):
             usual = len(vectors) / len(book)
             book[dead], counts[dead], sums[dead] = revived, usual, revived * usual
 
-    def forward(self, latents: Tensor, levels: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
-        """Quantised latents, those of the first level alone (gradients pass straight through), commitment loss."""
+    def forward(
+        self, latents: Tensor, levels: int, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Quantised latents, those of the first level alone (gradients pass through), commitment loss."""
         vectors = latents.flatten(0, 1)
         rest, total, first = vectors, torch.zeros_like(vectors), vectors
         commitment = latents.new_zeros(())

@@ -54,7 +54,7 @@ class Schedule:
 
 
 class Run:
-    """The folder of one run: its state, replaced as a whole at every save, and its metrics, one JSON a line."""
+    """The folder of one run: its state, replaced as a whole at every save, and its metrics file."""
 
     def __init__(self, folder: Path, save_every: float = 120.0) -> None:
         self.folder = folder

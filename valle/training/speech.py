@@ -8,8 +8,10 @@ from random import Random
 from typing import Any, ClassVar
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
+from valle.audio.builtin.network import CodecNetwork
 from valle.audio.builtin.pitch import HOP, track_pitch
 from valle.errors import UserError
 from valle.text.phonemes import Phonemizer
@@ -21,6 +23,16 @@ from valle.training.speakers import Speaker, model_identities
 from valle.training.text import TextMaker, training_line
 
 SHORTEST, LONGEST = 30, 10 * FRAME_RATE
+
+
+def rendered_path(folder: Path, index: int) -> Path:
+    """Where a rendered shard lies."""
+    return folder / f"rendered-{index:03}.npz"
+
+
+def speech_path(folder: Path, index: int) -> Path:
+    """Where an encoded shard lies."""
+    return folder / f"speech-{index:03}.npz"
 
 
 class Arrays:
@@ -46,9 +58,9 @@ class Arrays:
 class RenderedShard(Arrays):
     """Utterances end to end: wave int16, pitch and voicing per frame, and for each its text in ids.
 
-    starts and id_starts hold where each utterance begins, and the end of the last; alignment is, per frame, the
-    place in the utterance's ids of the symbol that sounds; speakers are places in the list of identities; rates
-    are words a minute.
+    starts and id_starts hold where each utterance begins, and the end of the last; alignment is, per frame,
+    the place in the utterance's ids of the symbol that sounds; speakers are places in the list of
+    identities; rates are words a minute.
     """
 
     wave: NDArray[np.int16]
@@ -75,6 +87,27 @@ class SpeechShard(Arrays):
     rates: NDArray[np.int16]
 
 
+def encode_shard(rendered: RenderedShard, network: CodecNetwork) -> SpeechShard:
+    """The codes of a rendered shard."""
+    codes = np.empty((len(rendered.pitch), network.shape.levels), np.int16)
+    for begin, end in zip(rendered.starts[:-1], rendered.starts[1:], strict=True):
+        frames = slice(int(begin), int(end))
+        wave = (rendered.wave[frames.start * HOP : frames.stop * HOP] / 32768).astype(np.float32)
+        inputs = (wave, rendered.pitch[frames], rendered.voicing[frames])
+        with torch.inference_mode():
+            latents = network.encoder(*(torch.from_numpy(values)[None] for values in inputs))
+            codes[frames] = network.quantise(latents)[0].numpy()
+    return SpeechShard(
+        codes,
+        rendered.starts,
+        rendered.ids,
+        rendered.id_starts,
+        rendered.alignment,
+        rendered.speakers,
+        rendered.rates,
+    )
+
+
 def _ends(pieces: list[NDArray[Any]]) -> NDArray[np.int64]:
     return np.cumsum([0, *(len(piece) for piece in pieces)])
 
@@ -89,7 +122,13 @@ def render_shard(
     random = Random(seed)
     people = identities or model_identities()
     tokenizer = Tokenizer.builtin()
-    waves, pitches, voicings, ids, alignments, speakers, rates = [], [], [], [], [], [], []
+    waves: list[NDArray[np.int16]] = []
+    pitches: list[NDArray[np.float32]] = []
+    voicings: list[NDArray[np.float32]] = []
+    ids: list[NDArray[np.int16]] = []
+    alignments: list[NDArray[np.int16]] = []
+    speakers: list[int] = []
+    rates: list[int] = []
     with Phonemizer("en") as phonemizer:
         while len(waves) < count:
             text, index, rate = line(random), random.randrange(len(people)), random.randint(145, 200)

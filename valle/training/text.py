@@ -1,8 +1,8 @@
 """Phonetically wide English for training: frequent, rare and invented words, numbers, names, questions.
 
-A model that is trained on a small vocabulary learns words; one that is trained on all sound sequences of the
-language learns phonemes. So a share of the words does not exist at all, and a tenth of the frequent words is held
-out, to measure what the model does with words that it never met.
+A model that is trained on a small vocabulary learns words; one that is trained on all sound sequences of
+the language learns phonemes. So a share of the words does not exist at all, and a tenth of the frequent
+words is held out, to measure what the model does with words that it never met.
 """
 
 from __future__ import annotations
@@ -12,21 +12,45 @@ from functools import lru_cache
 from random import Random
 
 VOCABULARY = 9000
-FUNCTION_WORDS = (
-    "the a of in to and with from under over is was for on at by it he she we they this that not but "
-    "are have had will can my your his her our their be as or if so you I me him us them an into about"
-).split()
-SHORT_WORDS = frozenset("a of in to is it on we at by no my go so he me do up as or an if".split())
-NAMES = (
-    "Anna Peter Lucy George Mary Thomas Alice Henry Clara Oliver Ruth Samuel Emma Daniel Julia Martin Nora Felix "
-    "Rosa Victor London Paris Boston Dublin Vienna Oxford Chicago Madrid Texas Norway Kenya Brazil"
-).split()
-QUESTION_WORDS = "what who where when why how which whose do does did is are can will could would should".split()
-ONSETS = (
-    "b bl br ch d dr f fl fr g gl gr h j k kl kr l m n p pl pr qu r s sh sk sl sm sn sp st str sw t th tr v w y z"
-).split()
-NUCLEI = "a e i o u ai ee oa oo ou ar er or oi ay ow ir ea ie".split()
-CODAS = ("", "", *"b ck d f g k l ll m n nd ng nk nt p r sh ss st t th ve x z lm mp rk".split())
+
+
+def words(text: str) -> tuple[str, ...]:
+    """The words of a text, between its white space."""
+    return tuple(text.split())
+
+
+FUNCTION_WORDS = words(
+    """
+    the a of in to and with from under over is was for on at by it he she we they this that not but are
+    have had will can my your his her our their be as or if so you I me him us them an into about
+    """
+)
+SHORT_WORDS = frozenset(words("a of in to is it on we at by no my go so he me do up as or an if"))
+NAMES = words(
+    """
+    Anna Peter Lucy George Mary Thomas Alice Henry Clara Oliver Ruth Samuel Emma Daniel Julia Martin
+    Nora Felix Rosa Victor London Paris Boston Dublin Vienna Oxford Chicago Madrid Texas Norway Kenya
+    Brazil
+    """
+)
+QUESTION_WORDS = words(
+    """
+    what who where when why how which whose do does did is are can will could would should
+    """
+)
+ONSETS = words(
+    """
+    b bl br ch d dr f fl fr g gl gr h j k kl kr l m n p pl pr qu r s sh sk sl sm sn sp st str sw t th tr
+    v w y z
+    """
+)
+NUCLEI = words(
+    """
+    a e i o u ai ee oa oo ou ar er or oi ay ow ir ea ie
+    """
+)
+# A syllable may be open: the empty coda is there twice to make that likelier.
+CODAS = ("", "", *words("b ck d f g k l ll m n nd ng nk nt p r sh ss st t th ve x z lm mp rk"))
 
 TextMaker = Callable[[Random], str]
 
@@ -36,13 +60,13 @@ def word_lists() -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The words for training, most frequent first, and the words that are held out."""
     from wordfreq import top_n_list
 
-    words = [
+    frequent = [
         word
         for word in top_n_list("en", 16000)
         if word.isalpha() and word.isascii() and (3 <= len(word) <= 12 or word in SHORT_WORDS)
     ][:VOCABULARY]
-    held_out = frozenset(Random(4).sample(words[300:], VOCABULARY // 10))
-    return tuple(word for word in words if word not in held_out), tuple(sorted(held_out))
+    held_out = frozenset(Random(4).sample(frequent[300:], VOCABULARY // 10))
+    return tuple(word for word in frequent if word not in held_out), tuple(sorted(held_out))
 
 
 def invented_word(random: Random) -> str:
@@ -64,7 +88,7 @@ def _number(random: Random) -> str:
     return f"{random.randint(1, 12)}:{random.randint(10, 59)}"
 
 
-def _word(random: Random, words: tuple[str, ...]) -> str:
+def _word(random: Random, known: tuple[str, ...]) -> str:
     kind = random.random()
     if kind < 0.18:
         return random.choice(FUNCTION_WORDS)
@@ -75,8 +99,8 @@ def _word(random: Random, words: tuple[str, ...]) -> str:
     if kind < 0.52:
         return random.choice(NAMES)
     if kind < 0.75:
-        return words[int(len(words) * random.random() ** 2)]
-    return random.choice(words)
+        return known[int(len(known) * random.random() ** 2)]
+    return random.choice(known)
 
 
 def _count(random: Random) -> int:
@@ -93,9 +117,9 @@ def _count(random: Random) -> int:
 
 def wide_line(random: Random) -> str:
     """A line of training text: one to twenty words of any kind, with a comma or two where it is long."""
-    words = word_lists()[0]
+    known = word_lists()[0]
     count = _count(random)
-    line = [_word(random, words) for _ in range(count)]
+    line = [_word(random, known) for _ in range(count)]
     end = random.choice(("", ".", ".", ".", "!"))
     if random.random() < 0.15:
         line[0] = random.choice(QUESTION_WORDS)
@@ -111,9 +135,9 @@ def wide_line(random: Random) -> str:
 
 def common_line(random: Random) -> str:
     """A line of frequent words alone, as everyday sentences have them."""
-    words = word_lists()[0][:1500]
+    known = word_lists()[0][:1500]
     line = [
-        random.choice(FUNCTION_WORDS) if random.random() < 0.3 else random.choice(words)
+        random.choice(FUNCTION_WORDS) if random.random() < 0.3 else random.choice(known)
         for _ in range(random.randint(4, 9))
     ]
     return " ".join(line).capitalize() + random.choice((".", ".", "?"))

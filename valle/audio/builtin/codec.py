@@ -21,8 +21,8 @@ from valle.audio.codec import Codes, Wave, tensors_hash
 from valle.errors import UserError
 
 NAME = "builtin-1"
-# Of a sample: 2 frames of overlapping windows, 6 blocks of 3, 1 for the source's bands, 2 for its windows, 1 for
-# the edges of its pitch, and what the pitch reader sees. The window centres are half a frame off.
+# Of a sample: 2 frames of overlapping windows, 6 blocks of 3, 1 for the source's bands, 2 for its windows,
+# 1 for the edges of its pitch, and what the pitch reader sees. The window centres are half a frame off.
 SOURCE_REACH = 2 + 6 * 3 + 1 + 2 + 1
 LOOKAHEAD = SOURCE_REACH + PitchReader.REACH
 LOWEST_PITCH, HIGHEST_PITCH = 55.0, 550.0
@@ -35,6 +35,7 @@ def save_network(network: CodecNetwork, path: Path, name: str = NAME) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(path.name + ".part")
     save_file(tensors, temporary, metadata)
+    temporary.chmod(0o644)
     temporary.replace(path)
 
 
@@ -46,7 +47,7 @@ class BuiltinCodec:
     lookahead = LOOKAHEAD
 
     def __init__(self, network: CodecNetwork, name: str, fingerprint: str) -> None:
-        self._network = network.eval().requires_grad_(False)
+        self.network = network.eval().requires_grad_(False)
         self.name = name
         self.hash = fingerprint
         self.levels = network.shape.levels
@@ -75,18 +76,18 @@ class BuiltinCodec:
         padded = np.pad(wave.astype(np.float32), (0, -len(wave) % HOP))
         pitch, voicing = track_pitch(padded)
         inputs = [torch.from_numpy(values)[None] for values in (padded, pitch, voicing)]
-        codes = self._network.quantise(self._network.encoder(*inputs))[0]
+        codes = self.network.quantise(self.network.encoder(*inputs))[0]
         return codes.numpy().astype(np.int16)
 
     def decode(self, codes: Codes) -> Wave:
         """The wave [frames * 320] of codes [frames, L], L of 1 to 8 leading codebooks."""
-        stream = _Stream(self._network)
+        stream = _Stream(self.network)
         stream.add(self._checked(codes))
         return stream.take(final=True)
 
     def decode_chunks(self, chunks: Iterable[Codes]) -> Iterator[Wave]:
         """Waves as chunks of codes arrive, the last one after the chunks have ended."""
-        stream = _Stream(self._network)
+        stream = _Stream(self.network)
         for chunk in chunks:
             stream.add(self._checked(chunk))
             yield stream.take(final=False)
@@ -138,7 +139,8 @@ class _Stream:
         wave = self._network.decoder(latents, pulses, noise)[0]
         piece = wave[(self._given - begin) * HOP : (end - begin) * HOP]
         self._given = end
-        return piece.numpy()
+        samples: NDArray[np.float32] = piece.numpy()
+        return samples
 
     def _read_pitch(self, stop: int) -> None:
         """Settle pitch, voicing and phase of the frames up to `stop`."""
@@ -146,7 +148,9 @@ class _Stream:
         settled = len(self._pitch)
         begin = max(0, settled - PitchReader.REACH)
         _, first = self._network.vectors(self._codes[None, begin:, :1])
-        pitch, odds = (values[0, settled - begin : stop - begin] for values in self._network.pitch_reader(first))
+        pitch, odds = (
+            values[0, settled - begin : stop - begin] for values in self._network.pitch_reader(first)
+        )
         self._pitch = torch.cat([self._pitch, pitch.clamp(LOWEST_PITCH, HIGHEST_PITCH)])
         self._voicing = torch.cat([self._voicing, (odds > 0).float()])
         # The turn of the last frame is not settled: its end depends on the next frame's pitch.

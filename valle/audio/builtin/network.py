@@ -1,10 +1,10 @@
 """The network of the built-in codec: an encoder at frame rate, and a decoder that shapes a harmonic source.
 
-All of its layers work at 75 frames a second. The decoder reads pitch and voicing from the first codebook, makes a
-pulse train of that pitch, and predicts for every bin of a short-time spectrum a gain and a phase offset for the
-pulses and a gain for noise (source and filter as in Wang, Takaki, Yamagishi, "Neural source-filter-based waveform
-model", 2018; inverse STFT as in Siuzdak, "Vocos", 2023; blocks of Liu et al., "A ConvNet for the 2020s", 2022).
-Tensors are [batch, frames, channels].
+All of its layers work at 75 frames a second. The decoder reads pitch and voicing from the first codebook,
+makes a pulse train of that pitch, and predicts for every bin of a short-time spectrum a gain and a phase
+offset for the pulses and a gain for noise (source and filter as in Wang, Takaki, Yamagishi, "Neural
+source-filter-based waveform model", 2018; inverse STFT as in Siuzdak, "Vocos", 2023; blocks of Liu et al., "A
+ConvNet for the 2020s", 2022). Tensors are [batch, frames, channels].
 """
 
 from __future__ import annotations
@@ -45,7 +45,8 @@ class CodecShape:
 
 def mel_filters(window: int, bands: int, sample_rate: int = SAMPLE_RATE) -> Tensor:
     """Triangular filters on the mel scale of O'Shaughnessy, [window // 2 + 1, bands]."""
-    points = 700 * (10 ** (torch.linspace(0, 2595 * math.log10(1 + sample_rate / 1400), bands + 2) / 2595) - 1)
+    highest = 2595 * math.log10(1 + sample_rate / 1400)
+    points = 700 * (10 ** (torch.linspace(0, highest, bands + 2) / 2595) - 1)
     frequencies = torch.linspace(0, sample_rate / 2, window // 2 + 1)[:, None]
     rising = (frequencies - points[:-2]) / (points[1:-1] - points[:-2])
     falling = (points[2:] - frequencies) / (points[2:] - points[1:-1])
@@ -70,11 +71,13 @@ class FrameConvolution(nn.Module):
         half = self.kernel // 2
         frames = x.shape[1]
         padded = functional.pad(x, (0, 0, half, half))
-        return self.product(torch.cat([padded[:, k : k + frames] for k in range(self.kernel)], -1))
+        near = torch.cat([padded[:, k : k + frames] for k in range(self.kernel)], -1)
+        result: Tensor = self.product(near)
+        return result
 
 
 class Block(nn.Module):
-    """A ConvNeXt block: depthwise convolution over 7 frames, normalisation, two products, a scaled residual."""
+    """A ConvNeXt block: depthwise convolution over 7 frames, norm, two products, a scaled residual."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -88,12 +91,17 @@ class Block(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         frames = x.shape[1]
         padded = functional.pad(x, (0, 0, 3, 3))
-        mixed = self.bias + sum(padded[:, k : k + frames] * self.depthwise[k] for k in range(7))
-        return x + self.scale * self.narrow(functional.gelu(self.widen(self.norm(mixed))))
+        mixed = self.bias + torch.zeros_like(x)
+        for k in range(7):
+            mixed = mixed + padded[:, k : k + frames] * self.depthwise[k]
+        change: Tensor = self.narrow(functional.gelu(self.widen(self.norm(mixed))))
+        return x + self.scale * change
 
 
 class Spectra(nn.Module):
     """The short-time spectrum with one frame per hop, and its inverse by overlap and add."""
+
+    window: Tensor
 
     def __init__(self) -> None:
         super().__init__()
@@ -102,22 +110,25 @@ class Spectra(nn.Module):
     def forward(self, wave: Tensor) -> Tensor:
         """Complex spectra [batch, frames, bins] of waves [batch, frames * HOP]."""
         frames = functional.pad(wave, (SIDE, SIDE)).unfold(1, WINDOW, HOP)
-        return torch.fft.rfft(frames * self.window)
+        spectra: Tensor = torch.fft.rfft(frames * self.window)
+        return spectra
 
     def inverse(self, spectra: Tensor) -> Tensor:
         """Waves [batch, frames * HOP] of complex spectra [batch, frames, bins]."""
         batch, count, _ = spectra.shape
         frames = torch.fft.irfft(spectra, WINDOW) * self.window
         pieces = frames.view(batch, count, OVERLAP, HOP)
-        wave = sum(
-            functional.pad(pieces[:, :, k].reshape(batch, -1), (HOP * k, HOP * (OVERLAP - 1 - k)))
-            for k in range(OVERLAP)
-        )
+        wave = frames.new_zeros(batch, (count + OVERLAP - 1) * HOP)
+        for k in range(OVERLAP):
+            ends = (HOP * k, HOP * (OVERLAP - 1 - k))
+            wave = wave + functional.pad(pieces[:, :, k].reshape(batch, -1), ends)
         return wave[:, SIDE : SIDE + count * HOP] * OVERLAP_GAIN
 
 
 class Encoder(nn.Module):
     """From a wave, its pitch and its voicing to latents [batch, frames, latent]."""
+
+    filters: Tensor
 
     def __init__(self, shape: CodecShape) -> None:
         super().__init__()
@@ -133,7 +144,8 @@ class Encoder(nn.Module):
         x = self.first(torch.cat([0.3 * mel, height[..., None], voicing[..., None]], -1))
         for block in self.blocks:
             x = block(x)
-        return self.last(x)
+        latents: Tensor = self.last(x)
+        return latents
 
 
 def frame_edges(curve: Tensor) -> Tensor:
@@ -149,10 +161,10 @@ def frame_phases(pitch: Tensor) -> Tensor:
 
 
 def pulse_train(pitch: Tensor, voicing: Tensor, phases: Tensor) -> Tensor:
-    """A band-limited pulse train [batch, frames * HOP], made with the Dirichlet kernel of the running phase.
+    """A band-limited pulse train [batch, frames * HOP]: the Dirichlet kernel of the running phase.
 
-    pitch (Hz) and voicing (0 to 1) are [batch, frames]; phases [batch, frames] is the phase in turns at the start
-    of each frame, float64.
+    pitch (Hz) and voicing (0 to 1) are [batch, frames]; phases [batch, frames] is the phase in turns at the
+    start of each frame, float64.
     """
     k = torch.arange(HOP, dtype=torch.float64, device=pitch.device)
     edges = frame_edges(pitch.double())
@@ -192,6 +204,8 @@ class PitchReader(nn.Module):
 class Decoder(nn.Module):
     """From latents and a source to a wave: gains and phase offsets for pulses, gains for noise."""
 
+    filters: Tensor
+
     def __init__(self, shape: CodecShape) -> None:
         super().__init__()
         self.spectra = Spectra()
@@ -213,11 +227,14 @@ class Decoder(nn.Module):
             x = block(x)
         gain, offset, noise_gain = self.last(self.norm(x)).float().chunk(3, -1)
         turn = torch.polar(torch.exp((gain - 2).clamp(max=6)), offset)
-        return self.spectra.inverse(pulse_spectra * turn + noise_spectra * torch.exp((noise_gain - 6).clamp(max=3)))
+        shaped = noise_spectra * torch.exp((noise_gain - 6).clamp(max=3))
+        return self.spectra.inverse(pulse_spectra * turn + shaped)
 
 
 class CodecNetwork(nn.Module):
     """Encoder, codebooks, pitch reader and decoder: all that the codec's file holds."""
+
+    codebooks: Tensor
 
     def __init__(self, shape: CodecShape) -> None:
         super().__init__()
@@ -228,7 +245,7 @@ class CodecNetwork(nn.Module):
         self.register_buffer("codebooks", torch.zeros(shape.levels, shape.size, shape.latent))
 
     def quantise(self, latents: Tensor) -> Tensor:
-        """The nearest codes of latents [batch, frames, latent], level by level: int64 [batch, frames, levels]."""
+        """The nearest codes, level by level, int64 [batch, frames, levels], of latents [..., latent]."""
         rest = latents.float()
         found = []
         for book in self.codebooks:
@@ -238,7 +255,7 @@ class CodecNetwork(nn.Module):
         return torch.stack(found, -1)
 
     def vectors(self, codes: Tensor) -> tuple[Tensor, Tensor]:
-        """The sum of the vectors of codes [batch, frames, L <= levels], and those of the first level alone."""
+        """The sum of the vectors of codes [batch, frames, L <= levels], and those of the first level."""
         first = self.codebooks[0][codes[..., 0]]
         total = first
         for level in range(1, codes.shape[-1]):

@@ -1,9 +1,9 @@
 """Fundamental frequency and voicing per frame, by autocorrelation and a best path over time.
 
 The method is that of P. Boersma, "Accurate short-term analysis of the fundamental frequency and the
-harmonics-to-noise ratio of a sampled sound" (1993): the autocorrelation of a windowed frame divided by that of the
-window, several candidates per frame, and the cheapest path through them. The path is what keeps octave errors away
-from the onset of voiced sounds.
+harmonics-to-noise ratio of a sampled sound" (1993): the autocorrelation of a windowed frame divided by that
+of the window, several candidates per frame, and the cheapest path through them. The path is what keeps
+octave errors away from the onset of voiced sounds.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Floats = NDArray[np.float32]
 
 
 def frames_around_hops(wave: Floats) -> Floats:
-    """The windows whose centres are the centres of the hops, [frames, WINDOW], with silence beyond the ends."""
+    """The windows that are centred on the hops, [frames, WINDOW], with silence beyond the ends."""
     count = len(wave) // HOP
     side = (WINDOW - HOP) // 2
     padded = np.pad(wave[: count * HOP], (side, side))
@@ -48,7 +48,7 @@ def _window() -> tuple[Floats, Floats]:
 
 
 def _candidates(wave: Floats) -> tuple[Floats, Floats, Floats]:
-    """Frequencies and strengths of the candidates [frames, 6], and the strength of being unvoiced [frames]."""
+    """Frequencies and strengths of the candidates [frames, 6], and the strength of no voice [frames]."""
     window, window_correlation = _window()
     frames = frames_around_hops(wave)
     frames = (frames - frames.mean(1, keepdims=True)) * window
@@ -62,7 +62,9 @@ def _candidates(wave: Floats) -> tuple[Floats, Floats, Floats]:
     offset = np.where(peak, 0.5 * (before - after) / np.minimum(curvature, -1e-9), 0.0)
     height = here - 0.25 * (before - after) * offset
     lag = np.arange(low, high)[None] + offset
-    strength = np.where(peak, np.minimum(height, 1.0) - OCTAVE_COST * np.log2(LOWEST * lag / SAMPLE_RATE), -9.0)
+    strength = np.where(
+        peak, np.minimum(height, 1.0) - OCTAVE_COST * np.log2(LOWEST * lag / SAMPLE_RATE), -9.0
+    )
     best = np.argpartition(-strength, CANDIDATES, axis=1)[:, :CANDIDATES]
     loudness = np.abs(frames).max(1) / (np.abs(wave).max() + 1e-6) if len(wave) else np.zeros(len(frames))
     quiet = np.maximum(0.0, 2.0 - loudness / SILENCE_THRESHOLD * (1 + VOICING_THRESHOLD))
@@ -99,8 +101,8 @@ def _best_path(frequency: Floats, strength: Floats, unvoiced: Floats) -> NDArray
 def track_pitch(wave: Floats) -> tuple[Floats, Floats]:
     """Fundamental frequency in Hz and voicing (0 or 1) of each frame of 320 samples, both [frames].
 
-    Where there is no voice the frequency is interpolated between the voiced frames beside it (120 Hz when there
-    are none), so that it can be used as a smooth curve.
+    Where there is no voice the frequency is interpolated between the voiced frames beside it (120 Hz when
+    there are none), so that it can be used as a smooth curve.
     """
     frequency, strength, unvoiced = _candidates(np.asarray(wave, np.float32))
     count = len(frequency)

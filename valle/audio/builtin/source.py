@@ -15,8 +15,9 @@ BLOCKS = WORDS // 4
 def frame_noise(start: int, count: int) -> NDArray[np.float32]:
     """Noise of unit variance for the frames from `start` on, [count * HOP].
 
-    Philox (Salmon et al., 2011) gives four 64-bit words for every value of its counter, so that the noise of a
-    frame does not depend on where a computation began. Each word holds two samples, uniform and exact in float32.
+    Philox (Salmon et al., 2011) gives four 64-bit words for every value of its counter, so that the noise
+    of a frame does not depend on where a computation began. Each word holds two samples, uniform and exact
+    in float32.
     """
     generator = np.random.Philox(key=KEY, counter=start * BLOCKS)
     halves = generator.random_raw(count * WORDS).view(np.uint32)

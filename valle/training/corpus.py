@@ -1,0 +1,186 @@
+"""The encoded utterances in memory, and the batches that the model is trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from valle.models.base import Inputs
+from valle.text.tokens import BOS, EOS
+from valle.training.speech import SpeechShard
+
+SHORTEST_PROMPT, LONGEST_PROMPT = 38, 260
+PROMPT_CANDIDATES = 4
+MASK = 1024
+IGNORED = -100
+DIGITS_START, DIGITS_STOP = 0, 10
+ENGLISH = 0
+
+
+class Kind(StrEnum):
+    """What a batch teaches."""
+
+    AR = "ar"
+    NAR = "nar"
+    NAR_LEN = "nar_len"
+    LEN = "len"
+    STT = "stt"
+
+
+@dataclass(frozen=True)
+class Mix:
+    """The share of each kind of batch, of each level among NAR rows, and of rows that lack conditions."""
+
+    kinds: tuple[float, ...] = (0.66, 0.24, 0.04, 0.02, 0.04)
+    levels: tuple[float, ...] = (4, 3, 2, 2, 1, 1, 1)
+    without_voice: float = 0.1
+    without_both: float = 0.1
+
+    def kind(self, random: np.random.Generator) -> Kind:
+        """The kind of the next batch."""
+        return list(Kind)[int(random.choice(len(self.kinds), p=np.array(self.kinds) / sum(self.kinds)))]
+
+    def level(self, random: np.random.Generator) -> int:
+        """The level of a NAR row, 1 to 7."""
+        return 1 + int(random.choice(len(self.levels), p=np.array(self.levels) / sum(self.levels)))
+
+
+@dataclass(frozen=True, eq=False)
+class Utterance:
+    """One utterance: codes [frames, 8], ids [N], for each frame the place of its symbol, speaker and rate."""
+
+    codes: NDArray[np.int16]
+    ids: NDArray[np.int16]
+    alignment: NDArray[np.int16]
+    speaker: int
+    rate: int
+
+    @property
+    def length(self) -> int:
+        """Roughly how many rows it takes in a sequence, its prompt left out."""
+        return len(self.ids) + len(self.codes)
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Rows with their targets where these do not follow from the row, and their alignments where they guide.
+
+    An alignment is, for each row of the output, the place in the phoneme segment of the symbol it should see.
+    """
+
+    kind: Kind
+    rows: list[Inputs]
+    targets: list[Tensor | None]
+    alignments: list[Tensor | None]
+
+
+class Corpus:
+    """All utterances so far, ordered by length so that a batch holds rows of similar length."""
+
+    def __init__(self) -> None:
+        self._utterances: list[Utterance] = []
+        self._by_length: NDArray[np.int64] = np.zeros(0, np.int64)
+        self._by_speaker: dict[int, list[int]] = {}
+        self._rates: NDArray[np.int16] = np.zeros(0, np.int16)
+
+    def __len__(self) -> int:
+        return len(self._utterances)
+
+    def __getitem__(self, index: int) -> Utterance:
+        return self._utterances[index]
+
+    def add(self, shard: SpeechShard) -> None:
+        """Take the utterances of a shard in."""
+        for i in range(len(shard.speakers)):
+            frames = slice(int(shard.starts[i]), int(shard.starts[i + 1]))
+            ids = slice(int(shard.id_starts[i]), int(shard.id_starts[i + 1]))
+            speaker = int(shard.speakers[i])
+            self._by_speaker.setdefault(speaker, []).append(len(self._utterances))
+            self._utterances.append(
+                Utterance(
+                    shard.codes[frames], shard.ids[ids], shard.alignment[frames], speaker, int(shard.rates[i])
+                )
+            )
+        self._by_length = np.argsort([each.length for each in self._utterances], kind="stable")
+        self._rates = np.array([each.rate for each in self._utterances], np.int16)
+
+    def prompt(self, index: int, random: np.random.Generator) -> NDArray[np.int16]:
+        """A part of another utterance of the same speaker, the nearest in rate of a few, [frames, 8]."""
+        own = self._utterances[index]
+        others = self._by_speaker[own.speaker]
+        picked = np.array(others)[random.integers(0, len(others), PROMPT_CANDIDATES)]
+        distance = np.abs(self._rates[picked] - own.rate) + 1000 * (picked == index)
+        codes = self._utterances[int(picked[distance.argmin()])].codes
+        wanted = SHORTEST_PROMPT + int((LONGEST_PROMPT - SHORTEST_PROMPT) * random.random() ** 3)
+        length = min(wanted, len(codes))
+        start = int(random.integers(0, len(codes) - length + 1))
+        return codes[start : start + length]
+
+    def batch(self, kind: Kind, mix: Mix, budget: int, random: np.random.Generator) -> Batch:
+        """Utterances of similar length, as many as the budget of sequence rows has room for."""
+        center = int(random.integers(0, len(self)))
+        typical = self._utterances[int(self._by_length[center])].length + 105
+        count = max(2, min(48, round(budget / typical)))
+        near = self._by_length[max(0, center - 4 * count) : center + 4 * count]
+        chosen = random.choice(near, min(count, len(near)), replace=False)
+        batch = Batch(kind, [], [], [])
+        for index in chosen:
+            row, target, alignment = make_row(
+                self._utterances[int(index)], self.prompt(int(index), random), kind, mix, random
+            )
+            batch.rows.append(row)
+            batch.targets.append(target)
+            batch.alignments.append(alignment)
+        return batch
+
+
+def _tensor(values: NDArray[np.int16] | Sequence[int]) -> Tensor:
+    return torch.from_numpy(np.asarray(values).astype(np.int64))
+
+
+def digits(frames: int) -> list[int]:
+    """A number of frames as the ids of the `len` task."""
+    return [DIGITS_START, *(int(digit) for digit in str(frames)), DIGITS_STOP]
+
+
+def make_row(
+    utterance: Utterance,
+    prompt: NDArray[np.int16] | None,
+    kind: Kind,
+    mix: Mix,
+    random: np.random.Generator,
+) -> tuple[Inputs, Tensor | None, Tensor | None]:
+    """One row of a kind, its target where it needs one, its alignment where it has text and speech."""
+    ids, codes = _tensor(utterance.ids), _tensor(utterance.codes)
+    if kind is Kind.STT:
+        return Inputs("stt", phonemes=ids, language=ENGLISH, response=codes), None, None
+    alignment: Tensor | None = _tensor(utterance.alignment)
+    fate = random.random()
+    if fate < mix.without_both and kind is not Kind.LEN:
+        ids, prompt, alignment = torch.tensor([BOS, EOS]), None, None
+    elif fate < mix.without_both + mix.without_voice:
+        prompt = None
+    voice = None if prompt is None else _tensor(prompt)
+    if kind is Kind.LEN:
+        count = torch.tensor(digits(len(codes)))
+        return Inputs("len", phonemes=ids, language=ENGLISH, prompt=voice, digits=count), None, None
+    if kind is Kind.NAR:
+        level = mix.level(random)
+        row = Inputs(phonemes=ids, language=ENGLISH, level=level, prompt=voice, response=codes)
+        return row, None, alignment
+    first = codes[:, :1]
+    if kind is Kind.NAR_LEN:
+        hidden = torch.from_numpy(random.random(len(codes)) < np.cos(random.random() * np.pi / 2))
+        hidden[int(random.integers(len(codes)))] = True
+        shown = first.masked_fill(hidden[:, None], MASK)
+        row = Inputs(phonemes=ids, language=ENGLISH, prompt=voice, response=shown, masked=True)
+        return row, first[:, 0].masked_fill(~hidden, IGNORED), alignment
+    if alignment is not None:
+        alignment = torch.cat([alignment, torch.tensor([len(ids) - 1])])
+    return Inputs(phonemes=ids, language=ENGLISH, prompt=voice, response=first), None, alignment

@@ -1,0 +1,199 @@
+"""The training of the built-in model."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from valle.models.ar_nar import ArNar
+from valle.models.config import ModelConfig
+from valle.models.layout import Layout
+from valle.training.corpus import Batch, Corpus, Kind, Mix
+from valle.training.runs import Run, Schedule
+from valle.training.speech import SpeechShard, speech_path
+
+PHONEME_TOKENS = 256
+
+
+def builtin_config(dim: int = 192, layers: int = 6, heads: int = 4) -> ModelConfig:
+    """The configuration of the built-in model: that of the published models, small."""
+    return ModelConfig(
+        dim=dim,
+        layers=layers,
+        heads=heads,
+        ffn=4 * dim,
+        languages=1,
+        capabilities=("ar", "nar", "len"),
+        classifiers_bias=False,
+        phoneme_tokens=PHONEME_TOKENS,
+    )
+
+
+@dataclass(frozen=True)
+class ModelRecipe:
+    """How the model is trained. `budget` is the number of sequence rows in a batch."""
+
+    dim: int = 192
+    layers: int = 6
+    heads: int = 4
+    budget: int = 4000
+    hidden_rate: float = 0.02
+    other_rate: float = 2e-3
+    guide_layer: int = 2
+    guide_weight: float = 1.0
+    clip: float = 1.0
+    seed: int = 0
+    mix: Mix = field(default_factory=Mix)
+
+
+class Guide:
+    """Pushes one attention head to look at the phoneme of the frame that a row predicts.
+
+    Tachibana et al., "Efficiently trainable text-to-speech system based on deep convolutional networks with
+    guided attention" (2018) had the idea; here the target is exact, from the renderer's timings.
+    """
+
+    def __init__(self, layer: int, layouts: list[Layout], alignments: list[Tensor | None]) -> None:
+        self._layer, self._layouts, self._alignments = layer, layouts, alignments
+        self.loss = torch.zeros(())
+
+    def attention(self, layer: int, query: Tensor, key: Tensor) -> None:
+        """Take the queries and keys of a layer; sets `loss`, the mean cross entropy over all guided rows."""
+        if layer != self._layer:
+            return
+        rows = [row for row, alignment in enumerate(self._alignments) if alignment is not None]
+        if not rows:
+            return
+        longest = max(self._layouts[row].spans["phonemes"].stop for row in rows)
+        scores, wanted = [], []
+        for row in rows:
+            layout, alignment = self._layouts[row], self._alignments[row]
+            assert alignment is not None
+            keys = key[row, 0, layout.spans["phonemes"]].float()
+            found = query[row, 0, layout.outputs].float() @ keys.t() * keys.shape[-1] ** -0.5
+            scores.append(functional.pad(found, (0, longest - found.shape[1]), value=-1e9))
+            wanted.append(alignment)
+        self.loss = functional.cross_entropy(torch.cat(scores), torch.cat(wanted).to(query.device))
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """What a step reports: mean loss in nats, share of right ids, guide loss, rows of the batch."""
+
+    kind: Kind
+    loss: float
+    accuracy: float
+    guide: float
+    size: int
+
+
+class ModelTrainer:
+    """The model, its optimisers and its step."""
+
+    def __init__(self, recipe: ModelRecipe, corpus: Corpus) -> None:
+        torch.manual_seed(recipe.seed)
+        self.recipe, self.corpus = recipe, corpus
+        self.model = ArNar(builtin_config(recipe.dim, recipe.layers, recipe.heads))
+        hidden = [
+            p for n, p in self.model.named_parameters() if n.startswith("model.layers.") and p.ndim == 2
+        ]
+        known = {id(parameter) for parameter in hidden}
+        others = [parameter for parameter in self.model.parameters() if id(parameter) not in known]
+        self.optimizers: list[torch.optim.Optimizer] = [
+            torch.optim.Muon(hidden, recipe.hidden_rate, weight_decay=0.01, momentum=0.95),
+            torch.optim.AdamW(others, recipe.other_rate, betas=(0.9, 0.98), weight_decay=0.0, fused=True),
+        ]
+        self.step = 0
+
+    def state(self) -> dict[str, Any]:
+        """All that a resumed run needs."""
+        return {
+            "model": self.model.state_dict(),
+            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from a saved state."""
+        self.model.load_state_dict(state["model"])
+        for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(saved)
+        self.step = state["step"]
+
+    def losses(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+        """Mean cross entropy, guide loss and share of right ids of a batch."""
+        guide = Guide(self.recipe.guide_layer, self.model.layouts(batch.rows, growing=True), batch.alignments)
+        with torch.autocast("cpu", torch.bfloat16):
+            losses = self.model.loss(batch.rows, batch.targets, guide)
+        accuracy = (losses.correct & losses.counted).sum() / losses.counted.sum()
+        return losses.mean, guide.loss, accuracy
+
+    def train_step(self, factor: float) -> StepResult:
+        """One step at a factor of the base rates."""
+        random = np.random.default_rng((self.recipe.seed, self.step))
+        mix = self.recipe.mix
+        kind = mix.kind(random)
+        batch = self.corpus.batch(kind, mix, self.recipe.budget, random)
+        rates = (self.recipe.hidden_rate, self.recipe.other_rate)
+        for optimizer, rate in zip(self.optimizers, rates, strict=True):
+            for group in optimizer.param_groups:
+                group["lr"] = rate * factor
+        loss, guide, accuracy = self.losses(batch)
+        (loss + self.recipe.guide_weight * guide).backward()
+        nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip)
+        for optimizer in self.optimizers:
+            optimizer.step()
+            optimizer.zero_grad()
+        self.step += 1
+        return StepResult(kind, loss.item(), accuracy.item(), guide.item(), len(batch.rows))
+
+
+def train_model(
+    trainer: ModelTrainer, run: Run, schedule: Schedule, shards: ShardSource, report_every: int = 25
+) -> None:
+    """Train until the schedule ends, saving now and then and at the end."""
+    sums: dict[Kind, list[StepResult]] = {}
+    while trainer.step < schedule.last_step and not run.stop_asked:
+        shards.fill(trainer.corpus, trainer.step)
+        result = trainer.train_step(schedule.factor(trainer.step))
+        sums.setdefault(result.kind, []).append(result)
+        if trainer.step % report_every == 0:
+            run.log(
+                step=trainer.step, of=schedule.last_step, utterances=len(trainer.corpus), **_summary(sums)
+            )
+            sums = {}
+        if run.is_due():
+            run.save(trainer.state(), schedule, trainer.step)
+    run.save(trainer.state(), schedule, trainer.step)
+
+
+def _summary(sums: dict[Kind, list[StepResult]]) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for kind, results in sums.items():
+        found[kind.value] = round(float(np.mean([each.loss for each in results])), 3)
+        found[f"{kind.value}_right"] = round(float(np.mean([each.accuracy for each in results])), 3)
+    guides = [each.guide for results in sums.values() for each in results if each.guide]
+    return {**found, "guide": round(float(np.mean(guides)), 3)} if guides else found
+
+
+class ShardSource:
+    """Gives the corpus its shards: a few at first, then one more every so many steps."""
+
+    def __init__(self, folder: Path, first: int, every: int, total: int) -> None:
+        self._folder, self._first, self._every, self._total = folder, first, every, total
+        self._given = 0
+
+    def fill(self, corpus: Corpus, step: int) -> None:
+        """Add the shards that are due at a step, waiting for those that are not made yet."""
+        while self._given < min(self._total, self._first + step // self._every):
+            path = speech_path(self._folder, self._given)
+            while not path.exists():
+                time.sleep(1.0)
+            corpus.add(SpeechShard.load(path))
+            self._given += 1
