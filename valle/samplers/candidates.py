@@ -17,8 +17,8 @@ from valle.samplers.sampler import Sampler, States
 class Candidates:
     """The N best ids of one row: by final probability, then by raw, the lowest id first among equals.
 
-    ``probability`` [S, N] is that after each of ``points`` (``raw`` first, the last one final), ``cumulative``
-    [N] sums the final ones from the top, ``logit`` [S, N] the logits, -inf where an id cannot be taken.
+    ``probability`` [S, N] is that after each of ``points``, ``raw`` first, the last one final; ``cumulative``
+    [N] adds up the final ones from the top; ``logit`` [S, N] is -inf where an id cannot be taken.
     """
 
     points: tuple[str, ...]

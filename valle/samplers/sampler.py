@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from functools import cache
@@ -162,8 +163,10 @@ class Sampler:
 
     def _check(self, points: list[Tensor], rows: Rows) -> None:
         """Raises RowError for the first point at which a row has NaN, or no id that can be taken."""
-        ends = torch.stack((points[0].amax(-1), points[-1].amax(-1)))
-        if bool(ends.isfinite().all()):
+        best = points[0].amax(-1)
+        if len(points) > 1:
+            best = best + points[-1].amax(-1)
+        if math.isfinite(float(best.sum())):
             return
         for name, logits in zip(self.points, points, strict=False):
             best = logits.amax(-1)

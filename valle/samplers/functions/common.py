@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,8 @@ Parameters = Mapping[str, Any]
 
 NEVER = float("-inf")
 """The logit of an id that cannot be taken."""
+FLOOR = -80.0
+"""Where log-probabilities end when they are multiplied with probabilities, so that 0 log 0 is 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +34,51 @@ class Choice:
     margin: NDArray[np.float64]
 
 
+def ids_of(ids: Iterable[int], device: torch.device) -> Tensor:
+    """Ids as a tensor."""
+    return torch.tensor(tuple(ids), dtype=torch.int64, device=device)
+
+
+def in_row(parameter: float | Tensor, row: Tensor) -> float | Tensor:
+    """A parameter's values [M] in the rows of these numbers [M], or the number that holds for all."""
+    return parameter[row, 0] if isinstance(parameter, Tensor) else parameter
+
+
+def log_of(parameter: float | Tensor) -> float | Tensor:
+    """The logarithm of a parameter that is not negative; that of 0 is -inf."""
+    if isinstance(parameter, Tensor):
+        return parameter.log()
+    return math.log(parameter) if parameter > 0 else NEVER
+
+
+def entropy(log_probability: Tensor) -> Tensor:
+    """Entropy [R, 1] in nats of log-probabilities [R, V], where 0 log 0 is 0."""
+    return -(log_probability.exp() * log_probability.clamp_min(FLOOR)).sum(-1, keepdim=True)
+
+
 def only_best(logits: Tensor) -> Tensor:
     """Each row with everything but its best id at -inf; the lowest id among equals."""
     best = logits.argmax(-1, keepdim=True)
     return torch.full_like(logits, NEVER).scatter_(-1, best, logits.gather(-1, best))
+
+
+def falling(logits: Tensor) -> Tensor:
+    """Each row's logits in falling order.
+
+    On the CPU numpy sorts, many times faster than torch (measured: 900 rows of 1024 in 3 ms against 44 ms).
+    """
+    if logits.device.type != "cpu":
+        return logits.sort(dim=-1, descending=True).values
+    ordered = np.negative(logits.float().numpy())
+    ordered.sort(-1)
+    return torch.from_numpy(np.negative(ordered, out=ordered)).to(logits.dtype)
+
+
+def keep_from(logits: Tensor, scores: Tensor, threshold: float | Tensor) -> Tensor:
+    """The ids whose score [R, V] reaches the threshold; those of the best score whatever it is."""
+    best = scores.amax(-1, keepdim=True)
+    least = torch.minimum(best, threshold) if isinstance(threshold, Tensor) else best.clamp_max(threshold)
+    return torch.where(scores >= least, logits, NEVER)
 
 
 def keep_best(logits: Tensor, threshold: Tensor, count: Tensor | int, tied: Tensor) -> Tensor:

@@ -7,11 +7,8 @@ import math
 import torch
 from torch import Tensor
 
-from valle.samplers.functions.common import NEVER, Parameters, keep_best, keep_first
+from valle.samplers.functions.common import NEVER, Parameters, falling, keep_best, keep_first
 from valle.samplers.rows import Rows
-
-FEW = 128
-"""How many of the best ids are sorted first where rows are many; a row that needs more is sorted whole."""
 
 
 def top_k(logits: Tensor, rows: Rows, parameters: Parameters, states: None) -> Tensor:
@@ -20,13 +17,11 @@ def top_k(logits: Tensor, rows: Rows, parameters: Parameters, states: None) -> T
     if not isinstance(k, Tensor):
         if k == 0 or k >= width:
             return logits
-        best = logits.topk(int(k) + 1).values
-        threshold = best[:, -2:-1]
-        return keep_best(logits, threshold, int(k), (threshold == best[:, -1:]).any())
+        ordered = falling(logits)
+        threshold, following = ordered[:, k - 1 : k], ordered[:, k : k + 1]
+        return keep_best(logits, threshold, k, (threshold == following).any())
     count = k.round().long()
-    count = torch.where((count == 0) | (count > width), width, count)
-    best = logits.topk(min(int(count.max()) + 1, width)).values
-    return keep_first(logits, best, count)
+    return keep_first(logits, falling(logits), torch.where((count == 0) | (count > width), width, count))
 
 
 def top_p(logits: Tensor, rows: Rows, parameters: Parameters, states: None) -> Tensor:
@@ -40,29 +35,9 @@ def top_p(logits: Tensor, rows: Rows, parameters: Parameters, states: None) -> T
         p = torch.where(p >= 1.0, 2.0, p)
     elif p >= 1.0:
         return logits
-    if logits.shape[-1] < 3 * FEW or logits.shape[0] < 16:
-        return _nucleus(logits, *_sorted(logits), p, parameters["rule"])
-    ordered = logits.topk(FEW).values
-    top = ordered[:, :1]
-    reached = (ordered - top).exp().cumsum(-1) / (logits - top).exp().sum(-1, keepdim=True)
-    result = _nucleus(logits, ordered, reached, p, parameters["rule"])
-    short = reached[:, -2:-1] <= p
-    if bool(short.any()):
-        row = short[:, 0].nonzero()[:, 0]
-        whole = logits[row]
-        limit = p[row] if isinstance(p, Tensor) else p
-        result = result.index_copy(0, row, _nucleus(whole, *_sorted(whole), limit, parameters["rule"]))
-    return result
-
-
-def _sorted(logits: Tensor) -> tuple[Tensor, Tensor]:
-    ordered = logits.sort(dim=-1, descending=True).values
-    return ordered, ordered.softmax(-1).cumsum(-1)
-
-
-def _nucleus(logits: Tensor, ordered: Tensor, reached: Tensor, p: float | Tensor, rule: str) -> Tensor:
-    """Applies the rule, given the best logits in falling order and the probability they reach together."""
-    match rule:
+    ordered = falling(logits)
+    reached = ordered.softmax(-1).cumsum(-1)
+    match parameters["rule"]:
         case "reach":
             count = (reached[:, :-1] < p).sum(-1, keepdim=True) + 1
         case "llama3":
