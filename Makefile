@@ -39,6 +39,7 @@ test: lint types contracts unit
 
 lint: venv
 	$(bin)/ruff check .
+	$(bin)/ruff format --check .
 
 types: venv
 	$(bin)/mypy

@@ -1,0 +1,1 @@
+"""How the built-in voice is made: speech to learn from, the codec, the model, and what measures them."""
