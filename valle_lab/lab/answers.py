@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from valle.errors import UserError
+from valle_lab.worker.surface import WorkerClosedError
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,8 @@ class Answers:
             if not item.answer.done():
                 self._awaited.append(item)
             elif (error := item.answer.exception()) is not None:
-                item.failed(as_user_error(error))
+                if not isinstance(error, WorkerClosedError):
+                    item.failed(as_user_error(error))
             else:
                 try:
                     item.then(item.answer.result())

@@ -8,20 +8,24 @@ from contextlib import contextmanager, suppress
 from datetime import datetime
 from itertools import count
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from valle.errors import UserError
 from valle.step import Step
 from valle_lab.lab.state import LabTake
-from valle_lab.session.journal import Journal
-from valle_lab.session.save import load_session, save_session
-from valle_lab.session.schema import Session, new_session
+
+if TYPE_CHECKING:
+    from valle_lab.session.journal import Journal
+    from valle_lab.session.schema import Session
 
 JOURNAL = ".jsonl"
 
 
 class Record:
     """Writes every take to a journal as it is made; the journal begins with the first take.
+
+    The session's modules are imported where they are needed: their schema takes a tenth of a second to build,
+    which is a tenth of the time that the lab has to be on the screen.
 
     A journal that a living lab writes is locked, so that another lab does not take it for one left behind.
     """
@@ -65,12 +69,17 @@ class Record:
 
     def session(self) -> Session:
         """The session as the journal tells it; a take that is still running ends there."""
+        from valle_lab.session.save import load_session
+        from valle_lab.session.schema import new_session
+
         if self._journal is None:
             return new_session()
         return load_session(self._journal.path)
 
     def save(self, file: Path | None = None) -> Path:
         """Fold the journal into a session file. Raises UserError where it cannot be written."""
+        from valle_lab.session.save import save_session
+
         path = file or self.file or self.folder / f"{self.name}.json"
         saved = save_session(self.session(), path)
         self.file, self.unsaved = saved, False
@@ -82,6 +91,8 @@ class Record:
 
     def restore(self, path: Path) -> Session:
         """Go on with what a journal or a session file holds. Raises UserError where it cannot be read."""
+        from valle_lab.session.save import load_session
+
         session = load_session(path)
         self._open(session)
         if path.suffix == JOURNAL:
@@ -103,6 +114,8 @@ class Record:
             self._lock = None
 
     def _open(self, session: Session | None) -> None:
+        from valle_lab.session.journal import Journal
+
         self.close(keep=False)
         self._journal = Journal(self._free_name(), session)
         self._lock = self._journal.path.open("rb")

@@ -10,14 +10,12 @@ from valle.errors import UserError
 from valle_lab.lab.registry import command
 from valle_lab.lab.state import LabTake
 from valle_lab.lab.takes import named, with_wave
-from valle_lab.session.convert import from_session_take, to_session_take
-from valle_lab.session.save import session_text
-from valle_lab.session.schema import Session, new_session
 from valle_lab.worker.messages import Begun, Made
 from valle_lab.worker.surface import Wave
 
 if TYPE_CHECKING:
     from valle_lab.lab.lab import Lab
+    from valle_lab.session.schema import Session
 
 
 def save(lab: Lab, file: str | None = None) -> Path:
@@ -69,6 +67,8 @@ def _open(lab: Lab, path: Path) -> None:
 
 
 def _lab_takes(session: Session) -> list[LabTake]:
+    from valle_lab.session.convert import from_session_take
+
     takes = []
     for record in session.takes:
         take = from_session_take(record)
@@ -100,6 +100,10 @@ def _wav_path(lab: Lab, take: LabTake, file: str | None) -> Path:
 
 
 def _carried(take: LabTake) -> str:
+    from valle_lab.session.convert import to_session_take
+    from valle_lab.session.save import session_text
+    from valle_lab.session.schema import new_session
+
     assert take.begun is not None
     return session_text(new_session(to_session_take(take.take, take.begun.origin)), indent=None)
 

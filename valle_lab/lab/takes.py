@@ -11,7 +11,7 @@ from valle_lab.lab.answers import as_user_error
 from valle_lab.lab.registry import command
 from valle_lab.lab.state import LabTake
 from valle_lab.player import Player
-from valle_lab.worker.surface import Speaking, Wave
+from valle_lab.worker.surface import Speaking, Wave, WorkerClosedError
 
 if TYPE_CHECKING:
     from valle_lab.lab.lab import Lab
@@ -125,7 +125,8 @@ def _end(lab: Lab, take: LabTake, speaking: Speaking) -> None:
         lab.record.end(take)
     else:
         take.failure = str(as_user_error(error))
-        if lab.worker is not None and lab.worker.death is None:
+        gone = lab.worker is None or lab.worker.death is not None
+        if not gone and not isinstance(error, WorkerClosedError):
             lab.tell(take.failure, error=True)
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, ClassVar
 
 from textual import on
 from textual.app import App
 from textual.binding import BindingType
+from textual.css.query import NoMatches
 from textual.message import Message
 from textual.widgets import TextArea
 
@@ -19,7 +21,6 @@ from valle_lab.tui.keys import bindings, keymap
 from valle_lab.tui.palette import LabCommands
 from valle_lab.tui.screens.bench import BenchScreen
 from valle_lab.tui.screens.command_line import CommandLine
-from valle_lab.tui.screens.help import HelpScreen
 from valle_lab.tui.screens.leave import Answer, LeaveScreen
 from valle_lab.tui.widgets.ask import AskLine
 
@@ -77,25 +78,34 @@ class LabApp(App[int], inherit_bindings=False):
     def poll(self) -> None:
         """Take in what has arrived, and show what changed."""
         if news := self.lab.poll():
-            self._bench.show(news)
+            self._show(news)
 
     def do(self, name: str, *arguments: Any) -> Any:
         """Do a command of the lab; what cannot be done is one line on the screen."""
         return self._doing(lambda: self.lab.run(name, *arguments))
 
     def do_line(self, line: str | None) -> None:
-        """Do a command as typed."""
+        """Do a command as typed, and show what it gave."""
         if line is not None:
-            self._doing(lambda: self.lab.run_line(line))
+            self._doing(lambda: self._answered(line))
+
+    def _answered(self, line: str) -> None:
+        result = self.lab.run_line(line)
+        self._show(News(notices=(Notice(line if result is None else f"{line}: {result}"),)))
 
     def _doing(self, act: Callable[[], Any]) -> Any:
         result = None
         try:
             result = act()
         except UserError as error:
-            self._bench.show(News(notices=(Notice(str(error), error=True),)))
+            self._show(News(notices=(Notice(str(error), error=True),)))
         self.poll()
         return result
+
+    def _show(self, news: News) -> None:
+        # While the app goes down the parts of its screen vanish one by one, and a last poll may come between.
+        with suppress(NoMatches):
+            self._bench.show(news)
 
     def ask_command(self, start: str = "") -> None:
         """Have a command typed."""
@@ -120,6 +130,9 @@ class LabApp(App[int], inherit_bindings=False):
 
     def action_help(self) -> None:
         """F1: about the focused widget, or the nearest above it that has something to say."""
+        # Not at the start: Markdown takes a while to import.
+        from valle_lab.tui.screens.help import HelpScreen
+
         about = ""
         for node in self.focused.ancestors_with_self if self.focused else ():
             if about := getattr(node, "HELP", None) or "":

@@ -9,7 +9,6 @@ from typing import Any
 from valle.request import Prompt, Recipe, Request, Sentence
 from valle.samplers.stack import Stack
 from valle.take import Segment
-from valle_lab.session.schema import Origin
 from valle_lab.worker.messages import Ask, Begun, Description, Made
 from valle_lab.worker.protocol import Array
 
@@ -62,6 +61,9 @@ def begun_to_body(begun: Begun) -> tuple[Body, Arrays]:
 
 
 def begun_from_body(body: Mapping[str, Any], arrays: Mapping[str, Array]) -> Begun:
+    # The schema takes a tenth of a second to build: not before the first take.
+    from valle_lab.session.schema import Origin
+
     origin = Origin.model_validate(body["origin"], strict=False)
     return Begun(request_from_body(body["request"], arrays), origin)
 

@@ -27,7 +27,7 @@ from valle_lab.worker.bodies import (
 from valle_lab.worker.messages import Ask, Description, ModelChoice, Progress
 from valle_lab.worker.protocol import BrokenStreamError, Frame, encode, read_frame
 from valle_lab.worker.steps import event_from_dict, event_to_dict, step_from_frame
-from valle_lab.worker.surface import Speaking, Wave, WorkerError, ignore, settle
+from valle_lab.worker.surface import Speaking, Wave, WorkerClosedError, WorkerError, ignore, settle
 
 CLOSED = "The model process has been closed."
 PATIENCE = 2.0
@@ -65,7 +65,7 @@ class WorkerClient:
         self._pending: dict[int, _Pending] = {}
         self._state = threading.Lock()
         self._writing = threading.Lock()
-        self._death: str | None = None
+        self._death: WorkerError | None = None
         self._closing = False
         options = {"--engine": engine, "--voices": voices and str(voices)}
         given = [word for name, value in options.items() if value for word in (name, value)]
@@ -89,7 +89,7 @@ class WorkerClient:
 
     @property
     def death(self) -> str | None:
-        return self._death
+        return None if self._death is None else str(self._death)
 
     def load(self, choice: ModelChoice, progress: Callable[[Progress], None] = ignore) -> Future[Description]:
         def receive(frame: Frame) -> Description | None:
@@ -159,7 +159,7 @@ class WorkerClient:
         if self._death is None:
             self._write(frame)
         else:
-            pending.finish(WorkerError(self._death))
+            pending.finish(self._death)
 
     def _write(self, frame: Frame) -> None:
         """Write a frame; where the worker is gone the reading thread tells it to whoever waits."""
@@ -184,7 +184,7 @@ class WorkerClient:
             self._process.kill()
         answers.close()
         code = self._process.wait()
-        self._die(CLOSED if self._closing else reason or self._obituary(code))
+        self._die(WorkerClosedError(CLOSED) if self._closing else WorkerError(reason or self._obituary(code)))
 
     def _receive(self, frame: Frame) -> None:
         pending = self._pending.get(frame.request)
@@ -200,12 +200,12 @@ class WorkerClient:
                 del self._pending[frame.request]
             pending.finish(outcome)
 
-    def _die(self, death: str) -> None:
+    def _die(self, death: WorkerError) -> None:
         with self._state:
             self._death = death
             pending, self._pending = self._pending, {}
         for request in pending.values():
-            request.finish(WorkerError(death))
+            request.finish(death)
         self._on_news()
 
     def _obituary(self, code: int) -> str:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from valle.request import Recipe, Request
 from valle.samplers.stack import Stack
 from valle.take import Segment
 from valle.text.sentences import SplitBy
-from valle_lab.session.schema import Origin
+
+if TYPE_CHECKING:
+    from valle_lab.session.schema import Origin
 
 
 @dataclass(frozen=True, slots=True)

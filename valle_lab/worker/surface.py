@@ -29,6 +29,10 @@ class WorkerError(UserError):
     """The worker could not do what it was asked, or is gone; one line, the traceback is in its log."""
 
 
+class WorkerClosedError(WorkerError):
+    """The worker was ended on purpose while somebody waited for it."""
+
+
 class Worker(Protocol):
     """Every answer is a Future; in process it is done when the call returns."""
 

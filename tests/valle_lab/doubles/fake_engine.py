@@ -36,12 +36,12 @@ class FakeCodec:
 
 
 class FakeGeneration:
-    """Two frames a letter, codes and entropies from the seed; `seconds` of sleep a step."""
+    """Two frames a letter, codes and entropies from the seed; of a text with `slow` a step takes 0.02 s."""
 
-    def __init__(self, request: Request, control: Control, seconds: float) -> None:
+    def __init__(self, request: Request, control: Control) -> None:
         self.request = request
         self._control = control
-        self._seconds = seconds
+        self._seconds = 0.02 if "slow" in request.sentences[0].text else 0.0
         self._stack = request.stack
         self._segments: list[Segment] = []
         self._made: list[Step] = []
@@ -166,9 +166,6 @@ class FakeEngine:
     default_stack = STACK
     recipe = Recipe()
 
-    def __init__(self, seconds: float = 0.0) -> None:
-        self.seconds = seconds
-
     def versions(self, language: str) -> Versions:
         return Versions("1.52.0", "3.4.0")
 
@@ -204,7 +201,7 @@ class FakeEngine:
             print("noise of python")
             os.write(2, b"noise of errors\n")
             sys.stdout.flush()
-        return FakeGeneration(request, control or NoControl(), self.seconds)
+        return FakeGeneration(request, control or NoControl())
 
     def wave(self, segments: Sequence[Segment], levels: int | None = None) -> np.ndarray:
         frames = sum(segment.frames for segment in segments)
@@ -212,8 +209,8 @@ class FakeEngine:
 
 
 def factory(choice: ModelChoice, report: Callable[[Progress], None]) -> FakeEngine:
-    """A model called `missing` is not there; the environment gives the time that a step takes."""
+    """A model called `missing` is not there."""
     report(Progress("loading the model", 0.5))
     if choice.model == "missing":
         raise UserError("There is no model 'missing'.")
-    return FakeEngine(float(os.environ.get("FAKE_STEP_SECONDS", "0")))
+    return FakeEngine()

@@ -25,7 +25,7 @@ class EntropyStrip(Widget):
     """Entropy per step in bits; grows while a take runs, min to max where steps exceed columns."""
 
     HELP = (
-        "Entropy of the **raw** distribution at each step that decides level 0, on an axis from 0 to 10 bits. "
+        "Entropy of the **raw** distribution at each step of level 0, on a fixed axis from 0 to 10 bits. "
         "Where there are more steps than columns each column spans the lowest to the highest of its steps. "
         "Below: `▲` a change took effect, `│` a sentence begins."
     )
