@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import NoneType
 from typing import Literal
 
 import numpy as np
@@ -77,16 +78,20 @@ class Run:
         return Before(tuple(applied), ending, forced)
 
     def _change(self, event: Event, place: Place) -> None:
+        first = "nar_len" if self.request.mode == "nar-len" else "ar"
         changes: dict[str, Callable[[Stack], Stack]] = {
-            "set": lambda stack: stack.set(event.name, event.value),
-            "add": lambda stack: stack.add(event.name, event.value),
-            "remove": lambda stack: stack.remove(event.name),
-            "move": lambda stack: stack.move(event.name, event.value),
-            "switch": lambda stack: stack.switch(event.name, event.value),
+            "set": lambda stack: stack.set(event.name, event.value, first),
+            "add": lambda stack: stack.add(event.name, event.value, default_phase=first),
+            "remove": lambda stack: stack.remove(event.name, first),
+            "move": lambda stack: stack.move(event.name, event.value, first),
+            "switch": lambda stack: stack.switch(event.name, event.value, first),
             "replace": lambda stack: Stack.from_dict(event.value),
         }
         if event.kind not in changes:
             raise UserError(f"The loaded model takes no event of kind {event.kind!r}.")
+        wanted = {"add": (Mapping, NoneType), "move": (int,), "switch": (bool,)}.get(event.kind, (object,))
+        if not isinstance(event.value, wanted):
+            raise UserError(f"The event {event.kind} {event.name} cannot have the value {event.value!r}.")
         stack = changes[event.kind](self.stack)
         Sampler(stack, place.phase, place.level)
         self.stack = stack

@@ -40,8 +40,9 @@ def model() -> ArNar:
     torch.manual_seed(3)
     made = ArNar(ModelConfig(dim=32, layers=2, heads=2, ffn=64, languages=1))
     with torch.no_grad():
-        for head in made.classifiers.proj:
-            head.weight.mul_(40)
+        for name, weight in made.named_parameters():
+            if name.startswith("classifiers"):
+                weight.mul_(40)
     return made.eval().requires_grad_(False)
 
 

@@ -90,6 +90,11 @@ def test_recorded_events_repeat_a_live_take(speak: Speak) -> None:
         (Event("set", "temprature.value", 1.0), "temperature"),
         (Event("set", "top_k.k", "many"), "top_k"),
         (Event("force", value=4096), "4096"),
+        (Event("force", value="five"), "five"),
+        (Event("move", "top_p", "first"), "first"),
+        (Event("add", "min_p", [0.1]), "add"),
+        (Event("switch", "top_p", 1), "switch"),
+        (Event("replace", value={"ar": []}), "empty"),
         (Event("adapter", "lora", 1.0), "adapter"),
     ],
 )
@@ -160,7 +165,7 @@ def test_recorded_tokens_are_fed_whatever_the_stack_chooses(speak: Speak) -> Non
 
 
 def test_a_near_tie_is_within_reach(speak: Speak) -> None:
-    """The runner-up of a step is out of reach while the tolerance is below the margin, and within it above."""
+    """The runner-up is out of reach while the tolerance is below half the margin, and within it above."""
     recorded = speak()
     step = recorded.steps[4]
     for tolerance, reachable in ((float(step.margin[0]) * 0.4, False), (float(step.margin[0]) * 2.0, True)):
