@@ -1,4 +1,4 @@
-"""Bans, the range of a phase, minimum length."""
+"""Bans, the range of a phase, minimum length, biases."""
 
 from __future__ import annotations
 
@@ -7,16 +7,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from valle.samplers.functions.common import NEVER, Parameters
+from valle.samplers.functions.common import NEVER, Parameters, ids_of
 from valle.samplers.rows import Rows
 
 
 def ban_tokens(logits: Tensor, rows: Rows, parameters: Parameters, states: None) -> Tensor:
     """Forbids ids; those that the head does not have are ignored."""
     ids = [token for token in parameters["ids"] if token < logits.shape[-1]]
-    if not ids:
-        return logits
-    return logits.index_fill(-1, torch.tensor(ids, device=logits.device), NEVER)
+    return logits.index_fill(-1, ids_of(ids, logits.device), NEVER) if ids else logits
 
 
 def allowed_range(logits: Tensor, rows: Rows, parameters: Parameters, states: None) -> Tensor:
@@ -29,6 +27,15 @@ def allowed_range(logits: Tensor, rows: Rows, parameters: Parameters, states: No
     if also:
         result[:, also] = logits[:, also]
     return result
+
+
+def logit_bias(logits: Tensor, rows: Rows, parameters: Parameters, states: None) -> Tensor:
+    """Adds a number to the logits of single ids; those that the head does not have are ignored."""
+    biases = {token: bias for token, bias in parameters["biases"].items() if token < logits.shape[-1]}
+    if not biases:
+        return logits
+    added = torch.tensor(list(biases.values()), dtype=logits.dtype, device=logits.device)
+    return logits.index_add(-1, ids_of(biases, logits.device), added.expand(len(logits), -1))
 
 
 def minimum_length(logits: Tensor, rows: Rows, parameters: Parameters, states: None) -> Tensor:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
 from valle.samplers.functions.common import Parameters
+from valle.samplers.functions.history import change, known, latest, occurrences
 from valle.samplers.rows import Rows
 
 
@@ -19,30 +18,16 @@ def repetition_penalty(logits: Tensor, rows: Rows, parameters: Parameters, state
     """
     if parameters["normalize"]:
         logits = logits.log_softmax(-1)
-    recent = rows.recent(_most(parameters["window"]))
+    recent = latest(rows, parameters["window"])
     if recent is None:
         return logits
-    ids, counts = recent
-    if isinstance(parameters["window"], Tensor):
-        window = parameters["window"].round()
-        counts = counts & ((torch.arange(ids.shape[1], device=ids.device) < window) | (window == 0))
-    counts = counts & (ids < logits.shape[-1])
+    ids, width = known(*recent, logits.shape[-1]), logits.shape[-1]
     fades = isinstance(parameters["decay"], Tensor) or parameters["decay"] > 0
     if parameters["count"] == "id" and not fades:
-        return _once(logits, ids, counts, parameters["penalty"])
-    factor = _factors(torch.where(counts, ids, logits.shape[-1]), logits.shape[-1], parameters)
+        penalty: float | Tensor = parameters["penalty"]
+        return change(logits, ids, lambda past: torch.where(past > 0, past / penalty, past * penalty))
+    factor = _factors(ids, width, parameters).to(logits.dtype)
     return torch.where(logits > 0, logits / factor, logits * factor)
-
-
-def _once(logits: Tensor, ids: Tensor, counts: Tensor, penalty: float | Tensor) -> Tensor:
-    """The same penalty once for every id [R, W] that counts."""
-    width = logits.shape[-1]
-    if not bool(counts.all()):
-        # An extra column takes the ids that do not count.
-        logits = torch.nn.functional.pad(logits, (0, 1))
-        ids = torch.where(counts, ids, width)
-    past = logits.gather(-1, ids)
-    return logits.scatter(-1, ids, torch.where(past > 0, past / penalty, past * penalty))[:, :width]
 
 
 def _factors(ids: Tensor, width: int, parameters: Parameters) -> Tensor:
@@ -54,15 +39,27 @@ def _factors(ids: Tensor, width: int, parameters: Parameters) -> Tensor:
         each = 1.0 + (penalty - 1.0) * distance.pow(-decay)
         table = table.scatter_reduce(1, ids, each, "prod")
     else:
-        latest = torch.full_like(table, torch.inf).scatter_reduce(1, ids, distance, "amin")
-        faded = 1.0 + (penalty - 1.0) * latest.pow(-decay)
-        table = torch.where(latest.isinf(), table, faded)
+        latest_distance = torch.full_like(table, torch.inf).scatter_reduce(1, ids, distance, "amin")
+        faded = 1.0 + (penalty - 1.0) * latest_distance.pow(-decay)
+        table = torch.where(latest_distance.isinf(), table, faded)
     return table[:, :width]
 
 
-def _most(window: Any) -> int:
-    """The widest window that any row asks for; 0 is the whole past."""
-    if not isinstance(window, Tensor):
-        return int(window)
-    rounded = window.round()
-    return 0 if bool((rounded == 0).any()) else int(rounded.max())
+def frequency_penalty(logits: Tensor, rows: Rows, parameters: Parameters, states: None) -> Tensor:
+    """Lowers the logits of past ids by the penalty times the number of their occurrences."""
+    recent = latest(rows, parameters["window"])
+    if recent is None:
+        return logits
+    width = logits.shape[-1]
+    counts = occurrences(known(*recent, width), width)
+    lowered: Tensor = logits - counts * parameters["penalty"]
+    return lowered.to(logits.dtype)
+
+
+def presence_penalty(logits: Tensor, rows: Rows, parameters: Parameters, states: None) -> Tensor:
+    """Lowers the logits of past ids by the penalty, however often they occurred."""
+    recent = latest(rows, parameters["window"])
+    if recent is None:
+        return logits
+    penalty: float | Tensor = parameters["penalty"]
+    return change(logits, known(*recent, logits.shape[-1]), lambda past: past - penalty)

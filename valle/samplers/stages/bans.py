@@ -1,10 +1,10 @@
-"""Stages that forbid ids: bans, the range of a phase, minimum length."""
+"""Stages that forbid or favour single ids: bans, the range of a phase, minimum length, biases."""
 
 from __future__ import annotations
 
 from valle.samplers.declaration import Parameter, StageDeclaration
 
-_NO_STOP = "there is no stop token: the number of frames is known before the phase begins"
+NO_STOP = "there is no stop token: the number of frames is known before the phase begins"
 
 DECLARATIONS = (
     StageDeclaration(
@@ -84,7 +84,7 @@ DECLARATIONS = (
         help="Forbids the stop token until so many steps are decided.",
         source="transformers (MinNewTokensLengthLogitsProcessor)",
         needs=frozenset({"stop"}),
-        refused={"nar": _NO_STOP, "nar_len": _NO_STOP},
+        refused={"nar": NO_STOP, "nar_len": NO_STOP},
         parameters=(
             Parameter(
                 "steps",
@@ -96,6 +96,30 @@ DECLARATIONS = (
                 step=1,
                 neutral=0,
                 unit="steps",
+            ),
+        ),
+    ),
+    StageDeclaration(
+        name="logit_bias",
+        family="bans",
+        kind="stage",
+        place=130,
+        function="valle.samplers.functions.bans:logit_bias",
+        help="Adds a number of its own to the logit of each named id. Ids that the head does not have are "
+        "ignored.",
+        source="OpenAI's logit_bias; transformers (SequenceBiasLogitsProcessor)",
+        parameters=(
+            Parameter(
+                "biases",
+                "biases",
+                {},
+                "Ids with what is added to their logits; ban_tokens forbids an id.",
+                minimum=-100.0,
+                maximum=100.0,
+                step=0.1,
+                neutral={},
+                fixed=True,
+                unit="nats",
             ),
         ),
     ),

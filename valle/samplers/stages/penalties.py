@@ -6,6 +6,17 @@ from valle.samplers.declaration import Parameter, StageDeclaration
 
 NO_PAST = "a level is decided in one pass, so a position has no past of its own codebook"
 
+_WINDOW = Parameter(
+    "window",
+    "integer",
+    75,
+    "How many of the latest ids count; 0 counts all of them.",
+    minimum=0,
+    maximum=100_000,
+    step=1,
+    unit="steps",
+)
+
 DECLARATIONS = (
     StageDeclaration(
         name="repetition_penalty",
@@ -28,16 +39,7 @@ DECLARATIONS = (
                 step=0.05,
                 neutral=1.0,
             ),
-            Parameter(
-                "window",
-                "integer",
-                75,
-                "How many of the latest ids count; 0 counts all of them.",
-                minimum=0,
-                maximum=100_000,
-                step=1,
-                unit="steps",
-            ),
+            _WINDOW,
             Parameter(
                 "decay",
                 "number",
@@ -65,6 +67,56 @@ DECLARATIONS = (
                 fixed=True,
                 source="arXiv 2607.09791",
             ),
+        ),
+    ),
+    StageDeclaration(
+        name="frequency_penalty",
+        family="penalties",
+        kind="stage",
+        place=210,
+        function="valle.samplers.functions.penalties:frequency_penalty",
+        help="Lowers the logits of past ids of the same codebook once for every occurrence.",
+        source="OpenAI's frequency_penalty; vLLM, llama.cpp",
+        needs=frozenset({"history"}),
+        refused={"nar": NO_PAST},
+        parameters=(
+            Parameter(
+                "penalty",
+                "number",
+                0.1,
+                "What is subtracted per occurrence; below 0 repeats more.",
+                minimum=-10.0,
+                maximum=10.0,
+                step=0.05,
+                neutral=0.0,
+                unit="nats",
+            ),
+            _WINDOW,
+        ),
+    ),
+    StageDeclaration(
+        name="presence_penalty",
+        family="penalties",
+        kind="stage",
+        place=220,
+        function="valle.samplers.functions.penalties:presence_penalty",
+        help="Lowers the logits of past ids of the same codebook, however often they occurred.",
+        source="OpenAI's presence_penalty; vLLM, llama.cpp",
+        needs=frozenset({"history"}),
+        refused={"nar": NO_PAST},
+        parameters=(
+            Parameter(
+                "penalty",
+                "number",
+                0.1,
+                "What is subtracted; below 0 repeats more.",
+                minimum=-10.0,
+                maximum=10.0,
+                step=0.05,
+                neutral=0.0,
+                unit="nats",
+            ),
+            _WINDOW,
         ),
     ),
 )
