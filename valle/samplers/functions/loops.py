@@ -1,0 +1,99 @@
+"""Stages against loops: n-grams that would come again, suffixes that go on as before, runs of silence."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from valle.samplers.functions.common import NEVER, Parameters, ids_of, in_row
+from valle.samplers.functions.history import known, latest
+from valle.samplers.rows import Rows
+
+LONGEST = 50
+"""Where the length of a match ends for DRY: a longer one is penalised like this one."""
+
+
+def no_repeat_ngram(logits: Tensor, rows: Rows, parameters: Parameters, states: None) -> Tensor:
+    """Forbids every id that would complete an n-gram of the past, all of it within the window."""
+    size, width = parameters["size"], logits.shape[-1]
+    recent = latest(rows, parameters["window"])
+    if size == 0 or recent is None or recent[0].shape[1] < size:
+        return logits
+    ids, counts = recent
+    # Newest first: the first id of a window of n is the one that followed the other n - 1.
+    ngrams = ids.unfold(1, size, 1)
+    again = (ngrams[..., 1:] == ids[:, None, : size - 1]).all(-1) & counts[:, size - 1 :]
+    if not bool(again.any()):
+        return logits
+    banned = torch.zeros(len(logits), width + 1, dtype=torch.bool, device=logits.device)
+    banned.scatter_(1, known(ngrams[..., 0], again, width), True)
+    return logits.masked_fill(banned[:, :width], NEVER)
+
+
+def dry(logits: Tensor, rows: Rows, parameters: Parameters, states: None) -> Tensor:
+    """Lowers the ids that would go on as before: by multiplier x base^(n - allowed length).
+
+    n is how many of the latest ids also stand before an earlier occurrence of that id, the longest of them
+    where there are several ("don't repeat yourself", text-generation-webui). A match ends at a breaker.
+    """
+    recent = latest(rows, parameters["range"])
+    if recent is None or recent[0].shape[1] < 2:
+        return logits
+    ids, counts = recent
+    breaker = torch.isin(ids, ids_of(parameters["breakers"], logits.device))
+    usable = counts & (ids < logits.shape[-1]) & ~breaker
+    ends = usable[:, :1] & usable[:, 1:] & usable[:, :-1] & (ids[:, 1:] == ids[:, :1])
+    row, followed = ends.nonzero(as_tuple=True)
+    if len(row) == 0:
+        return logits
+    exponent = _match_lengths(ids, usable, row, followed + 1) - in_row(parameters["allowed_length"], row)
+    penalty = in_row(parameters["multiplier"], row) * _power(in_row(parameters["base"], row), exponent)
+    penalty = torch.where(exponent >= 0, penalty, 0.0).clamp_max(torch.finfo(logits.dtype).max / 2)
+    table = torch.zeros(logits.shape, device=logits.device)
+    table.view(-1).scatter_reduce_(0, row * logits.shape[-1] + ids[row, followed], penalty, "amax")
+    return (logits - table).to(logits.dtype)
+
+
+def _match_lengths(ids: Tensor, usable: Tensor, row: Tensor, at: Tensor) -> Tensor:
+    """How many ids [M] before and at ``at`` equal the latest ones of the row, as float32."""
+    back = torch.arange(min(LONGEST, ids.shape[1]), device=ids.device)
+    place = at[:, None] + back
+    inside = place < ids.shape[1]
+    place = place.clamp_max(ids.shape[1] - 1)
+    same = ids[row[:, None], place] == ids[row[:, None], back]
+    same &= inside & usable[row[:, None], place]
+    return same.cumprod(-1, dtype=torch.float32).sum(-1)
+
+
+def _power(base: float | Tensor, exponent: Tensor) -> Tensor:
+    """``base`` to the power of ``exponent``, where float32 can hold it."""
+    growth = base.log() if isinstance(base, Tensor) else math.log(base)
+    return (exponent * growth).clamp_max(math.log(torch.finfo(torch.float32).max) - 1.0).exp()
+
+
+def silence_penalty(logits: Tensor, rows: Rows, parameters: Parameters, states: None) -> Tensor:
+    """Divides positive logits of silence codes after a long run of silence, and multiplies negative ones.
+
+    The divisor is 1 + penalty x (run - allowed), where the run is longer than allowed. ``run`` "same" counts
+    the latest id alone and lowers only that one, "any" counts all silence codes and lowers all of them.
+    """
+    silent = ids_of([item for item in parameters["ids"] if item < logits.shape[-1]], logits.device)
+    recent = latest(rows, 0)
+    if recent is None or len(silent) == 0:
+        return logits
+    ids, counts = recent
+    silence = torch.isin(ids, silent) & counts
+    if parameters["run"] == "same":
+        silence = silence & (ids == ids[:, :1])
+    run = silence.cumprod(-1, dtype=torch.float32).sum(-1, keepdim=True)
+    over = (run - parameters["allowed"]).clamp_min(0.0)
+    if not bool(over.any()):
+        return logits
+    divisor = 1.0 + parameters["penalty"] * over
+    newest = ids[:, :1].clamp(0, logits.shape[-1] - 1)
+    chosen = newest if parameters["run"] == "same" else silent.expand(len(logits), -1)
+    logit = logits.gather(-1, chosen)
+    lowered = torch.where(logit > 0, logit / divisor, logit * divisor).to(logits.dtype)
+    return logits.scatter(-1, chosen, lowered)
