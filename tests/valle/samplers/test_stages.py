@@ -6,16 +6,13 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from torch import Tensor
 
-from valle.samplers import STAGES, Stack, find
+from valle.samplers import Stack
 from valle.samplers.rows import Rows
-from valle.samplers.sampler import Sampler, resolve_function
+from valle.samplers.sampler import Sampler
 
 NEVER = float("-inf")
 GOLDEN = [2.0, 1.0, 0.0, -1.0, -2.0]
@@ -170,149 +167,3 @@ def test_transformers_does_the_same_on_random_rows(case: int, rows: int, width: 
     expected = make()(past, logits.clone())
     known = Rows.of("ar", rows, past=past, step=8, stop=31)
     assert torch.allclose(run(logits, {"name": name, **parameters}, rows=known), expected, atol=1e-5)
-
-
-STAGE_NAMES = sorted(name for name, item in STAGES.items() if item.kind == "stage")
-EXAMPLES: dict[str, list[dict[str, Any]]] = {
-    "allowed_range": [{"first": 2, "last": 9, "also": [0]}],
-    "ban_tokens": [{"ids": [1, 3]}],
-    "minimum_length": [{"steps": 4}],
-    "min_p": [{"p": 0.2}],
-    "repetition_penalty": [
-        {"penalty": 1.4},
-        {"penalty": 0.7, "decay": 0.5, "window": 3},
-        {"count": "occurrence", "penalty": 1.2},
-        {"normalize": True},
-    ],
-    "temperature": [{"value": 0.0}, {"value": 0.6}, {"value": 1.9}],
-    "top_k": [{"k": 1}, {"k": 5}],
-    "top_p": [{"p": 0.7}, {"p": 0.7, "rule": "llama3"}, {"p": 0.7, "rule": "below"}],
-}
-CASES = [(name, parameters) for name in STAGE_NAMES for parameters in EXAMPLES[name]]
-seeds = st.integers(0, 10_000)
-case = st.sampled_from(CASES)
-
-
-def known_rows(rows: int, width: int, seed: int) -> Rows:
-    generator = torch.Generator().manual_seed(seed)
-    past = torch.randint(0, width, (rows, 6), generator=generator)
-    length = torch.randint(0, 7, (rows,), generator=generator)
-    return Rows.of("ar", rows, step=np.arange(rows) * 3, past=past, past_length=length, stop=width - 1)
-
-
-def spaced_logits(rows: int, width: int, seed: int) -> Tensor:
-    """Logits whose gaps exceed what floats can blur, in random order."""
-    generator = torch.Generator().manual_seed(seed)
-    order = torch.stack([torch.randperm(width, generator=generator) for _ in range(rows)]).float()
-    return order * 0.37 - width * 0.2 + torch.rand(rows, 1, generator=generator)
-
-
-@given(case, st.integers(1, 4), seeds)
-def test_shape_is_kept_input_untouched_and_something_is_left(
-    case: tuple[str, dict[str, Any]], rows: int, seed: int
-) -> None:
-    name, parameters = case
-    logits = random_logits(rows, 12, seed)
-    before = logits.clone()
-    final = run(logits, {"name": name, **parameters}, rows=known_rows(rows, 12, seed))
-    assert torch.equal(logits, before)
-    assert final.shape == logits.shape and not final.isnan().any()
-    assert (final > NEVER).any(-1).all()
-    if find(name).keeps_argmax:
-        assert torch.equal(final.argmax(-1), logits.argmax(-1))
-
-
-@given(case, st.integers(2, 20), seeds)
-def test_a_batch_is_its_rows_one_by_one(case: tuple[str, dict[str, Any]], rows: int, seed: int) -> None:
-    name, parameters = case
-    logits, known = spaced_logits(rows, 400, seed), known_rows(rows, 400, seed)
-    together = run(logits, {"name": name, **parameters}, rows=known)
-    assert known.past is not None and known.past_length is not None
-    for row in range(rows):
-        past, length = known.past[row : row + 1], known.past_length[row : row + 1]
-        own = Rows.of("ar", step=int(known.step[row]), past=past, past_length=length, stop=known.stop)
-        alone = run(logits[row : row + 1], {"name": name, **parameters}, rows=own)
-        assert torch.allclose(together[row], alone[0], atol=1e-5)
-
-
-@given(case.filter(lambda case: case[0] not in ("ban_tokens", "allowed_range", "minimum_length")), seeds)
-def test_a_permutation_of_ids_permutes_the_result(case: tuple[str, dict[str, Any]], seed: int) -> None:
-    name, parameters = case
-    logits, known = spaced_logits(2, 12, seed), known_rows(2, 12, seed)
-    order = torch.randperm(12, generator=torch.Generator().manual_seed(seed))
-    place = order.argsort()
-    assert known.past is not None
-    moved = Rows.of("ar", 2, past=place[known.past], past_length=known.past_length)
-    expected = run(logits, {"name": name, **parameters}, rows=known)[:, order]
-    assert torch.allclose(
-        run(logits[:, order], {"name": name, **parameters}, rows=moved), expected, atol=1e-5
-    )
-
-
-@pytest.mark.parametrize("name", STAGE_NAMES)
-def test_neutral_parameters_change_nothing_even_when_run(name: str) -> None:
-    declaration = find(name)
-    values = {item.name: item.default for item in declaration.parameters}
-    values |= {item.name: item.neutral for item in declaration.parameters if item.neutral is not None}
-    logits = random_logits(3, 12)
-    logits[0, :5] = NEVER
-    apply = resolve_function(declaration.function)
-    assert torch.equal(apply(logits, known_rows(3, 12, 0), values, None), logits)
-    stack = Stack.from_dict({"ar": [{"name": name, **values}, {"name": "draw"}]})
-    assert stack.effective("ar")[0].neutral
-
-
-@given(case, seeds)
-def test_rows_with_banned_ids_are_legal(case: tuple[str, dict[str, Any]], seed: int) -> None:
-    name, parameters = case
-    logits = random_logits(3, 12, seed)
-    logits[:, 4:8] = NEVER
-    final = run(logits, {"name": name, **parameters}, rows=known_rows(3, 12, seed))
-    assert not final.isnan().any() and (final[:, 4:8] == NEVER).all()
-
-
-@pytest.mark.parametrize("name", STAGE_NAMES)
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
-def test_half_precision_rows(name: str, dtype: torch.dtype) -> None:
-    declaration = find(name)
-    values = {item.name: item.default for item in declaration.parameters} | EXAMPLES[name][0]
-    final = resolve_function(declaration.function)(
-        spaced_logits(3, 24, 0).to(dtype), known_rows(3, 24, 0), values, None
-    )
-    expected = run(
-        spaced_logits(3, 24, 0).to(dtype).float(),
-        {"name": name, **EXAMPLES[name][0]},
-        rows=known_rows(3, 24, 0),
-    )
-    assert torch.allclose(final.float(), expected, atol=0.1)
-
-
-PER_ROW = [
-    ("temperature", "value", [0.0, 0.5, 1.7], {}),
-    ("top_k", "k", [0.0, 3.0, 12.0], {}),
-    ("top_p", "p", [0.3, 0.9, 1.0], {"rule": "reach"}),
-    ("top_p", "p", [0.3, 0.9, 1.0], {"rule": "llama3"}),
-    ("top_p", "p", [0.3, 0.9, 1.0], {"rule": "below"}),
-    ("min_p", "p", [0.0, 0.2, 1.0], {}),
-    ("minimum_length", "steps", [0.0, 2.0, 9.0], {}),
-    ("repetition_penalty", "penalty", [1.0, 1.5, 0.8], {"window": 4, "decay": 0.0}),
-    ("repetition_penalty", "window", [0.0, 1.0, 4.0], {"penalty": 1.5, "decay": 0.3}),
-    ("repetition_penalty", "decay", [0.0, 1.0, 0.5], {"penalty": 1.5, "window": 5}),
-]
-
-
-@pytest.mark.parametrize(("name", "parameter", "values", "others"), PER_ROW)
-@pytest.mark.parametrize("repeat", [1, 8])
-def test_a_parameter_may_differ_from_row_to_row(
-    name: str, parameter: str, values: list[float], others: dict[str, Any], repeat: int
-) -> None:
-    values = values * repeat
-    logits, known = spaced_logits(len(values), 400, 3), known_rows(len(values), 400, 3)
-    declared = find(name)
-    defaults = {item.name: item.default for item in declared.parameters} | others
-    apply = resolve_function(declared.function)
-    together = apply(logits, known, defaults | {parameter: torch.tensor(values)[:, None]}, None)
-    for row, value in enumerate(values):
-        number = int(value) if declared.parameter(parameter).type == "integer" else value  # type: ignore[union-attr]
-        alone = apply(logits, known, defaults | {parameter: number}, None)
-        assert torch.allclose(together[row], alone[row], atol=1e-5)

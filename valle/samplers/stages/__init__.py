@@ -4,12 +4,32 @@ from __future__ import annotations
 
 from valle.samplers.declaration import StageDeclaration
 from valle.samplers.errors import StackError, nearest
-from valle.samplers.stages import bans, choosers, penalties, temperature, truncation
+from valle.samplers.stages import (
+    bans,
+    choosers,
+    length,
+    loops,
+    penalties,
+    temperature,
+    truncation,
+    truncation_set,
+    truncation_threshold,
+)
+
+_FAMILIES = (
+    bans,
+    penalties,
+    loops,
+    length,
+    truncation,
+    truncation_set,
+    truncation_threshold,
+    temperature,
+    choosers,
+)
 
 STAGES: dict[str, StageDeclaration] = {
-    declaration.name: declaration
-    for module in (bans, penalties, truncation, temperature, choosers)
-    for declaration in module.DECLARATIONS
+    declaration.name: declaration for module in _FAMILIES for declaration in module.DECLARATIONS
 }
 """Every stage by name, families in the order in which they usually stand."""
 

@@ -1,0 +1,116 @@
+"""Truncations that keep a set of ids by what they are together; ties at a cut go to the lowest id."""
+
+from __future__ import annotations
+
+from valle.samplers.declaration import Parameter, StageDeclaration
+
+DECLARATIONS = (
+    StageDeclaration(
+        name="typical",
+        family="truncation",
+        kind="stage",
+        place=320,
+        function="valle.samplers.functions.truncation_set:typical",
+        help="Keeps the ids whose surprise is nearest to the entropy; the most likely id may go.",
+        source="Meister et al. 2022, arXiv 2202.00666; transformers (TypicalLogitsWarper)",
+        parameters=(
+            Parameter(
+                "p",
+                "number",
+                0.9,
+                "The probability to reach; 1 is off.",
+                minimum=0.0,
+                maximum=1.0,
+                step=0.01,
+                neutral=1.0,
+            ),
+        ),
+    ),
+    StageDeclaration(
+        name="tail_free",
+        family="truncation",
+        kind="stage",
+        place=350,
+        function="valle.samplers.functions.truncation_set:tail_free",
+        help="Cuts the tail off where the sorted probabilities have become a straight line.",
+        source="Bricken 2019, Tail Free Sampling; text-generation-webui",
+        keeps_argmax=True,
+        parameters=(
+            Parameter(
+                "z",
+                "number",
+                0.95,
+                "The share of the curvature to keep; 1 is off.",
+                minimum=0.0,
+                maximum=1.0,
+                step=0.01,
+                neutral=1.0,
+            ),
+        ),
+    ),
+    StageDeclaration(
+        name="top_h",
+        family="truncation",
+        kind="stage",
+        place=370,
+        function="valle.samplers.functions.truncation_set:top_h",
+        help="Keeps the most likely ids while their part of the entropy stays within h of it.",
+        source="arXiv 2509.02510; transformers (TopHLogitsWarper)",
+        keeps_argmax=True,
+        parameters=(
+            Parameter(
+                "h",
+                "number",
+                0.4,
+                "The share of the entropy to keep; 1 is off.",
+                minimum=0.0,
+                maximum=1.0,
+                step=0.01,
+                neutral=1.0,
+            ),
+            Parameter(
+                "candidates",
+                "integer",
+                100,
+                "How many of the best ids are considered, the others go; 0 considers all.",
+                minimum=0,
+                maximum=100_000,
+                step=1,
+                fixed=True,
+                unit="ids",
+                source="transformers",
+            ),
+        ),
+    ),
+    StageDeclaration(
+        name="xtc",
+        family="truncation",
+        kind="stage",
+        place=390,
+        function="valle.samplers.functions.truncation_set:xtc",
+        help="Now and then removes the top choices, all but the least likely; the stop token is left out.",
+        source="text-generation-webui PR 6335 (exclude top choices); llama.cpp PR 9742",
+        purpose="xtc",
+        parameters=(
+            Parameter(
+                "probability",
+                "number",
+                0.5,
+                "How often it happens; 0 is off.",
+                minimum=0.0,
+                maximum=1.0,
+                step=0.01,
+                neutral=0.0,
+            ),
+            Parameter(
+                "threshold",
+                "number",
+                0.1,
+                "The probability from which on an id is a top choice.",
+                minimum=0.0,
+                maximum=0.5,
+                step=0.01,
+            ),
+        ),
+    ),
+)

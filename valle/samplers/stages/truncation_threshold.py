@@ -1,0 +1,110 @@
+"""Truncations that keep every id above a threshold; those of the best logit stay whatever it is."""
+
+from __future__ import annotations
+
+from valle.samplers.declaration import Parameter, StageDeclaration
+
+DECLARATIONS = (
+    StageDeclaration(
+        name="top_n_sigma",
+        family="truncation",
+        kind="stage",
+        place=300,
+        function="valle.samplers.functions.truncation_threshold:top_n_sigma",
+        help="Keeps the logits within n standard deviations of the best, at any temperature.",
+        source="Tang et al. 2024, arXiv 2411.07641; llama.cpp (deviation over the ids that can be taken)",
+        keeps_argmax=True,
+        parameters=(
+            Parameter(
+                "n",
+                "number",
+                1.0,
+                "How many standard deviations; 0 is off.",
+                minimum=0.0,
+                maximum=10.0,
+                step=0.05,
+                neutral=0.0,
+            ),
+        ),
+    ),
+    StageDeclaration(
+        name="top_a",
+        family="truncation",
+        kind="stage",
+        place=355,
+        function="valle.samplers.functions.truncation_threshold:top_a",
+        help="Keeps the ids whose probability is at least a times the square of the highest one.",
+        source="BlinkDL, RWKV; koboldcpp",
+        keeps_argmax=True,
+        parameters=(
+            Parameter(
+                "a",
+                "number",
+                0.2,
+                "The factor of the squared highest probability; 0 is off.",
+                minimum=0.0,
+                maximum=1.0,
+                step=0.01,
+                neutral=0.0,
+            ),
+        ),
+    ),
+    StageDeclaration(
+        name="epsilon",
+        family="truncation",
+        kind="stage",
+        place=360,
+        function="valle.samplers.functions.truncation_threshold:epsilon",
+        help="Keeps the ids whose probability is at least epsilon.",
+        source="Hewitt et al. 2022, arXiv 2210.15191; transformers (EpsilonLogitsWarper)",
+        keeps_argmax=True,
+        parameters=(
+            Parameter(
+                "epsilon",
+                "number",
+                3e-4,
+                "The least probability; 0 is off.",
+                minimum=0.0,
+                maximum=1.0,
+                step=1e-4,
+                neutral=0.0,
+                logarithmic=True,
+                source="the paper tries 3e-4 to 9e-4",
+            ),
+        ),
+    ),
+    StageDeclaration(
+        name="eta",
+        family="truncation",
+        kind="stage",
+        place=365,
+        function="valle.samplers.functions.truncation_threshold:eta",
+        help="Keeps the ids above a least probability, which is lower where the model is not sure.",
+        source="Hewitt et al. 2022, arXiv 2210.15191; transformers (EtaLogitsWarper)",
+        keeps_argmax=True,
+        parameters=(
+            Parameter(
+                "epsilon",
+                "number",
+                2e-3,
+                "The least probability e in a sure row; sqrt(e) x e^-entropy where that is less. 0 is off.",
+                minimum=0.0,
+                maximum=1.0,
+                step=1e-4,
+                neutral=0.0,
+                logarithmic=True,
+                source="the paper tries 3e-4 to 4e-3",
+            ),
+        ),
+    ),
+    StageDeclaration(
+        name="p_less",
+        family="truncation",
+        kind="stage",
+        place=375,
+        function="valle.samplers.functions.truncation_threshold:p_less",
+        help="Keeps the ids that are at least as likely as two draws from the row are to agree.",
+        source="arXiv 2509.23234",
+        keeps_argmax=True,
+    ),
+)
