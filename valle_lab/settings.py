@@ -51,7 +51,7 @@ def _seed(value: object) -> object:
 
 
 def _device(value: object) -> object:
-    if isinstance(value, str) and re.fullmatch(r"auto|cpu|(cuda|mps|xpu)(:\d{1,3})?", value):
+    if isinstance(value, str) and re.fullmatch(r"auto|cpu|cuda(:\d{1,3})?", value):
         return value
     raise ValueError('use "auto", "cpu", "cuda" or "cuda:N"')
 
@@ -82,12 +82,11 @@ class _Table(BaseModel):
 
 
 class AudioSettings(_Table):
-    """The table `[audio]`: where sound goes, and where it is recorded from."""
+    """The table `[audio]`: where sound goes."""
 
     sink: Literal["auto", "device", "player", "none"]
     device: Name
     player: Name
-    microphone: Name
 
 
 class PathSettings(_Table):

@@ -115,22 +115,16 @@ def check_phonemes() -> list[Check]:
 
 
 def check_sound() -> list[Check]:
-    """The sound device, or else an external player, and the microphone."""
+    """The sound device, or else an external player."""
     player = next((known[0] for known in PLAYERS if shutil.which(known[0])), None)
     otherwise = f"sound goes through {player}" if player else "sound goes into files only"
     try:
         answer = probe("sound")
     except ProbeError as error:
         return [Check("sound", "absent", f"{error}; {otherwise}", _portaudio_advice(str(error)))]
-    library, output, microphone = answer["portaudio"], answer["output"], answer["input"]
-    return [
-        Check("sound", "ok", f"{output}; {library}")
-        if output
-        else Check("sound", "absent", f"no output device; {otherwise}; {library}"),
-        Check("microphone", "ok", microphone)
-        if microphone
-        else Check("microphone", "absent", "no input device; voices come from files"),
-    ]
+    if answer["output"] is None:
+        return [Check("sound", "absent", f"no output device; {otherwise}; {answer['portaudio']}")]
+    return [Check("sound", "ok", f"{answer['output']}; {answer['portaudio']}")]
 
 
 def _portaudio_advice(reason: str) -> str:

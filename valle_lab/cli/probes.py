@@ -67,20 +67,14 @@ def probe_torch() -> dict[str, Any]:
 
 
 def probe_sound() -> dict[str, Any]:
-    """PortAudio's version, and the names of its default devices (null where there is none)."""
+    """PortAudio's version, and the name of its default output device (null where there is none)."""
     import sounddevice
 
-    def default(kind: str) -> str | None:
-        try:
-            return str(sounddevice.query_devices(kind=kind)["name"])
-        except (sounddevice.PortAudioError, ValueError):
-            return None
-
-    return {
-        "portaudio": sounddevice.get_portaudio_version()[1],
-        "output": default("output"),
-        "input": default("input"),
-    }
+    try:
+        output = str(sounddevice.query_devices(kind="output")["name"])
+    except (sounddevice.PortAudioError, ValueError):
+        output = None
+    return {"portaudio": sounddevice.get_portaudio_version()[1], "output": output}
 
 
 def probe_encodec() -> dict[str, Any]:
