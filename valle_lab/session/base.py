@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import binascii
 import math
 from typing import Annotated, Any, Literal
@@ -94,16 +93,21 @@ class Array(Model):
 
     @classmethod
     def of(cls, values: NDArray[Any], dtype: DType) -> Array:
-        """The array in this form, as one of `int16`, `int32`, `float16`, `float32`."""
-        data = np.ascontiguousarray(values, DTYPES[dtype])
-        return cls.model_construct(
-            dtype=dtype, shape=values.shape, base64=base64.b64encode(data.tobytes()).decode()
-        )
+        """The array in this form."""
+        document = array_document(values, dtype)
+        return cls.model_construct(**{**document, "shape": values.shape})
 
     def values(self) -> NDArray[Any]:
         """The numbers, not to be written to."""
         data = np.frombuffer(binascii.a2b_base64(self.base64), DTYPES[self.dtype])
         return data.reshape(self.shape)
+
+
+def array_document(values: NDArray[Any], dtype: DType) -> dict[str, Any]:
+    """The JSON form of an Array, made without any check."""
+    data = np.ascontiguousarray(values, DTYPES[dtype])
+    text = binascii.b2a_base64(data.tobytes(), newline=False).decode()
+    return {"dtype": dtype, "shape": list(values.shape), "base64": text}
 
 
 def holding(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from itertools import groupby
@@ -9,17 +10,19 @@ from pathlib import PureWindowsPath
 from typing import Any, cast
 
 import numpy as np
+from pydantic import ValidationError
 
 from valle.control import Event
+from valle.errors import UserError
 from valle.request import Prompt, Recipe, Request, Sentence
 from valle.samplers import Stack
 from valle.samplers.noise import SCHEME
 from valle.step import Place, Step
 from valle.take import Segment, Take, codes_sha256
 from valle_lab.session import schema
-from valle_lab.session.base import Array
+from valle_lab.session.base import Array, array_document
 from valle_lab.session.ending import with_cancel
-from valle_lab.session.traces import steps_of, trace_of
+from valle_lab.session.traces import steps_of, trace_document
 
 PHASE_ORDER = ("len", "ar", "nar_len", "nar", "stt", "phn", "un_phn")
 
@@ -29,7 +32,7 @@ def to_session_take(
 ) -> schema.Take:
     """A take in the file's form; one that was left before its end gets a `cancel` there.
 
-    Raises UserError if it was made without evidence.
+    Raises UserError if it was made without evidence, or has numbers that no file may hold.
     """
     take = with_cancel(take)
     segments = tuple(_to_session_segment(take, number) for number in range(len(take.segments)))
@@ -154,11 +157,19 @@ def without_folder(name: str) -> str:
 
 def _to_session_segment(take: Take, number: int) -> schema.Segment:
     decisions = [step for step in take.steps if step.place.segment == number and len(step.tokens)]
-    return schema.Segment(
-        levels=tuple(Array.of(level, "int16") for level in take.segments[number].levels),
-        stop=cast("schema.Ending", take.segments[number].stop),
-        traces=tuple(trace_of(list(steps)) for _, steps in groupby(decisions, lambda step: step.place.phase)),
-    )
+    document = {
+        "levels": [array_document(level, "int16") for level in take.segments[number].levels],
+        "stop": take.segments[number].stop,
+        "traces": [
+            trace_document(list(steps)) for _, steps in groupby(decisions, lambda step: step.place.phase)
+        ],
+    }
+    try:
+        return schema.Segment.model_validate_json(json.dumps(document))
+    except ValidationError as error:
+        told = error.errors()[0]
+        where = ".".join(map(str, told["loc"]))
+        raise UserError(f"Segment {number} cannot be kept: {where}: {told['msg']}") from None
 
 
 def _steps(record: schema.Take) -> list[Step]:

@@ -6,19 +6,20 @@ steps, their ends, and opinions, in the order in which they happened. Lines of u
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self, cast
+from typing import Any, Literal, Self
 
 from valle.errors import UserError
 from valle.request import Request
 from valle.step import Place, Step
 from valle_lab.session import schema
 from valle_lab.session.base import Identifier, Model, Plain, Seconds
-from valle_lab.session.convert import begun_take, to_session_event, to_session_place
-from valle_lab.session.traces import trace_of
+from valle_lab.session.convert import begun_take, to_session_event
+from valle_lab.session.traces import trace_document
 
 
 class SessionLine(Model):
@@ -96,16 +97,17 @@ class Journal:
         self._write(TakeLine(take=begun_take(request, origin, parent=parent, fork=fork)), lasting=True)
 
     def step(self, step: Step) -> None:
-        """A step was made."""
-        self._write(
-            StepLine(
-                take=step.take,
-                place=to_session_place(step.place),
-                ended=cast("schema.Ending | None", step.ended),
-                events=tuple(to_session_event(event) for event in step.events),
-                trace=trace_of([step]) if len(step.tokens) else None,
-            )
-        )
+        """A step was made. In plain JSON, unchecked: this is written while the take waits."""
+        place = step.place
+        line = {
+            "kind": "step",
+            "take": step.take,
+            "place": {name: getattr(place, name) for name in ("segment", "phase", "level", "step")},
+            "ended": step.ended,
+            "events": [to_session_event(event).model_dump(mode="json") for event in step.events],
+            "trace": trace_document([step]) if len(step.tokens) else None,
+        }
+        self._write_text(json.dumps(line))
 
     def end(self, take: str, seconds: float) -> None:
         """A take is over, by itself or by an event; `seconds` of computing."""
@@ -133,7 +135,10 @@ class Journal:
         self.close()
 
     def _write(self, line: Line, lasting: bool = False) -> None:
-        data = line.model_dump_json(by_alias=True).encode() + b"\n"
+        self._write_text(line.model_dump_json(by_alias=True), lasting)
+
+    def _write_text(self, line: str, lasting: bool = False) -> None:
+        data = line.encode() + b"\n"
         with self._lock:
             if self._file.closed:
                 return

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,18 +11,19 @@ from numpy.typing import NDArray
 from valle.errors import UserError
 from valle.step import Evidence, Place, StageMeasures, Step
 from valle_lab.session import schema
-from valle_lab.session.base import Array, DType
+from valle_lab.session.base import DType, array_document
 
 COUNTS = ("kept", "rank")
 CURVES = ("removed", "entropy", "varentropy", "divergence", "probability", "stop_probability")
 FINEST = np.finfo(np.float16)
 
 
-def trace_of(steps: Sequence[Step]) -> schema.Trace:
-    """The decisions of one phase of a segment, in order, as columns.
+def trace_document(steps: Sequence[Step]) -> dict[str, Any]:
+    """The decisions of one phase of a segment, in order, as the JSON form of a `schema.Trace`.
 
     Measures of phases that decide all frames at once are kept in half precision: they are many, and are
-    looked at, never judged. Raises UserError if a step has no evidence, or other positions than the first.
+    looked at, never judged. The numbers are not checked: a journal has no time for it while a take is made.
+    Raises UserError if a step has no evidence, or other positions than the first.
     """
     for step in steps:
         if step.evidence is None:
@@ -31,25 +32,23 @@ def trace_of(steps: Sequence[Step]) -> schema.Trace:
             )
         if step.tokens.shape != steps[0].tokens.shape:
             raise UserError(f"The step {step.place} decides other positions than those before it.")
-    tokens = np.stack([step.tokens for step in steps])
-    choices = np.stack([step.choices for step in steps])
+    tokens = _rows([step.tokens for step in steps])
+    choices = _rows([step.choices for step in steps])
     guided = [row for row, step in enumerate(steps) if step.null_evidence is not None]
     null = _evidence_columns([step.null_evidence for step in steps if step.null_evidence is not None])
-    return schema.Trace(
-        phase=cast("schema.Phase", steps[0].place.phase),
-        tokens=Array.of(tokens, "int16"),
-        choices=None if np.array_equal(tokens, choices) else Array.of(choices, "int16"),
-        log_probability=_column([step.log_probability for step in steps], tokens.shape, "float32"),
-        runner_up=_column([step.runner_up for step in steps], tokens.shape, "int16"),
-        margin=_column([step.margin for step in steps], tokens.shape, "float32"),
-        seconds=Array.of(np.array([step.seconds for step in steps]), "float32"),
-        ended=cast("schema.Ending | None", steps[-1].ended),
-        evidence=schema.Evidence(**_evidence_columns([step.evidence for step in steps if step.evidence])),
-        null_evidence=schema.NullEvidence(rows=Array.of(np.array(guided), "int32"), **null)
-        if guided
-        else None,
-        measures=_measures(steps, tokens.shape),
-    )
+    return {
+        "phase": steps[0].place.phase,
+        "tokens": array_document(tokens, "int16"),
+        "choices": None if (tokens == choices).all() else array_document(choices, "int16"),
+        "log_probability": _column([step.log_probability for step in steps], tokens.shape, "float32"),
+        "runner_up": _column([step.runner_up for step in steps], tokens.shape, "int16"),
+        "margin": _column([step.margin for step in steps], tokens.shape, "float32"),
+        "seconds": array_document(np.array([step.seconds for step in steps]), "float32"),
+        "ended": steps[-1].ended,
+        "evidence": _evidence_columns([step.evidence for step in steps if step.evidence is not None]),
+        "null_evidence": {"rows": array_document(np.array(guided), "int32"), **null} if guided else None,
+        "measures": _measures(steps, tokens.shape),
+    }
 
 
 def steps_of(trace: schema.Trace, take: str, segment: int) -> list[Step]:
@@ -85,30 +84,32 @@ def _place(phase: str, segment: int, row: int) -> Place:
     return Place(segment, "nar", row + 1, 0) if phase == "nar" else Place(segment, phase, 0, row)
 
 
-def _column(arrays: Sequence[NDArray[Any]], shape: tuple[int, ...], dtype: DType) -> Array:
+def _rows(arrays: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    return arrays[0][None] if len(arrays) == 1 else np.stack(arrays)
+
+
+def _column(arrays: Sequence[NDArray[Any]], shape: tuple[int, ...], dtype: DType) -> dict[str, Any]:
     """[rows, positions]; zeros where a step came without this number."""
     column = np.zeros(shape, dtype)
     for row, array in zip(column, arrays, strict=True):
         if array.size:
             row[:] = array
-    return Array.of(column, dtype)
+    return array_document(column, dtype)
 
 
-def _evidence_columns(items: Sequence[Evidence]) -> dict[str, Array]:
+def _evidence_columns(items: Sequence[Evidence]) -> dict[str, Any]:
     """Columns [rows, positions], and [rows, positions, best] where the best logits were kept."""
     if not items:
         return {}
     columns = {
-        "logsumexp": Array.of(np.stack([item.logsumexp for item in items]), "float32"),
-        "chosen": Array.of(np.stack([item.chosen for item in items]), "float32"),
+        "logsumexp": array_document(_rows([item.logsumexp for item in items]), "float32"),
+        "chosen": array_document(_rows([item.chosen for item in items]), "float32"),
     }
     ids = [item.top_ids for item in items if item.top_ids is not None and item.top_ids.size]
     logits = [item.top_logits for item in items if item.top_logits is not None and item.top_logits.size]
     if len(ids) == len(logits) == len(items):
-        columns |= {
-            "top_ids": Array.of(np.stack(ids), "int16"),
-            "top_logits": Array.of(np.stack(logits), "float32"),
-        }
+        columns["top_ids"] = array_document(_rows(ids), "int16")
+        columns["top_logits"] = array_document(_rows(logits), "float32")
     return columns
 
 
@@ -127,28 +128,27 @@ def _evidence_rows(evidence: schema.Evidence) -> list[Evidence]:
     ]
 
 
-def _measures(steps: Sequence[Step], shape: tuple[int, ...]) -> schema.Measures:
+def _measures(steps: Sequence[Step], shape: tuple[int, ...]) -> dict[str, Any]:
     """Every stage that was there at any step, in the order in which they first came up."""
     stages = _all_stages(steps)
     index = {stage: at for at, stage in enumerate(stages)}
     columns = {name: np.zeros((len(stages), *shape), np.float32) for name in (*COUNTS, *CURVES)}
     for row, step in enumerate(steps):
         for measured in step.measures:
+            at = index[measured.stage]
             for name, column in columns.items():
-                column[index[measured.stage], row] = getattr(measured, name)
+                column[at, row] = getattr(measured, name)
     curve: DType = "float32" if shape[1] == 1 else "float16"
-    stops = columns.pop("stop_probability")
-    packed = {name: Array.of(columns[name], "int16") for name in COUNTS}
-    packed |= {name: _curve(columns[name], curve) for name in CURVES if name in columns}
-    return schema.Measures(
-        stages=tuple(stages),
-        stop_probability=None if np.isnan(stops).any() else _curve(stops, curve),
-        **packed,
-    )
-
-
-def _curve(values: NDArray[Any], dtype: DType) -> Array:
-    return Array.of(values.clip(FINEST.min, FINEST.max) if dtype == "float16" else values, dtype)
+    document: dict[str, Any] = {"stages": stages}
+    for name, column in columns.items():
+        if name == "stop_probability" and np.isnan(column).any():
+            document[name] = None
+        elif name in COUNTS:
+            document[name] = array_document(column, "int16")
+        else:
+            finite = column if curve == "float32" else column.clip(FINEST.min, FINEST.max)
+            document[name] = array_document(finite, curve)
+    return document
 
 
 def _all_stages(steps: Sequence[Step]) -> list[str]:
