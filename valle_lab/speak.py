@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import valle
 from valle.audio import wav
 from valle.control import Event, LiveControl, ScheduledControl
+from valle.errors import UserError
 from valle.inference import Engine
 from valle.request import Request
 from valle.samplers import Stack
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
     from valle_lab.settings import Settings
 
 Watch = Callable[[Step], None]
+
+LINES_BEFORE_STEPS = 2
+"""A journal begins with the session and the take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +156,7 @@ def perform(
     scheduled = ScheduledControl(schedule)
     control = LiveControl(scheduled)
     origin = origin_of(engine, request.language)
-    with Journal(_free_journal(outputs.session)) as journal, _interruptible() as interrupted:
+    with _journal_beside(outputs.session) as journal, _interruptible() as interrupted:
         journal.begin(request, origin)
         begun = perf_counter()
         take = _follow(engine, request, control, journal, watch, interrupted)
@@ -163,7 +167,6 @@ def perform(
         save_session(record, outputs.session)
         if wave is not None:
             wav.write(outputs.wav, wave, text=session_text(record, indent=None))
-        journal.path.unlink(missing_ok=True)
     kept = outputs.wav if wave is not None else None
     return Spoken(take, outputs.session, kept, interrupted(), seconds, _in_vain(control, scheduled))
 
@@ -212,10 +215,22 @@ def _in_vain(control: LiveControl, scheduled: ScheduledControl) -> tuple[str, ..
     )
 
 
-def _free_journal(session: Path) -> Path:
-    """A name beside the session's; one that is there already is of a take that was cut short, and stays."""
+@contextmanager
+def _journal_beside(session: Path) -> Iterator[Journal]:
+    """A journal that goes when all went well, and stays, with a word about it, when a take broke off.
+
+    A name that is taken is of another take that broke off, and is left alone.
+    """
     names = (session.with_suffix(f".{number}.jsonl" if number > 1 else ".jsonl") for number in count(1))
-    return next(name for name in names if not name.exists())
+    with Journal(next(name for name in names if not name.exists())) as journal:
+        try:
+            yield journal
+        except UserError as error:
+            if journal.path.read_bytes().count(b"\n") > LINES_BEFORE_STEPS:
+                raise UserError(f"{error}\nwhat was made until then is in {journal.path}") from error
+            journal.path.unlink()
+            raise
+        journal.path.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -244,8 +244,24 @@ def test_what_a_killed_process_leaves_is_a_session(say: Say, here: Path) -> None
     assert (here / "a.jsonl").is_file()
 
 
+@pytest.mark.parametrize(("step", "kept"), [(0, False), (12, True)])
+def test_a_take_that_breaks_off_is_kept_as_far_as_it_came(
+    step: int, kept: bool, say: Say, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    everything = ",".join(map(str, range(1025)))
+    ban = ("--at", f"{step}:ban_tokens.ids={everything}")
+    assert main(["say", "Hello.", *say.config, "--out", "a.wav", *NO_STOP, *ban]) == 2
+    error = capsys.readouterr().err
+    assert f"step {step}" in error
+    assert len(error.splitlines()) == 1 + kept
+    assert [file.name for file in here.iterdir()] == ["a.jsonl"] * kept
+    if kept:
+        assert "a.jsonl" in error
+        assert load_session("a.jsonl").take().segments[0].levels[0].shape == (step,)
+
+
 def _wait_for_steps(journal: Path, steps: int = 20) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 150
     while not journal.is_file() or journal.read_bytes().count(b"\n") < steps + 3:
         assert time.monotonic() < deadline
         time.sleep(0.05)

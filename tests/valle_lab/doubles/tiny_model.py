@@ -81,6 +81,7 @@ class Say:
     def __init__(self, tiny: Tiny, capsys: pytest.CaptureFixture[str]) -> None:
         self.config = ("--config", str(tiny.config))
         self._capsys = capsys
+        self._begun: list[subprocess.Popen[str]] = []
 
     def __call__(self, *arguments: str, text: str = TEXT) -> dict[str, Any]:
         """Say it, and give the JSON document."""
@@ -103,4 +104,12 @@ class Say:
     def begun(self, *arguments: str, text: str = TEXT) -> subprocess.Popen[str]:
         """The command in a process of its own, running."""
         command = [sys.executable, "-m", "valle_lab", "say", text, *self.config, *arguments]
-        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self._begun.append(process)
+        return process
+
+    def close(self) -> None:
+        """End what still runs."""
+        for process in self._begun:
+            process.kill()
+            process.communicate()
