@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -242,6 +243,19 @@ def test_what_a_killed_process_leaves_is_a_session(say: Say, here: Path) -> None
     assert main(["replay", "a.jsonl", "--mode", "exact", *say.config]) == 0
     say("--out", "a.wav")
     assert (here / "a.jsonl").is_file()
+
+
+def test_nothing_is_imported_that_would_only_make_it_wait(say: Say) -> None:
+    code = (
+        "import sys; from valle_lab.cli import main; assert main(sys.argv[1:]) == 0; "
+        "late = {'transformers', 'encodec', 'torch._dynamo', 'matplotlib', 'textual', 'sounddevice'};"
+        "sys.exit(' '.join(late & set(sys.modules)) or 0)"
+    )
+    arguments = ("say", "Hello.", "--out", "a.wav", *say.config)
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, timeout=170
+    )
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize(("step", "kept"), [(0, False), (12, True)])
