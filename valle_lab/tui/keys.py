@@ -8,9 +8,13 @@ from textual.binding import Binding
 
 from valle_lab.lab.registry import Command, Registry
 
+FIND = "Find a command by its name"
 SCREEN_BINDINGS = (
     Binding("f1", "help", "Help", id="screen.help", tooltip="What the focused part does, and all commands"),
     Binding("f2", "command_line", "Command", id="screen.command", show=False, tooltip="Type a command"),
+    Binding(
+        "ctrl+p", "command_palette", "Palette", show=False, priority=True, id="screen.palette", tooltip=FIND
+    ),
     Binding("ctrl+q", "quit", "Quit", priority=True, id="screen.quit", tooltip="Leave the lab"),
     Binding("ctrl+c", "help_quit", show=False, system=True, id="screen.interrupt", tooltip="How to leave"),
 )

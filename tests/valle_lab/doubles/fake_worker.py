@@ -4,16 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 from fake_engine import factory
 
 from valle.control import Event, ScheduledControl
-from valle.request import Request
+from valle.request import Prompt, Request
 from valle.step import Step
 from valle_lab.worker.inprocess import InProcessWorker
-from valle_lab.worker.messages import Ask, ModelChoice, Progress
+from valle_lab.worker.messages import Ask, Description, ModelChoice, Progress
+from valle_lab.worker.service import Service
 from valle_lab.worker.surface import Speaking, WorkerError, ignore
+
+
+class FakeService(Service):
+    """Knows two voices of its own, whatever voices the package has."""
+
+    def describe(self) -> Description:
+        return replace(super().describe(), voices=("anna", "bert"))
+
+    def prompt(self, voice: str, start: float, seconds: float | None) -> Prompt:
+        return Prompt(np.zeros((75, 8), np.int16), self.engine.codec.hash, voice)
 
 
 class FakeWorker(InProcessWorker):
@@ -21,6 +34,7 @@ class FakeWorker(InProcessWorker):
 
     def __init__(self, *, hold_load: bool = False, steps: int = 0) -> None:
         super().__init__(factory)
+        self.service = FakeService(factory)
         self.death: str | None = None
         self.allowed = steps
         self.closed = False

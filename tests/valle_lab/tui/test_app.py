@@ -1,4 +1,4 @@
-"""The lab on a screen: keys, palette and command line do what the registry says, and nothing is lost or garbled."""
+"""The lab on a screen: keys, palette and command line do what the registry says, nothing is lost."""
 
 from __future__ import annotations
 
@@ -192,21 +192,24 @@ async def test_a_dead_worker_is_one_line_and_a_key_restarts_it(stage: OpenStage)
         assert [take.stop for take in s.lab.takes] == ["cancel", "stop"]
 
 
-@pytest.mark.parametrize(
-    "text", ["[/]", "[red]loud[/red]", "[laugh] hello", "שלום עולם", "👩‍🚀🎙️ hi", "a\ttab", "日本語のテキスト"]
-)
-async def test_text_is_never_markup(stage: OpenStage, text: str) -> None:
+TEXTS = ["[/] x", "[red]loud[/red]", "[laugh] hello", "שלום עולם", "👩‍🚀🎙️ hi", "a\ttab", "日本語のテキスト"]
+
+
+async def test_text_is_never_markup(stage: OpenStage) -> None:
     async with stage() as s:
-        s.app.query_one(TextArea).text = text
-        await s.settle()
-        await s.speak(text.strip("👩‍🚀🎙️ ") + " x")
-        assert s.lab.takes[0].stop == "stop"
-        s.app.do("voice.choose", text)
-        await s.settle()
-        shown = s.text
-        assert "✗" in shown
-        if text.isascii():
-            assert text.replace("\t", " ").strip() in shown.replace("\t", " ") or "\t" in text
+        for number, text in enumerate(TEXTS):
+            s.app.query_one(TextArea).text = text
+            await s.settle()
+            await s.pilot.press("ctrl+g")
+            s.worker.allow()
+            await s.settle()
+            await s.settle()
+            assert s.lab.takes[number].text == text and s.lab.takes[number].stop == "stop"
+            s.app.do("voice.choose", text)
+            await s.settle()
+            assert "✗" in s.lines[-3]
+        await s.pilot.pause()
+        assert all(text in s.text for text in TEXTS if text.isascii() and "\t" not in text)
 
 
 async def test_ten_thousand_characters(stage: OpenStage) -> None:

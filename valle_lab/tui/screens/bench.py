@@ -56,6 +56,8 @@ class BenchScreen(Screen[None]):
             self.tell(notice)
         if subjects & {"voices", "seed", "text", "model"}:
             self.query_one(AskLine).show()
+        if "text" in subjects:
+            self.query_one(SpokenText).show(self._lab.text)
         if subjects & {"takes", "steps", "model"}:
             self.query_one(Controls).show(self._lab)
         if subjects & {"takes", "steps"} and self._lab.chosen is not None:
@@ -64,7 +66,7 @@ class BenchScreen(Screen[None]):
             self.query_one(TakeList).show(self._lab.takes, self._lab.chosen)
         if subjects:
             self.query_one(StatusLine).show(self._lab)
-        if subjects - {"steps", "sound"}:
+        if subjects - {"steps", "sound", "text"}:
             self.refresh_bindings()
 
     def tell(self, notice: Notice) -> None:

@@ -33,6 +33,11 @@ class SpokenText(TextArea):
         )
         self.border_title = "text"
 
+    def show(self, text: str) -> None:
+        """Show a text that was not typed here."""
+        if text != self.text:
+            self.load_text(text)
+
 
 class Choice(Select[str]):
     """A list of names to choose from; says so only when a person chose."""

@@ -11,6 +11,7 @@ from textual.widgets import DataTable
 
 from valle_lab.lab.state import LabTake
 
+MOST_SHOWN = 200
 COLUMNS = ("take", "stop", "seconds", "seed", "voice", "text")
 
 
@@ -70,6 +71,6 @@ def _cells(take: LabTake) -> tuple[Text, ...]:
         f"{frames / 75:.2f}",
         str(take.seed),
         take.voice or "none",
-        take.text,
+        take.text[:MOST_SHOWN],
     )
     return tuple(Text(word.replace("\n", " ")) for word in words)

@@ -1,0 +1,72 @@
+"""The terminal stays the screen's own: what libraries write to fd 2 never reaches it."""
+
+from __future__ import annotations
+
+import os
+import pty
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+CODE = """
+import os, subprocess, sys
+from pathlib import Path
+from textual.app import App
+from textual.widgets import Label
+from valle_lab.tui.terminal import own_terminal
+
+class Noisy(App[int]):
+    def compose(self):
+        yield Label("the screen stands")
+
+    def on_mount(self):
+        os.write(2, b"NOISE of a library\\n")
+        subprocess.run(["sh", "-c", "echo NOISE of a child >&2"])
+        self.set_timer(0.3, lambda: self.exit(0))
+
+with own_terminal(Path(sys.argv[1])):
+    Noisy().run()
+os.write(2, b"AFTERWARDS\\n")
+"""
+
+
+def test_noise_on_fd_2_goes_to_the_log_and_the_screen_stands(tmp_path: Path) -> None:
+    log = tmp_path / "logs" / "lab.log"
+    master, slave = pty.openpty()
+    environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "80", "LINES": "24"}
+    process = subprocess.Popen(
+        [sys.executable, "-c", CODE, str(log)], stdin=slave, stdout=slave, stderr=slave, env=environment
+    )
+    os.close(slave)
+    shown = _read_until_closed(master, 60)
+    assert process.wait(10) == 0
+    assert b"the screen stands" in shown and b"AFTERWARDS" in shown
+    assert b"NOISE" not in shown
+    assert log.read_text() == "NOISE of a library\nNOISE of a child\n"
+
+
+def test_a_crash_is_seen_by_the_person(tmp_path: Path) -> None:
+    code = CODE.replace('os.write(2, b"NOISE of a library\\n")', 'raise RuntimeError("CRASHED")')
+    master, slave = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path / "log")], stdin=slave, stdout=slave, stderr=slave
+    )
+    os.close(slave)
+    assert b"CRASHED" in _read_until_closed(master, 60)
+    process.wait(10)
+
+
+def _read_until_closed(terminal: int, seconds: float) -> bytes:
+    shown = b""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        try:
+            part = os.read(terminal, 65536)
+        except OSError:
+            break
+        if not part:
+            break
+        shown += part
+    os.close(terminal)
+    return shown
