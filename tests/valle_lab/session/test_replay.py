@@ -23,7 +23,6 @@ from valle_lab.session.replay import Options, exit_code, replay_file, replay_tak
 from valle_lab.session.save import load_session, save_session
 
 Record = Callable[..., schema.Take]
-MODES: tuple[Mode, ...] = ("exact", "tolerant", "forced")
 
 
 def changed(record: schema.Take, **request: Any) -> schema.Take:
@@ -52,7 +51,7 @@ SCHEDULES: dict[str, list[Event]] = {
 
 @pytest.mark.parametrize(
     ("name", "mode"),
-    [("plain", "forced"), *((name, mode) for name in SCHEDULES for mode in ("exact", "tolerant"))],
+    [("plain", "exact"), ("tweaks", "forced"), *((name, "tolerant") for name in SCHEDULES)],
 )
 def test_a_take_replays_as_it_was(record: Record, engine: Engine, name: str, mode: Mode) -> None:
     if name == "replaced":
@@ -107,7 +106,7 @@ def _top_k(kept: int) -> Any:
 
 
 def test_the_number_of_threads_is_benign_at_most(record: Record, engine: Engine) -> None:
-    judgement, _ = replay_take(record(max_frames=3), engine, "tolerant", threads=2)
+    judgement, _ = replay_take(record(max_frames=2), engine, "tolerant", threads=2)
     assert judgement.verdict in ("identical", "benign")
 
 
@@ -231,12 +230,12 @@ def test_a_model_that_is_not_here_is_named_with_its_release(record: Record, tmp_
 def test_the_built_in_voice_replays() -> None:
     engine = Engine.load(threads=1)
     try:
-        request = engine.request("Good morning.", seed=0, max_seconds=0.4)
+        request = engine.request("Good morning.", seed=0, max_seconds=0.2)
         content = schema.Content(name="builtin", sha256=engine.model_hash)
         codec = schema.Content(name=engine.codec.name, sha256=engine.codec.hash)
         origin = schema.Origin(model=content, codec=codec, tokenizer=content)
         made = to_session_take(engine.generate(request).finish(), origin)
-        for mode in MODES:
+        for mode in ("exact", "tolerant"):
             assert replay_take(made, engine, mode)[0].verdict == "identical"
         assert replay_take(changed(made, seed=1), engine)[0].kind == "sampler"
     finally:
