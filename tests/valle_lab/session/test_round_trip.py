@@ -1,4 +1,4 @@
-"""Takes of any shape survive the file: guided now and then, with stages that come and go, cut short anywhere."""
+"""Takes of any shape survive the file: guided now and then, stages that come and go, cut short anywhere."""
 
 from __future__ import annotations
 
