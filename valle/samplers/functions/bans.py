@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from valle.samplers.functions.common import NEVER, Parameters, ids_of
+from valle.samplers.functions.common import NEVER, Parameters, ids_of, of_rows
 from valle.samplers.rows import Rows
 
 
@@ -31,11 +33,21 @@ def allowed_range(logits: Tensor, rows: Rows, parameters: Parameters, states: No
 
 def logit_bias(logits: Tensor, rows: Rows, parameters: Parameters, states: None) -> Tensor:
     """Adds a number to the logits of single ids; those that the head does not have are ignored."""
-    biases = {token: bias for token, bias in parameters["biases"].items() if token < logits.shape[-1]}
-    if not biases:
-        return logits
-    added = torch.tensor(list(biases.values()), dtype=logits.dtype, device=logits.device)
-    return logits.index_add(-1, ids_of(biases, logits.device), added.expand(len(logits), -1))
+    return logits + _biases(
+        tuple(parameters["biases"].items()), logits.shape[-1], logits.dtype, logits.device
+    )
+
+
+@lru_cache(maxsize=64)
+def _biases(
+    biases: tuple[tuple[int, float], ...], width: int, dtype: torch.dtype, device: torch.device
+) -> Tensor:
+    """What is added to each id, [V]."""
+    added = torch.zeros(width, dtype=dtype)
+    for token, bias in biases:
+        if token < width:
+            added[token] = bias
+    return added.to(device)
 
 
 def minimum_length(logits: Tensor, rows: Rows, parameters: Parameters, states: None) -> Tensor:
@@ -45,14 +57,11 @@ def minimum_length(logits: Tensor, rows: Rows, parameters: Parameters, states: N
     early = early_rows(rows, parameters["steps"])
     if not early.any():
         return logits
-    result = logits.clone()
-    if early.all():
-        result[:, rows.stop] = NEVER
-    else:
-        result[torch.from_numpy(np.flatnonzero(early)).to(logits.device), rows.stop] = NEVER
-    return result
+    shut = torch.from_numpy(early).to(logits.device)[:, None]
+    gated = torch.where(shut, NEVER, logits[:, rows.stop : rows.stop + 1])
+    return logits.slice_scatter(gated, 1, rows.stop, rows.stop + 1)
 
 
 def early_rows(rows: Rows, steps: float | Tensor) -> NDArray[np.bool_]:
     """Which rows [R] have decided fewer than so many steps."""
-    return rows.step < (steps[:, 0].cpu().numpy() if isinstance(steps, Tensor) else steps)
+    return np.asarray(rows.step < of_rows(steps))

@@ -39,6 +39,11 @@ def ids_of(ids: Iterable[int], device: torch.device) -> Tensor:
     return torch.tensor(tuple(ids), dtype=torch.int64, device=device)
 
 
+def of_rows(parameter: float | Tensor) -> float | NDArray[np.float32]:
+    """A parameter's values [R] for numpy, or the number that holds for all rows."""
+    return parameter[:, 0].cpu().numpy() if isinstance(parameter, Tensor) else parameter
+
+
 def in_row(parameter: float | Tensor, row: Tensor) -> float | Tensor:
     """A parameter's values [M] in the rows of these numbers [M], or the number that holds for all."""
     return parameter[row, 0] if isinstance(parameter, Tensor) else parameter

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from valle.samplers.functions.common import NEVER, Parameters, ids_of, log_of
+from valle.samplers.functions.common import NEVER, Parameters, ids_of, log_of, of_rows
 from valle.samplers.rows import Rows
 
 STEEPEST = 80.0
@@ -25,52 +24,47 @@ def length_penalty(logits: Tensor, rows: Rows, parameters: Parameters, states: N
     ids = ids_of((item for item in wanted if item < logits.shape[-1]), logits.device)
     if len(ids) == 0:
         return logits
-    length = _steps(rows, logits.device).clamp_min(1.0)
-    divisor = (length.log() * parameters["penalty"]).clamp(-STEEPEST, STEEPEST).exp()
-    chosen = logits[:, ids].float()
-    result = logits.clone()
-    result[:, ids] = _finite(torch.where(chosen > 0, chosen / divisor, chosen * divisor), logits.dtype)
-    return result
+    growth = np.log(np.maximum(rows.step, 1)) * of_rows(parameters["penalty"])
+    divisor = _column(np.exp(np.clip(growth, -STEEPEST, STEEPEST)), logits)
+    chosen = logits.index_select(1, ids).float()
+    penalised = torch.where(chosen > 0, chosen / divisor, chosen * divisor)
+    return logits.index_copy(1, ids, _held(penalised, logits.dtype))
 
 
 def exponential_decay_length(logits: Tensor, rows: Rows, parameters: Parameters, states: None) -> Tensor:
     """Raises the stop token by |logit| x (factor^n - 1), n steps after ``start`` (transformers)."""
     if rows.stop is None or rows.stop >= logits.shape[-1]:
         return logits
-    over = (_steps(rows, logits.device) - parameters["start"]).clamp_min(0.0)
-    if not bool(over.any()):
+    over = np.maximum(rows.step - of_rows(parameters["start"]), 0)
+    if not over.any():
         return logits
-    factor = parameters["factor"]
-    growth = factor.log() if isinstance(factor, Tensor) else math.log(factor)
+    growth = np.expm1(np.minimum(over * of_rows(log_of(parameters["factor"])), STEEPEST))
     stop = logits[:, rows.stop : rows.stop + 1].float()
-    raised = stop + stop.abs() * torch.expm1((over * growth).clamp_max(STEEPEST))
-    result = logits.clone()
-    result[:, rows.stop : rows.stop + 1] = _finite(torch.where(stop == NEVER, stop, raised), logits.dtype)
-    return result
+    raised = torch.addcmul(stop, stop.abs().nan_to_num(posinf=0.0), _column(growth, logits))
+    return logits.slice_scatter(_held(raised, logits.dtype), 1, rows.stop, rows.stop + 1)
 
 
 def stop_gate(logits: Tensor, rows: Rows, parameters: Parameters, states: None) -> Tensor:
     """Forbids the stop token where it is not the most likely id, or less likely than ``probability``."""
     if rows.stop is None or rows.stop >= logits.shape[-1]:
         return logits
-    all_logits = logits.float()
-    stop = all_logits[:, rows.stop : rows.stop + 1]
-    shut = stop - all_logits.logsumexp(-1, keepdim=True) < log_of(parameters["probability"])
+    shut = torch.zeros(len(logits), 1, dtype=torch.bool, device=logits.device)
     if parameters["argmax"]:
-        shut |= logits.argmax(-1, keepdim=True) != rows.stop
+        shut = logits.argmax(-1, keepdim=True) != rows.stop
+    if isinstance(parameters["probability"], Tensor) or parameters["probability"] > 0:
+        log_probability = logits.float().log_softmax(-1)[:, rows.stop : rows.stop + 1]
+        shut = shut | (log_probability < log_of(parameters["probability"]))
     if not bool(shut.any()):
         return logits
-    result = logits.clone()
-    result[:, rows.stop : rows.stop + 1].masked_fill_(shut, NEVER)
-    return result
+    gated = torch.where(shut, NEVER, logits[:, rows.stop : rows.stop + 1])
+    return logits.slice_scatter(gated, 1, rows.stop, rows.stop + 1)
 
 
-def _steps(rows: Rows, device: torch.device) -> Tensor:
-    """The number of steps decided, [R, 1]."""
-    return torch.from_numpy(rows.step.astype(np.float32)).to(device)[:, None]
+def _column(values: NDArray[np.float64], logits: Tensor) -> Tensor:
+    """One number for each row, [R, 1], in float32."""
+    return torch.from_numpy(values[:, None].astype(np.float32)).to(logits.device)
 
 
-def _finite(values: Tensor, dtype: torch.dtype) -> Tensor:
-    """The values in another type, held to the greatest that it has; -inf stays."""
-    greatest = torch.finfo(dtype).max
-    return torch.where(values == NEVER, values, values.clamp(-greatest, greatest)).to(dtype)
+def _held(values: Tensor, dtype: torch.dtype) -> Tensor:
+    """The values in another type, held to the greatest that it has."""
+    return values.clamp_max(torch.finfo(dtype).max).to(dtype)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from valle.samplers.functions.common import NEVER, Parameters, ids_of, in_row
-from valle.samplers.functions.history import known, latest
+from valle.samplers.functions.history import latest
 from valle.samplers.rows import Rows
 
 LONGEST = 50
@@ -18,17 +18,16 @@ LONGEST = 50
 def no_repeat_ngram(logits: Tensor, rows: Rows, parameters: Parameters, states: None) -> Tensor:
     """Forbids every id that would complete an n-gram of the past, all of it within the window."""
     size, width = parameters["size"], logits.shape[-1]
-    recent = latest(rows, parameters["window"])
-    if size == 0 or recent is None or recent[0].shape[1] < size:
+    ids = latest(rows, parameters["window"], width)
+    if size == 0 or ids is None or ids.shape[1] < size:
         return logits
-    ids, counts = recent
     # Newest first: the first id of a window of n is the one that followed the other n - 1.
-    ngrams = ids.unfold(1, size, 1)
-    again = (ngrams[..., 1:] == ids[:, None, : size - 1]).all(-1) & counts[:, size - 1 :]
+    ngrams, last = ids.unfold(1, size, 1), ids[:, None, : size - 1]
+    again = ((ngrams[..., 1:] == last) & (last < width)).all(-1)
     if not bool(again.any()):
         return logits
     banned = torch.zeros(len(logits), width + 1, dtype=torch.bool, device=logits.device)
-    banned.scatter_(1, known(ngrams[..., 0], again, width), True)
+    banned.scatter_(1, torch.where(again, ngrams[..., 0], width).clamp_max(width), True)
     return logits.masked_fill(banned[:, :width], NEVER)
 
 
@@ -38,12 +37,12 @@ def dry(logits: Tensor, rows: Rows, parameters: Parameters, states: None) -> Ten
     n is how many of the latest ids also stand before an earlier occurrence of that id, the longest of them
     where there are several ("don't repeat yourself", text-generation-webui). A match ends at a breaker.
     """
-    recent = latest(rows, parameters["range"])
-    if recent is None or recent[0].shape[1] < 2:
+    ids = latest(rows, parameters["range"], logits.shape[-1])
+    if ids is None or ids.shape[1] < 2:
         return logits
-    ids, counts = recent
-    breaker = torch.isin(ids, ids_of(parameters["breakers"], logits.device))
-    usable = counts & (ids < logits.shape[-1]) & ~breaker
+    usable = ids < logits.shape[-1]
+    if parameters["breakers"]:
+        usable &= ~torch.isin(ids, ids_of(parameters["breakers"], logits.device))
     ends = usable[:, :1] & usable[:, 1:] & usable[:, :-1] & (ids[:, 1:] == ids[:, :1])
     row, followed = ends.nonzero(as_tuple=True)
     if len(row) == 0:
@@ -79,12 +78,12 @@ def silence_penalty(logits: Tensor, rows: Rows, parameters: Parameters, states: 
     The divisor is 1 + penalty x (run - allowed), where the run is longer than allowed. ``run`` "same" counts
     the latest id alone and lowers only that one, "any" counts all silence codes and lowers all of them.
     """
-    silent = ids_of([item for item in parameters["ids"] if item < logits.shape[-1]], logits.device)
-    recent = latest(rows, 0)
-    if recent is None or len(silent) == 0:
+    width = logits.shape[-1]
+    silent = ids_of((item for item in parameters["ids"] if item < width), logits.device)
+    ids = latest(rows, 0, width)
+    if ids is None or len(silent) == 0:
         return logits
-    ids, counts = recent
-    silence = torch.isin(ids, silent) & counts
+    silence = torch.isin(ids, silent)
     if parameters["run"] == "same":
         silence = silence & (ids == ids[:, :1])
     run = silence.cumprod(-1, dtype=torch.float32).sum(-1, keepdim=True)
@@ -92,7 +91,7 @@ def silence_penalty(logits: Tensor, rows: Rows, parameters: Parameters, states: 
     if not bool(over.any()):
         return logits
     divisor = 1.0 + parameters["penalty"] * over
-    newest = ids[:, :1].clamp(0, logits.shape[-1] - 1)
+    newest = ids[:, :1].clamp_max(width - 1)
     chosen = newest if parameters["run"] == "same" else silent.expand(len(logits), -1)
     logit = logits.gather(-1, chosen)
     lowered = torch.where(logit > 0, logit / divisor, logit * divisor).to(logits.dtype)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from valle.samplers.functions.common import Parameters
-from valle.samplers.functions.history import change, known, latest, occurrences
+from valle.samplers.functions.history import change, latest, occurrences
 from valle.samplers.rows import Rows
 
 
@@ -18,15 +18,15 @@ def repetition_penalty(logits: Tensor, rows: Rows, parameters: Parameters, state
     """
     if parameters["normalize"]:
         logits = logits.log_softmax(-1)
-    recent = latest(rows, parameters["window"])
-    if recent is None:
-        return logits
-    ids, width = known(*recent, logits.shape[-1]), logits.shape[-1]
+    width = logits.shape[-1]
     fades = isinstance(parameters["decay"], Tensor) or parameters["decay"] > 0
+    ids = latest(rows, parameters["window"], width, ordered=fades)
+    if ids is None:
+        return logits
     if parameters["count"] == "id" and not fades:
         penalty: float | Tensor = parameters["penalty"]
         return change(logits, ids, lambda past: torch.where(past > 0, past / penalty, past * penalty))
-    factor = _factors(ids, width, parameters).to(logits.dtype)
+    factor = _factors(ids.clamp_max(width), width, parameters).to(logits.dtype)
     return torch.where(logits > 0, logits / factor, logits * factor)
 
 
@@ -47,19 +47,18 @@ def _factors(ids: Tensor, width: int, parameters: Parameters) -> Tensor:
 
 def frequency_penalty(logits: Tensor, rows: Rows, parameters: Parameters, states: None) -> Tensor:
     """Lowers the logits of past ids by the penalty times the number of their occurrences."""
-    recent = latest(rows, parameters["window"])
-    if recent is None:
-        return logits
     width = logits.shape[-1]
-    counts = occurrences(known(*recent, width), width)
-    lowered: Tensor = logits - counts * parameters["penalty"]
+    ids = latest(rows, parameters["window"], width, ordered=False)
+    if ids is None:
+        return logits
+    lowered: Tensor = logits - occurrences(ids, width) * parameters["penalty"]
     return lowered.to(logits.dtype)
 
 
 def presence_penalty(logits: Tensor, rows: Rows, parameters: Parameters, states: None) -> Tensor:
     """Lowers the logits of past ids by the penalty, however often they occurred."""
-    recent = latest(rows, parameters["window"])
-    if recent is None:
+    ids = latest(rows, parameters["window"], logits.shape[-1], ordered=False)
+    if ids is None:
         return logits
     penalty: float | Tensor = parameters["penalty"]
-    return change(logits, known(*recent, logits.shape[-1]), lambda past: past - penalty)
+    return change(logits, ids, lambda past: past - penalty)

@@ -54,12 +54,15 @@ def tail_free(logits: Tensor, rows: Rows, parameters: Parameters, states: None) 
     if logits.shape[-1] < 3 or (not isinstance(z, Tensor) and z >= 1.0):
         return logits
     ordered = falling(logits)
-    bend = ordered.float().softmax(-1).diff().diff().abs()
-    bend = torch.where(ordered[:, 2:].isinf(), 0.0, bend)
+    probability = ordered.float().softmax(-1)
+    slope = probability[:, 1:] - probability[:, :-1]
+    bend = torch.where(ordered[:, 2:] > NEVER, (slope[:, 1:] - slope[:, :-1]).abs(), 0.0)
     reached = bend.cumsum(-1)
     straight = (reached <= z * reached[:, -1:]).sum(-1, keepdim=True)
-    whole = (straight == bend.shape[-1]) | (torch.as_tensor(z, device=logits.device) >= 1.0)
-    return keep_first(logits, ordered, torch.where(whole, logits.shape[-1], straight + 1))
+    count = torch.where(straight == bend.shape[-1], logits.shape[-1], straight + 1)
+    if isinstance(z, Tensor):
+        count = torch.where(z >= 1.0, logits.shape[-1], count)
+    return keep_first(logits, ordered, count)
 
 
 def top_h(logits: Tensor, rows: Rows, parameters: Parameters, states: None) -> Tensor:
