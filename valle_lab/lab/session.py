@@ -32,8 +32,8 @@ def save(lab: Lab, file: str | None = None) -> Path:
 def save_take(lab: Lab, file: str | None = None) -> None:
     """Save the chosen take as a wav that carries its session, and the session of all takes."""
     take = named(lab, None)
-    if take.begun is None or take.running:
-        raise UserError(f"{take.name} is not finished yet.")
+    if take.begun is None:
+        raise UserError(f"{take.name} never began; there is nothing of it to save.")
     path = _wav_path(lab, take, file)
 
     def write(wave: Wave) -> None:
@@ -112,8 +112,14 @@ def _nothing_to_save(lab: Lab) -> str | None:
     return None if lab.takes else "there is no take yet."
 
 
+def _not_finished(lab: Lab) -> str | None:
+    if lab.chosen is not None and lab.chosen.running:
+        return f"{lab.chosen.name} is still being made."
+    return _nothing_to_save(lab)
+
+
 COMMANDS = (
-    command("take.save", save_take, key="ctrl+s", footer="Save", unavailable=_nothing_to_save, rest="file"),
+    command("take.save", save_take, key="ctrl+s", footer="Save", unavailable=_not_finished, rest="file"),
     command("session.save", save, unavailable=_nothing_to_save, rest="file"),
     command("session.open", open_session, rest="file"),
     command("session.restore", restore, key="f8"),

@@ -91,14 +91,15 @@ class LabApp(App[int], inherit_bindings=False):
 
     def _answered(self, line: str) -> None:
         result = self.lab.run_line(line)
-        self._show(News(notices=(Notice(line if result is None else f"{line}: {result}"),)))
+        self.lab.tell(line if result is None else f"{line}: {result}")
 
     def _doing(self, act: Callable[[], Any]) -> Any:
-        result = None
+        result, said = None, Notice("")
         try:
             result = act()
         except UserError as error:
-            self._show(News(notices=(Notice(str(error), error=True),)))
+            said = Notice(str(error), error=True)
+        self._show(News(notices=(said,)))
         self.poll()
         return result
 
@@ -162,4 +163,8 @@ class LabApp(App[int], inherit_bindings=False):
 
     @on(TextArea.Changed, "#text")
     def _typed(self, event: TextArea.Changed) -> None:
-        self.do("text.set", event.text_area.text)
+        try:
+            self.lab.run("text.set", event.text_area.text)
+        except UserError as error:
+            self.lab.tell(str(error), error=True)
+        self.poll()

@@ -162,6 +162,13 @@ def test_stop_and_cancel_at_any_step(bench: Bench, command: str, ended: str, aft
     assert (len(take.segments[0].levels[7]) == after) == (ended == "finish" or after == 0)
 
 
+def test_a_take_cannot_be_saved_before_its_end_but_the_session_can(bench: Bench) -> None:
+    bench.speak(steps=4)
+    with pytest.raises(UserError, match="still being made"):
+        bench.lab.run("take.save")
+    assert [take.segments[0].stop for take in load_session(bench.lab.run("session.save")).takes] == ["cancel"]
+
+
 def test_seeds_are_new_until_locked(bench: Bench) -> None:
     bench.speak()
     bench.speak()

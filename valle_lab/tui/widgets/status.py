@@ -55,7 +55,7 @@ def pace_words(lab: Lab) -> str:
     if lab.chosen is None or not lab.chosen.timeline.frames:
         return ""
     timeline = lab.chosen.timeline
-    return f"{timeline.steps_per_second:.0f} steps/s · RTF {timeline.real_time_factor:.2f}"
+    return f"{timeline.steps_per_second:.3g} steps/s · RTF {timeline.real_time_factor:.2g}"
 
 
 def sound_words(lab: Lab) -> str:
@@ -71,6 +71,6 @@ def session_words(lab: Lab) -> str:
     """Whether anything would be lost."""
     if not lab.takes:
         return "no takes"
-    if lab.record.unsaved:
+    if lab.record.unsaved or lab.record.file is None:
         return "not saved"
-    return f"saved {lab.record.file.name}" if lab.record.file else "saved"
+    return f"saved {lab.record.file.name}"

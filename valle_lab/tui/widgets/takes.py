@@ -53,7 +53,7 @@ class TakeList(DataTable[Text]):
                     self.add_row(*cells, key=take.name)
                 elif take.running or self.get_cell(take.name, "stop") != cells[1]:
                     for column, cell in zip(COLUMNS, cells, strict=True):
-                        self.update_cell(take.name, column, cell)
+                        self.update_cell(take.name, column, cell, update_width=True)
             if chosen is not None:
                 self.move_cursor(row=self.get_row_index(chosen.name))
 
