@@ -34,7 +34,7 @@ MAY_BAN_ALL = ("ban_tokens", "allowed_range", "minimum_length", "no_repeat_ngram
 
 every_stage = pytest.mark.parametrize("name", STAGE_NAMES)
 seeds = st.integers(0, 10_000)
-few = settings(max_examples=5)
+few = settings(max_examples=max(5, settings.default.max_examples // 5))
 
 
 def cases(name: str) -> list[dict[str, Any]]:

@@ -48,21 +48,21 @@ def dry(logits: Tensor, rows: Rows, parameters: Parameters, states: None) -> Ten
     if len(row) == 0:
         return logits
     exponent = _match_lengths(ids, usable, row, followed + 1) - in_row(parameters["allowed_length"], row)
+    long = exponent >= 0
+    if not bool(long.any()):
+        return logits
     penalty = in_row(parameters["multiplier"], row) * _power(in_row(parameters["base"], row), exponent)
-    penalty = torch.where(exponent >= 0, penalty, 0.0).clamp_max(torch.finfo(logits.dtype).max / 2)
+    penalty = torch.where(long, penalty, 0.0).clamp_max(torch.finfo(logits.dtype).max / 2)
     table = torch.zeros(logits.shape, device=logits.device)
     table.view(-1).scatter_reduce_(0, row * logits.shape[-1] + ids[row, followed], penalty, "amax")
     return (logits - table).to(logits.dtype)
 
 
 def _match_lengths(ids: Tensor, usable: Tensor, row: Tensor, at: Tensor) -> Tensor:
-    """How many ids [M] before and at ``at`` equal the latest ones of the row, as float32."""
-    back = torch.arange(min(LONGEST, ids.shape[1]), device=ids.device)
-    place = at[:, None] + back
-    inside = place < ids.shape[1]
-    place = place.clamp_max(ids.shape[1] - 1)
-    same = ids[row[:, None], place] == ids[row[:, None], back]
-    same &= inside & usable[row[:, None], place]
+    """How many ids [M] at ``at`` and before it equal the latest ones of the row, as float32."""
+    longest = min(LONGEST, ids.shape[1])
+    before = torch.nn.functional.pad(torch.where(usable, ids, -1), (0, longest), value=-1)
+    same = before.unfold(1, longest, 1)[row, at] == ids[:, :longest][row]
     return same.cumprod(-1, dtype=torch.float32).sum(-1)
 
 
