@@ -132,7 +132,7 @@ def make_request(plan: Plan, engine: Engine) -> Request:
     stack = engine.default_stack if plan.stack is None else plan.stack.over(engine.default_stack)
     for setting in plan.sets:
         stack = stack.set_text(setting)
-    _check_schedule(plan.schedule, stack)
+    check_schedule(plan.schedule, stack)
     return engine.request(
         plan.text,
         voice=None if plan.voice is None else engine.prompt(plan.voice, *plan.prompt),
@@ -202,7 +202,7 @@ def _follow(
     return generation.take
 
 
-def _check_schedule(schedule: tuple[Event, ...], stack: Stack) -> None:
+def check_schedule(schedule: tuple[Event, ...], stack: Stack) -> None:
     """Try the changes one after another, so that one that cannot be made is told before anything is."""
     for event in sorted(schedule, key=lambda event: (event.place is not None, event.place)):
         stack = stack.set(event.name, event.value)

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from valle.errors import UserError
 from valle.samplers import Stack
 from valle.step import Place
-from valle_lab.cli.arguments import check_changes, parse_change, parse_prompt
+from valle_lab.cli.arguments import parse_change, parse_prompt
+from valle_lab.speak import check_schedule
 
 STACK = Stack.from_dict({"ar": [{"name": "temperature"}, {"name": "draw"}], "nar": [{"name": "greedy"}]})
 
@@ -98,11 +99,11 @@ def test_any_change_is_an_event_or_one_sentence(text: str) -> None:
 
 def test_changes_are_tried_in_their_order() -> None:
     later, sooner = parse_change("9:top_k#2.k=3"), parse_change("4:top_k.k=3")
-    check_changes((later, sooner), STACK)
+    check_schedule((later, sooner), STACK)
     with pytest.raises(UserError, match="top_k"):
-        check_changes((later,), STACK)
+        check_schedule((later,), STACK)
     with pytest.raises(UserError, match="makes no sense in nar"):
-        check_changes((parse_change("nar:0:repetition_penalty.penalty=2"),), STACK)
+        check_schedule((parse_change("nar:0:repetition_penalty.penalty=2"),), STACK)
 
 
 @pytest.mark.parametrize(
