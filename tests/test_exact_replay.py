@@ -21,42 +21,11 @@ from valle_lab.session.save import parse_session, session_text
 from valle_lab.session.schema import Content, Origin, new_session
 
 REPLAYS = int(os.environ.get("REPLAYS", "10"))
-WORDS = [
-    "a",
-    "quiet",
-    "river",
-    "turns",
-    "under",
-    "seven",
-    "old",
-    "bridges",
-    "while",
-    "nobody",
-    "counts",
-    "the",
-    "boats",
-    "or",
-    "asks",
-    "why",
-    "morning",
-    "fog",
-    "smells",
-    "of",
-    "paper",
-    "violet",
-    "engines",
-    "hum",
-    "along",
-    "the",
-    "coast",
-    "and",
-    "children",
-    "whistle",
-    "numbers",
-    "to",
-    "each",
-    "other",
-]
+TEXT = (
+    "a quiet river turns under seven old bridges while nobody counts the boats or asks why morning fog "
+    "smells of paper violet engines hum along the coast and children whistle numbers to each other"
+)
+WORDS = TEXT.split()
 RANGES = {
     "temperature.value": (0.0, 1.3),
     "top_k.k": (1, 400),
