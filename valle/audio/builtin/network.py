@@ -118,7 +118,7 @@ class Spectra(nn.Module):
         batch, count, _ = spectra.shape
         frames = torch.fft.irfft(spectra, WINDOW) * self.window
         pieces = frames.view(batch, count, OVERLAP, HOP)
-        wave = frames.new_zeros(batch, (count + OVERLAP - 1) * HOP)
+        wave: Tensor = frames.new_zeros(batch, (count + OVERLAP - 1) * HOP)
         for k in range(OVERLAP):
             ends = (HOP * k, HOP * (OVERLAP - 1 - k))
             wave = wave + functional.pad(pieces[:, :, k].reshape(batch, -1), ends)
