@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import json
+import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+from valle.errors import UserError
 from valle.training.runs import Run, Schedule, training_folder
 
 
@@ -41,6 +46,11 @@ def _arguments() -> argparse.ArgumentParser:
     export.add_argument(
         "what", choices=("codec", "model", "random"), help="random: a model that has learnt nothing"
     )
+    commands.add_parser("voices", help="record the package's voices")
+    evaluate = commands.add_parser("evaluate", help="measure the package's codec and model")
+    evaluate.add_argument("what", choices=("codec", "model"), nargs="*", default=["codec", "model"])
+    evaluate.add_argument("--count", type=int, default=20, help="sentences, or utterances for the codec")
+    commands.add_parser("all", help="all of it, with the default settings, from the data to the evaluation")
     return parser
 
 
@@ -72,22 +82,26 @@ def _encode(arguments: argparse.Namespace, folder: Path) -> None:
             print(path, flush=True)
 
 
-def _schedule(
-    arguments: argparse.Namespace, run: Run, step: int, state: dict[str, object] | None
-) -> Schedule:
+def _prepare(threads: int) -> None:
+    """Set the threads, and let numbers near nought be nought: gradients have many, and they are slow."""
+    import torch
+
+    torch.set_num_threads(threads)
+    torch.set_flush_denormal(True)
+
+
+def _schedule(arguments: argparse.Namespace, step: int, state: dict[str, Any] | None) -> Schedule:
     if state is None:
         return Schedule.over(arguments.steps, arguments.decay)
-    schedule = Schedule(**state["schedule"])  # type: ignore[arg-type]
+    schedule = Schedule(**state["schedule"])
     return schedule.finishing(step, arguments.decay) if arguments.finish else schedule
 
 
 def _codec(arguments: argparse.Namespace, folder: Path) -> None:
-    import torch
-
     from valle.training.codec_data import CodecData, make_codec_data
     from valle.training.codec_training import CodecRecipe, CodecTrainer, train_codec
 
-    torch.set_num_threads(arguments.threads)
+    _prepare(arguments.threads)
     path = folder / "codec_data.npz"
     if not path.exists():
         make_codec_data(arguments.utterances, arguments.seed).save(path)
@@ -97,16 +111,14 @@ def _codec(arguments: argparse.Namespace, folder: Path) -> None:
     state = run.load()
     if state is not None:
         trainer.restore(state)
-    train_codec(trainer, run, _schedule(arguments, run, trainer.step, state))
+    train_codec(trainer, run, _schedule(arguments, trainer.step, state))
 
 
 def _model(arguments: argparse.Namespace, folder: Path) -> None:
-    import torch
-
     from valle.training.corpus import Corpus
     from valle.training.model_training import ModelRecipe, ModelTrainer, ShardSource, train_model
 
-    torch.set_num_threads(arguments.threads)
+    _prepare(arguments.threads)
     trainer = ModelTrainer(ModelRecipe(seed=arguments.seed), Corpus())
     run = Run(folder / "model")
     run.stop_on_signals()
@@ -114,7 +126,14 @@ def _model(arguments: argparse.Namespace, folder: Path) -> None:
     if state is not None:
         trainer.restore(state)
     shards = ShardSource(folder, arguments.first_shards, arguments.shard_every, arguments.shards)
-    train_model(trainer, run, _schedule(arguments, run, trainer.step, state), shards)
+    train_model(trainer, run, _schedule(arguments, trainer.step, state), shards)
+
+
+def _saved(folder: Path) -> dict[str, Any]:
+    state = Run(folder).load()
+    if state is None:
+        raise UserError(f"{folder} holds no training state; train it first")
+    return state
 
 
 def _export(arguments: argparse.Namespace, folder: Path) -> None:
@@ -125,24 +144,85 @@ def _export(arguments: argparse.Namespace, folder: Path) -> None:
 
     codec_path = BUILTIN / "codec.safetensors"
     if arguments.what == "codec":
-        print(export_codec(Run(folder / "codec").load() or {}, codec_path))
+        print(export_codec(_saved(folder / "codec"), codec_path))
         return
     codec, path = BuiltinCodec.load(codec_path), BUILTIN / "model.safetensors"
     if arguments.what == "random":
         print(export_model(random_model(arguments.seed), codec, 0, path, "random weights"))
         return
     trainer = ModelTrainer(ModelRecipe(), Corpus())
-    trainer.restore(Run(folder / "model").load() or {})
-    print(export_model(trainer.model, codec, trainer.step, path))
+    trainer.restore(_saved(folder / "model"))
+    print(export_model(trainer.averaged(), codec, trainer.step, path))
+
+
+def _voices(_arguments: argparse.Namespace, _folder: Path) -> None:
+    from valle.training.export import BUILTIN
+    from valle.training.voices import record_voices
+
+    for voice in record_voices(BUILTIN / "voices"):
+        print(f"{voice.name}: {voice.seconds:.2f} s")
+
+
+def _evaluate(arguments: argparse.Namespace, folder: Path) -> None:
+    import torch
+
+    from valle.audio.builtin.codec import BuiltinCodec
+    from valle.inference import Engine
+    from valle.training.evaluation import evaluate_codec_on_all, evaluate_model
+    from valle.training.export import BUILTIN
+
+    torch.set_num_threads(arguments.threads)
+    found = {}
+    if "codec" in arguments.what:
+        found["codec"] = evaluate_codec_on_all(
+            BuiltinCodec.load(BUILTIN / "codec.safetensors"), arguments.count
+        )
+    if "model" in arguments.what:
+        engine = Engine.load(threads=arguments.threads)
+        found["model"] = evaluate_model(engine, arguments.count)
+        engine.close()
+    text = json.dumps(found, indent=2)
+    (folder / "evaluation.json").write_text(text + "\n")
+    print(text)
+
+
+def _all(arguments: argparse.Namespace, _folder: Path) -> None:
+    """Every step in its order, each as if it had been called with its defaults."""
+    common = ["--threads", str(arguments.threads), "--seed", str(arguments.seed)]
+    if arguments.folder:
+        common += ["--folder", str(arguments.folder)]
+    steps = ("codec", "export codec", "voices", "data", "encode", "model", "export model", "evaluate")
+    for step in steps:
+        run([*common, *step.split()])
+
+
+COMMANDS: dict[str, Callable[[argparse.Namespace, Path], None]] = {
+    "data": _data,
+    "codec": _codec,
+    "encode": _encode,
+    "model": _model,
+    "export": _export,
+    "voices": _voices,
+    "evaluate": _evaluate,
+    "all": _all,
+}
+
+
+def run(words: list[str]) -> None:
+    """Run one command of a command line."""
+    arguments = _arguments().parse_args(words)
+    folder = arguments.folder or training_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    COMMANDS[arguments.command](arguments, folder)
 
 
 def main() -> None:
-    """Run the command that the command line names."""
-    arguments = _arguments().parse_args()
-    folder = arguments.folder or training_folder()
-    folder.mkdir(parents=True, exist_ok=True)
-    commands = {"data": _data, "codec": _codec, "encode": _encode, "model": _model, "export": _export}
-    commands[arguments.command](arguments, folder)
+    """Run the command that the command line names; an error of the user's is one line and exit code 2."""
+    try:
+        run(sys.argv[1:])
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
 
 
 if __name__ == "__main__":

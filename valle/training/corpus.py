@@ -17,7 +17,8 @@ from valle.training.speech import SpeechShard
 
 SHORTEST_PROMPT, LONGEST_PROMPT = 38, 260
 PROMPT_CANDIDATES = 4
-MASK = 1024
+STOP = MASK = 1024
+SPAN = 8
 IGNORED = -100
 DIGITS_START, DIGITS_STOP = 0, 10
 ENGLISH = 0
@@ -35,12 +36,17 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True)
 class Mix:
-    """The share of each kind of batch, of each level among NAR rows, and of rows that lack conditions."""
+    """The share of each kind of batch, of each level among NAR rows, and of rows that lack conditions.
 
-    kinds: tuple[float, ...] = (0.66, 0.24, 0.04, 0.02, 0.04)
+    `hidden` is the highest share of an AR row's past that is hidden from it: half of all codes of level 0 are
+    those of the frame before, and a model that can always copy is slow to look at the text.
+    """
+
+    kinds: tuple[float, ...] = (0.72, 0.22, 0.02, 0.02, 0.02)
     levels: tuple[float, ...] = (4, 3, 2, 2, 1, 1, 1)
-    without_voice: float = 0.1
-    without_both: float = 0.1
+    without_voice: float = 0.07
+    without_both: float = 0.07
+    hidden: float = 1.0
 
     def kind(self, random: np.random.Generator) -> Kind:
         """The kind of the next batch."""
@@ -127,7 +133,7 @@ class Corpus:
         center = int(random.integers(0, len(self)))
         typical = self._utterances[int(self._by_length[center])].length + 105
         count = max(2, min(48, round(budget / typical)))
-        near = self._by_length[max(0, center - 4 * count) : center + 4 * count]
+        near = self._by_length[max(0, center - count) : center + count]
         chosen = random.choice(near, min(count, len(near)), replace=False)
         batch = Batch(kind, [], [], [])
         for index in chosen:
@@ -183,4 +189,13 @@ def make_row(
         return row, first[:, 0].masked_fill(~hidden, IGNORED), alignment
     if alignment is not None:
         alignment = torch.cat([alignment, torch.tensor([len(ids) - 1])])
-    return Inputs(phonemes=ids, language=ENGLISH, prompt=voice, response=first), None, alignment
+    shown = first.masked_fill(torch.from_numpy(_spans(len(codes), mix.hidden, random))[:, None], MASK)
+    target = torch.cat([first[:, 0], torch.tensor([STOP])])
+    return Inputs(phonemes=ids, language=ENGLISH, prompt=voice, response=shown), target, alignment
+
+
+def _spans(frames: int, highest: float, random: np.random.Generator) -> NDArray[np.bool_]:
+    """Spans of frames to hide, covering a random share of at most `highest`."""
+    starts = random.random(frames) < random.random() * highest / SPAN
+    covered = np.convolve(starts, np.ones(SPAN))[:frames]
+    return covered > 0

@@ -91,16 +91,25 @@ def warped_distances(query: Floats, references: Sequence[Floats]) -> Floats:
     for index, reference in enumerate(references):
         squares = (query**2).sum(1)[:, None] + (reference**2).sum(1) - 2 * query @ reference.T
         cost[index, :, : len(reference)] = np.sqrt(np.maximum(squares, 0))
-    total = np.full((len(references), rows + 1, longest + 1), np.float32(np.inf))
-    total[:, 0, 0] = 0
+    row = np.arange(rows)
+    earlier = last = np.full((len(references), rows + 1), np.float32(np.inf))
+    earlier = earlier.copy()
+    earlier[:, 0] = 0
+    ends = {len(reference) + rows - 2 for reference in references}
+    reached = {}
     for diagonal in range(rows + longest - 1):
-        i = np.arange(max(0, diagonal - longest + 1), min(rows, diagonal + 1))
-        j = diagonal - i
-        here = cost[:, i, j]
-        straight = np.minimum(total[:, i, j + 1], total[:, i + 1, j]) + here
-        total[:, i + 1, j + 1] = np.minimum(straight, total[:, i, j] + 2 * here)
+        column = diagonal - row
+        inside = (column >= 0) & (column < longest)
+        here = np.where(inside, cost[:, row, np.clip(column, 0, longest - 1)], np.float32(np.inf))
+        current = np.full_like(last, np.inf)
+        straight = np.minimum(last[:, :-1], last[:, 1:]) + here
+        current[:, 1:] = np.minimum(straight, earlier[:, :-1] + 2 * here)
+        earlier, last = last, current
+        if diagonal in ends:
+            reached[diagonal] = current[:, -1]
     lengths = np.array([len(reference) for reference in references])
-    distances: Floats = total[np.arange(len(references)), rows, lengths] / (rows + lengths)
+    found = [reached[length + rows - 2][index] for index, length in enumerate(lengths)]
+    distances: Floats = (np.array(found) / (rows + lengths)).astype(np.float32)
     return distances
 
 

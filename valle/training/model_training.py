@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,17 +39,19 @@ def builtin_config(dim: int = 192, layers: int = 6, heads: int = 4) -> ModelConf
 
 @dataclass(frozen=True)
 class ModelRecipe:
-    """How the model is trained. `budget` is the number of sequence rows in a batch."""
+    """How the model is trained: `batches` of about `budget` sequence rows each are one step."""
 
     dim: int = 192
     layers: int = 6
     heads: int = 4
-    budget: int = 4000
+    budget: int = 2000
+    batches: int = 2
     hidden_rate: float = 0.02
     other_rate: float = 2e-3
     guide_layer: int = 2
     guide_weight: float = 1.0
     clip: float = 1.0
+    average: float = 0.99
     seed: int = 0
     mix: Mix = field(default_factory=Mix)
 
@@ -85,7 +88,7 @@ class Guide:
 
 @dataclass(frozen=True)
 class StepResult:
-    """What a step reports: mean loss in nats, share of right ids, guide loss, rows of the batch."""
+    """What a batch of a step reports: mean loss in nats, share of right ids, guide loss, its rows."""
 
     kind: Kind
     loss: float
@@ -110,18 +113,27 @@ class ModelTrainer:
             torch.optim.Muon(hidden, recipe.hidden_rate, weight_decay=0.01, momentum=0.95),
             torch.optim.AdamW(others, recipe.other_rate, betas=(0.9, 0.98), weight_decay=0.0, fused=True),
         ]
+        self.average = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
         self.step = 0
+
+    def averaged(self) -> ArNar:
+        """The model with the moving average of its weights, which speaks better than the last step's."""
+        model = ArNar(self.model.config)
+        model.load_state_dict(self.average)
+        return model
 
     def state(self) -> dict[str, Any]:
         """All that a resumed run needs."""
         return {
             "model": self.model.state_dict(),
+            "average": self.average,
             "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
         }
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from a saved state."""
         self.model.load_state_dict(state["model"])
+        self.average = {name: tensor.clone() for name, tensor in state["average"].items()}
         for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
         self.step = state["step"]
@@ -134,23 +146,31 @@ class ModelTrainer:
         accuracy = (losses.correct & losses.counted).sum() / losses.counted.sum()
         return losses.mean, guide.loss, accuracy
 
-    def train_step(self, factor: float) -> StepResult:
-        """One step at a factor of the base rates."""
+    def train_step(self, factor: float) -> list[StepResult]:
+        """One step at a factor of the base rates, over several small batches of any kind."""
         random = np.random.default_rng((self.recipe.seed, self.step))
-        mix = self.recipe.mix
-        kind = mix.kind(random)
-        batch = self.corpus.batch(kind, mix, self.recipe.budget, random)
+        results = [self._backward(random) for _ in range(self.recipe.batches)]
         rates = (self.recipe.hidden_rate, self.recipe.other_rate)
         for optimizer, rate in zip(self.optimizers, rates, strict=True):
             for group in optimizer.param_groups:
                 group["lr"] = rate * factor
-        loss, guide, accuracy = self.losses(batch)
-        (loss + self.recipe.guide_weight * guide).backward()
         nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip)
         for optimizer in self.optimizers:
             optimizer.step()
             optimizer.zero_grad()
+        # Early on the average is shorter, so that it forgets the weights of the beginning.
+        keep = min(self.recipe.average, (self.step + 1) / (self.step + 10))
+        for name, tensor in self.model.state_dict().items():
+            self.average[name].lerp_(tensor, 1 - keep)
         self.step += 1
+        return results
+
+    def _backward(self, random: np.random.Generator) -> StepResult:
+        mix = self.recipe.mix
+        kind = mix.kind(random)
+        batch = self.corpus.batch(kind, mix, self.recipe.budget, random)
+        loss, guide, accuracy = self.losses(batch)
+        ((loss + self.recipe.guide_weight * guide) / self.recipe.batches).backward()
         return StepResult(kind, loss.item(), accuracy.item(), guide.item(), len(batch.rows))
 
 
@@ -160,9 +180,11 @@ def train_model(
     """Train until the schedule ends, saving now and then and at the end."""
     sums: dict[Kind, list[StepResult]] = {}
     while trainer.step < schedule.last_step and not run.stop_asked:
-        shards.fill(trainer.corpus, trainer.step)
-        result = trainer.train_step(schedule.factor(trainer.step))
-        sums.setdefault(result.kind, []).append(result)
+        if not shards.fill(trainer.corpus, trainer.step):
+            time.sleep(1.0)
+            continue
+        for result in trainer.train_step(schedule.factor(trainer.step)):
+            sums.setdefault(result.kind, []).append(result)
         if trainer.step % report_every == 0:
             run.log(
                 step=trainer.step, of=schedule.last_step, utterances=len(trainer.corpus), **_summary(sums)
@@ -189,11 +211,13 @@ class ShardSource:
         self._folder, self._first, self._every, self._total = folder, first, every, total
         self._given = 0
 
-    def fill(self, corpus: Corpus, step: int) -> None:
-        """Add the shards that are due at a step, waiting for those that are not made yet."""
+    def fill(self, corpus: Corpus, step: int) -> bool:
+        """Add the shards that are due at a step; False while one of them is not made yet."""
         while self._given < min(self._total, self._first + step // self._every):
             path = speech_path(self._folder, self._given)
-            while not path.exists():
-                time.sleep(1.0)
+            if not path.exists():
+                return False
             corpus.add(SpeechShard.load(path))
+            gc.freeze()  # the corpus is a million small objects that every collection would walk through
             self._given += 1
+        return True

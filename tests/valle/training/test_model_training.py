@@ -1,0 +1,171 @@
+"""The model's training: rows, batches, the guide, resuming."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tests.valle.training.conftest import speech_shard
+from valle.training.corpus import Corpus, Kind, Mix, digits, make_row
+from valle.training.model_training import Guide, ModelRecipe, ModelTrainer, ShardSource, train_model
+from valle.training.runs import Run, Schedule
+from valle.training.speech import speech_path
+
+
+def test_steps_are_a_function_of_seed_and_step(corpus: Corpus, model_recipe: ModelRecipe) -> None:
+    first, second = (ModelTrainer(model_recipe, corpus) for _ in range(2))
+    assert [first.train_step(1.0) for _ in range(3)] == [second.train_step(1.0) for _ in range(3)]
+
+
+def test_a_resumed_run_has_the_same_losses(corpus: Corpus, model_recipe: ModelRecipe, tmp_path: Path) -> None:
+    whole = ModelTrainer(model_recipe, corpus)
+    for _ in range(3):
+        whole.train_step(1.0)
+    resumed = ModelTrainer(model_recipe, corpus)
+    Run(tmp_path).save(whole.state(), Schedule(), whole.step)
+    resumed.restore(Run(tmp_path).load() or {})
+    assert [whole.train_step(0.5) for _ in range(2)] == [resumed.train_step(0.5) for _ in range(2)]
+
+
+def test_every_kind_of_batch_has_a_loss_and_gradients(corpus: Corpus, model_recipe: ModelRecipe) -> None:
+    trainer = ModelTrainer(model_recipe, corpus)
+    for kind in Kind:
+        batch = corpus.batch(kind, model_recipe.mix, model_recipe.budget, np.random.default_rng(1))
+        loss, guide, accuracy = trainer.losses(batch)
+        assert 0 < loss.item() < 12
+        assert 0 <= accuracy.item() <= 1
+        assert (guide.item() > 0) == (kind not in (Kind.LEN, Kind.STT))
+        (loss + guide).backward()
+        gradient = trainer.model.model.layers[0].self_attn.q_proj.weight.grad
+        assert gradient is not None
+        assert gradient.abs().sum() > 0
+
+
+def test_training_lowers_the_loss(model_recipe: ModelRecipe) -> None:
+    corpus = Corpus()
+    corpus.add(speech_shard(3))
+    trainer = ModelTrainer(model_recipe, corpus)
+    guides = [result.guide for _ in range(30) for result in trainer.train_step(1.0) if result.guide]
+    assert np.mean(guides[-10:]) < np.mean(guides[:10])
+
+
+def test_the_guide_wants_the_symbol_of_the_frame_that_a_row_predicts(
+    corpus: Corpus, model_recipe: ModelRecipe
+) -> None:
+    trainer = ModelTrainer(model_recipe, corpus)
+    row, _, alignment = make_row(corpus[0], None, Kind.AR, Mix(without_both=0.0), np.random.default_rng(0))
+    assert alignment is not None
+    assert len(alignment) == len(corpus[0].codes) + 1
+    assert alignment[0] == corpus[0].alignment[0]
+    assert alignment[-1] == len(corpus[0].ids) - 1
+    layouts = trainer.model.layouts([row], growing=True)
+    guide = Guide(2, layouts, [alignment])
+    width, count = 4, layouts[0].length
+    key = torch.zeros(1, 2, count, width)
+    query = torch.zeros(1, 2, count, width)
+    guide.attention(1, query, key)
+    assert guide.loss.item() == 0
+    guide.attention(2, query, key)
+    assert guide.loss.item() == pytest.approx(np.log(len(corpus[0].ids)))
+
+
+def test_rows_lose_their_conditions_as_often_as_the_mix_says(corpus: Corpus) -> None:
+    random = np.random.default_rng(3)
+    prompt = corpus[1].codes
+    rows = [make_row(corpus[0], prompt, Kind.AR, Mix(), random)[0] for _ in range(600)]
+    null = sum(row.phonemes is not None and row.phonemes.tolist() == [1, 2] for row in rows)
+    voiceless = sum(row.prompt is None for row in rows)
+    assert 30 < null < 95
+    assert 80 < voiceless < 165
+    assert all(row.prompt is None for row in rows if row.phonemes is not None and len(row.phonemes) == 2)
+
+
+def test_a_past_that_is_hidden_is_asked_for_all_the_same(corpus: Corpus) -> None:
+    random = np.random.default_rng(8)
+    shares = []
+    for _ in range(60):
+        row, target, _ = make_row(corpus[3], None, Kind.AR, Mix(hidden=0.8), random)
+        true = torch.from_numpy(corpus[3].codes[:, 0].astype(np.int64))
+        assert row.response is not None
+        assert target is not None
+        hidden = row.response[:, 0] == 1024
+        assert torch.equal(target, torch.cat([true, torch.tensor([1024])]))
+        assert torch.equal(row.response[~hidden, 0], true[~hidden])
+        shares.append(float(hidden.float().mean()))
+    assert 0.1 < np.mean(shares) < 0.5
+    row, _, _ = make_row(corpus[3], None, Kind.AR, Mix(hidden=0.0), random)
+    assert row.response is not None
+    assert int(row.response.max()) < 1024
+
+
+def test_masked_rows_ask_only_for_what_they_hide(corpus: Corpus) -> None:
+    random = np.random.default_rng(4)
+    for _ in range(20):
+        row, target, _ = make_row(corpus[2], None, Kind.NAR_LEN, Mix(), random)
+        assert row.response is not None
+        assert target is not None
+        hidden = row.response[:, 0] == 1024
+        assert hidden.any()
+        assert torch.equal(target >= 0, hidden)
+        true = torch.from_numpy(corpus[2].codes[:, 0].astype(np.int64))
+        assert torch.equal(torch.where(hidden, target, row.response[:, 0]), true)
+
+
+def test_lengths_are_spelled_between_start_and_stop() -> None:
+    assert digits(207) == [0, 2, 0, 7, 10]
+
+
+def test_prompts_are_of_the_same_speaker_and_another_utterance(corpus: Corpus) -> None:
+    random = np.random.default_rng(5)
+    for index in range(len(corpus)):
+        prompt = corpus.prompt(index, random)
+        assert len(prompt) >= 30
+        owners = [
+            corpus[other].speaker
+            for other in range(len(corpus))
+            if any(
+                np.array_equal(corpus[other].codes[k : k + 5], prompt[:5])
+                for k in range(len(corpus[other].codes) - 4)
+            )
+        ]
+        assert owners == [corpus[index].speaker]
+
+
+def test_shards_come_by_step_and_are_waited_for(corpus: Corpus, tmp_path: Path) -> None:
+    source = ShardSource(tmp_path, first=1, every=10, total=2)
+    assert not source.fill(corpus, 0)
+    speech_shard(4, seed=1).save(speech_path(tmp_path, 0))
+    assert source.fill(corpus, 9)
+    assert len(corpus) == 28
+    assert not source.fill(corpus, 10)
+    speech_shard(5, seed=2).save(speech_path(tmp_path, 1))
+    assert source.fill(corpus, 30)
+    assert len(corpus) == 33
+
+
+def test_a_run_saves_its_end_and_its_metrics(model_recipe: ModelRecipe, tmp_path: Path) -> None:
+    speech_shard(8).save(speech_path(tmp_path, 0))
+    trainer = ModelTrainer(model_recipe, Corpus())
+    run = Run(tmp_path / "run")
+    train_model(
+        trainer, run, Schedule.over(3, 0.5, warmup=2), ShardSource(tmp_path, 1, 100, 1), report_every=1
+    )
+    state = run.load()
+    assert state is not None
+    assert state["step"] == 3
+    assert len((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()) == 3
+
+
+def test_schedules_go_by_steps() -> None:
+    schedule = Schedule.over(1000, 0.2, warmup=10)
+    assert schedule.last_step == 1000
+    assert schedule.factor(0) == pytest.approx(0.1)
+    assert schedule.factor(9) == schedule.factor(799) == 1.0
+    assert schedule.factor(900) == pytest.approx(1 - 0.95 * 0.5)
+    assert schedule.factor(1000) == pytest.approx(0.05)
+    finishing = schedule.finishing(500, 0.1)
+    assert finishing.last_step == 550
+    assert finishing.factor(499) == 1.0
