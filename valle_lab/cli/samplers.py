@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -21,14 +22,15 @@ def samplers(
     json_output: Annotated[bool, typer.Option("--json", help="A list of objects on stdout.")] = False,
     schema: Annotated[bool, typer.Option("--schema", help="The JSON schema of a stack.")] = False,
     check: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Say whether a stack in TOML or JSON can be used.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Check a stack in TOML or JSON, and say what is odd about it."),
     ] = None,
 ) -> int | None:
     """List the stages of a stack, or show one in full."""
     if schema:
         return _print_schema()
     if check is not None:
-        return _check(check)
+        return _check(check, json_output)
     from valle.samplers.declaration import describe
     from valle.samplers.stages import STAGES, find
 
@@ -95,19 +97,22 @@ def _print_schema() -> int | None:
     return None
 
 
-def _check(file: Path) -> int | None:
+def _check(file: Path, json_output: bool) -> int | None:
+    from valle.samplers.lint import lint
     from valle.samplers.resolve import resolve
     from valle_lab.cli.stacks import read_stack
 
     stack = read_stack(file)
+    remarks = lint(stack)
+    if json_output:
+        print_json([asdict(remark) for remark in remarks])
+        return None
     for name, stages in stack.lists.items():
         print(name)
         for stage in resolve(stages):
             values = " ".join(f"{key}={_shown(value)}" for key, value in stage.parameters.items())
-            remarks = [
-                *stage.notes,
-                *([] if stage.stage.on else ["off"]),
-                *(["does nothing"] if stage.neutral else []),
-            ]
-            print(f"  {stage.key} {values}".rstrip() + (f"  ({'; '.join(remarks)})" if remarks else ""))
+            print(f"  {stage.key} {values}".rstrip() + ("" if stage.stage.on else "  (off)"))
+            for remark in remarks:
+                if (remark.list, remark.stage) == (name, stage.key):
+                    print(f"    - {remark.text}")
     return None

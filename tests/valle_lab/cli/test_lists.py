@@ -120,3 +120,15 @@ def test_a_model_in_the_models_folder_goes_by_its_name(
         main(["say", "Hi.", "--model", "small", "--max-duration", "0.1", "--out", "a.wav", *more, *config])
         == 0
     )
+
+
+def test_a_check_says_what_is_odd_beside_its_stage(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    stages = '[{name = "top_k", k = 9}, {name = "repetition_penalty"}, {name = "xtc", on = false}, '
+    Path("stack.toml").write_text(f'ar = {stages}{{name = "draw"}}]\n')
+    assert main(["samplers", "--check", "stack.toml"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    penalty = next(at for at, line in enumerate(lines) if line.startswith("  repetition_penalty"))
+    assert lines[penalty + 1].startswith("    - cannot bring back what top_k has cut")
+    assert [line.split()[0] for line in lines if line.endswith("(off)")] == ["xtc"]
+    (remark,) = listed(capsys, "samplers", "--check", "stack.toml")
+    assert (remark["list"], remark["stage"]) == ("ar", "repetition_penalty")
