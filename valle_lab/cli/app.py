@@ -10,7 +10,7 @@ import typer
 
 import valle
 from valle.errors import UserError
-from valle_lab.cli import diff, doctor, models, replay, samplers, say, voices
+from valle_lab.cli import diff, doctor, models, presets, replay, samplers, say, voices
 from valle_lab.cli.common import Common, with_options
 
 HELP = """A laboratory for the decoding of VALL-E style speech models.
@@ -36,6 +36,7 @@ def command() -> Callable[..., int | None]:
     app.command("diff")(with_options(diff.diff))
     app.add_typer(voices.group(), name="voices")
     app.command("samplers")(with_options(samplers.samplers))
+    app.command("presets")(with_options(presets.presets))
     app.command("models")(with_options(models.models))
     app.command("doctor")(with_options(doctor.doctor))
     return typer.main.get_command(app)

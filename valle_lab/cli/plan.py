@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import secrets
 import sys
-from pathlib import Path
+from functools import reduce
 from typing import TYPE_CHECKING, Any, get_args
 
 from valle.errors import UserError
 from valle.samplers import Stack, parse_setting
+from valle.samplers.presets import find_preset
 from valle.text.sentences import SplitBy
 from valle.voices import BUILTIN_FOLDER, Voice, find_voice, read_folder
 from valle_lab.cli.arguments import parse_change, parse_prompt
@@ -43,7 +44,7 @@ def make_plan(common: Common, text: str, options: SayOptions) -> Plan:
         model=find_model(settings.model, settings.paths.models),
         voice=_voice(settings),
         prompt=parse_prompt(options.prompt) if options.prompt is not None else (0.0, None),
-        stack=_stack(settings, options.stack),
+        stack=_stack(settings, options),
         sets=tuple(options.set or ()),
         schedule=tuple(parse_change(change) for change in options.at or ()),
         seed=seed,
@@ -53,10 +54,6 @@ def make_plan(common: Common, text: str, options: SayOptions) -> Plan:
 
 
 def _refuse_what_comes_later(options: SayOptions) -> None:
-    if options.preset is not None:
-        raise UserError(
-            f"--preset {options.preset!r}: there is no such preset; there are none yet, use --stack or --set"
-        )
     if options.mode != "ar+nar":
         raise UserError(f"--mode {options.mode!r} cannot be used; the loaded models speak in ar+nar")
     if options.task != "tts":
@@ -95,10 +92,20 @@ def _voice(settings: Settings) -> Voice | None:
     return next(iter(read_folder(BUILTIN_FOLDER)), None)
 
 
-def _stack(settings: Settings, file: Path | None) -> Stack | None:
-    """The lists that go over the model's own: those of the settings, and over them those of a file."""
-    own = Stack.from_dict(settings.stacks) if settings.stacks else None
-    if file is None:
-        return own
-    given = read_stack(file)
-    return given if own is None else given.over(own)
+def _stack(settings: Settings, options: SayOptions) -> Stack | None:
+    """The lists that go over the model's own: the settings', over them a preset's, over them a file's."""
+    given = []
+    if settings.stacks:
+        given.append(Stack.from_dict(settings.stacks))
+    if options.preset is not None:
+        given.append(_preset(options.preset, options.mode))
+    if options.stack is not None:
+        given.append(read_stack(options.stack))
+    return reduce(lambda below, stack: stack.over(below), given) if given else None
+
+
+def _preset(name: str, mode: str) -> Stack:
+    preset = find_preset(name)
+    if preset.mode != mode:
+        raise UserError(f"--preset {name} is made for {preset.mode}; the loaded models speak in {mode}")
+    return preset.stack

@@ -54,7 +54,9 @@ def test_help_imports_nothing_heavy() -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
-@pytest.mark.parametrize("command", ["say", "replay", "diff", "voices", "samplers", "models", "doctor"])
+@pytest.mark.parametrize(
+    "command", ["say", "replay", "diff", "voices", "samplers", "presets", "models", "doctor"]
+)
 def test_every_command_has_help_and_the_common_options(
     command: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

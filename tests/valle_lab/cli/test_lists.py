@@ -132,3 +132,34 @@ def test_a_check_says_what_is_odd_beside_its_stage(here: Path, capsys: pytest.Ca
     assert [line.split()[0] for line in lines if line.endswith("(off)")] == ["xtc"]
     (remark,) = listed(capsys, "samplers", "--check", "stack.toml")
     assert (remark["list"], remark["stage"]) == ("ar", "repetition_penalty")
+
+
+def test_presets_are_listed_and_shown_in_full(capsys: pytest.CaptureFixture[str]) -> None:
+    found = {str(preset["name"]): preset for preset in listed(capsys, "presets")}
+    assert found["zonos"]["mode"] == "ar+nar"
+    assert listed(capsys, "presets", "zonos") == [found["zonos"]]
+    assert main(["presets"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines[1:]] == sorted(found)
+    assert main(["presets", "zonos"]) == 0
+    shown = capsys.readouterr().out
+    for words in (
+        "from sampling.py",
+        "DAC codes at 86 Hz",
+        "penalty=3.0 window=2",
+        "- Its guidance does not",
+    ):
+        assert words in shown
+
+
+def test_a_preset_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["presets", "zonoz"]) == 2
+    printed = capsys.readouterr()
+    assert 'the nearest is "zonos"' in printed.err
+    assert (printed.out, len(printed.err.splitlines())) == ("", 1)
+
+
+def test_a_preset_can_be_checked_as_a_stack(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (zonos,) = listed(capsys, "presets", "zonos")
+    Path("stack.json").write_text(json.dumps(zonos["stacks"]))
+    assert listed(capsys, "samplers", "--check", "stack.json") == []

@@ -86,6 +86,19 @@ def test_settings_of_the_stack_are_in_the_session(say: Say, here: Path) -> None:
     assert "top_k" in names["nar.3"]
 
 
+def test_a_preset_is_spoken_with_and_a_file_goes_over_it(say: Say, here: Path) -> None:
+    say("--preset", "zonos", "--set", "min_p.p=0.2", "--out", "a.wav")
+    stack = load_session("a.json").take().request.stack
+    assert [stage["name"] for stage in stack["ar"]] == ["repetition_penalty", "min_p", "draw"]
+    assert (stack["ar"][0]["window"], stack["ar"][1]["p"]) == (2, 0.2)
+    assert stack["nar"][0]["p"] == 0.1
+    Path("stack.toml").write_text('ar = [{name = "greedy"}]\n')
+    say("--preset", "zonos", "--stack", "stack.toml", "--out", "b.wav")
+    stack = load_session("b.json").take().request.stack
+    assert [stage["name"] for stage in stack["ar"]] == ["greedy"]
+    assert stack["nar"][0]["name"] == "min_p"
+
+
 def test_changes_take_effect_at_their_step(say: Say) -> None:
     plain = say("--seed", "1", "--out", "a.wav", *NO_STOP)
     changed = say("--seed", "1", "--out", "b.wav", *NO_STOP, "--at", "12:top_k.k=1", "--at", "999:top_k.k=2")
@@ -129,7 +142,8 @@ def test_a_part_of_a_recording_is_the_voice(say: Say, tiny: Tiny) -> None:
         (["--voice", "missing.wav"], "missing.wav"),
         (["--prompt", "9+1"], "lies outside"),
         (["--prompt", "1"], "START+SECONDS"),
-        (["--preset", "llama"], "llama"),
+        (["--preset", "llama"], 'the nearest is "llama3"'),
+        (["--preset", "magnet"], "nar-len"),
         (["--stack", "missing.toml"], "missing.toml"),
         (["--set", "temprature.value=1"], 'nearest is "temperature"'),
         (["--set", "temperature.vlaue=1"], 'nearest is "value"'),
