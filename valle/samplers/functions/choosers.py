@@ -1,4 +1,4 @@
-"""Greedy and the seeded draw.
+"""Greedy and the seeded draw, and what the other choosers share with them.
 
 Scores are compared in numpy on the CPU, so that equal logits give equal tokens on every device.
 """
@@ -27,7 +27,14 @@ def draw(logits: Tensor, rows: Rows, parameters: Parameters, states: None) -> Ch
     A constant added to a row changes nothing, so the logits need no normalising.
     """
     final = logits.cpu().numpy()
-    return best_of(final, final + rows.gumbel("choose", logits.shape[-1]))
+    return draw_from(final, final, rows, "choose")
+
+
+def draw_from(
+    final: NDArray[np.float32], values: NDArray[np.floating[Any]], rows: Rows, purpose: str
+) -> Choice:
+    """An id drawn from the softmax of ``values`` [R, V]; ``final`` are the logits [R, V] that entered."""
+    return best_of(final, values + rows.gumbel(purpose, final.shape[-1]))
 
 
 def best_of(final: NDArray[np.float32], scores: NDArray[np.float64]) -> Choice:
@@ -51,3 +58,19 @@ def log_probability(final: NDArray[np.float32], token: NDArray[Any]) -> NDArray[
     top = final.max(-1)
     total = np.log(np.exp(final - top[:, None]).sum(-1))
     return np.asarray(final[np.arange(len(final)), token] - top - total)
+
+
+def log_probabilities(final: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+    """Log-probabilities [R, V] in nats and float64; -inf where an id cannot be taken."""
+    shifted = final.astype(np.float64) - final.max(-1, keepdims=True)
+    return np.asarray(shifted - np.log(np.exp(shifted).sum(-1, keepdims=True)))
+
+
+def falling_ids(final: NDArray[np.floating[Any]]) -> NDArray[np.int64]:
+    """The ids of each row [R, V], the most likely first and the lowest first among equals."""
+    return np.argsort(-final, axis=-1, kind="stable")
+
+
+def column(parameter: float | Tensor) -> float | NDArray[np.float64]:
+    """A parameter's values [R, 1] for numpy, or the number that holds for all rows."""
+    return parameter.cpu().double().numpy() if isinstance(parameter, Tensor) else parameter

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from valle.samplers.declaration import StageDeclaration
+from valle.samplers.stages.steered_choosers import STEERED
 
 DECLARATIONS = (
     StageDeclaration(
@@ -26,4 +27,5 @@ DECLARATIONS = (
         source="Gumbel 1954; Maddison et al. 2014, arXiv 1411.0030",
         purpose="choose",
     ),
+    *STEERED,
 )
