@@ -17,7 +17,14 @@ LOW_TEMPERATURE = 0.7
 
 _FORBIDDING = frozenset({"ban_tokens", "allowed_range", "minimum_length", "no_repeat_ngram"})
 _AGAINST_LOOPS = frozenset(
-    {"repetition_penalty", "frequency_penalty", "presence_penalty", "no_repeat_ngram", "dry"}
+    {
+        "repetition_penalty",
+        "frequency_penalty",
+        "presence_penalty",
+        "no_repeat_ngram",
+        "dry",
+        "repetition_aware",
+    }
 )
 
 

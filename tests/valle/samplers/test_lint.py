@@ -34,6 +34,7 @@ def test_a_good_stack_gets_no_remark() -> None:
     assert remarks(*stages) == []
     assert remarks(GREEDY, phase="nar") == []
     assert remarks({"name": "xtc"}, DRAW) == []
+    assert remarks({"name": "temperature", "value": 0.6}, {"name": "repetition_aware"}) == []
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,14 @@ AS_PUBLISHED: dict[str, dict[str, dict[str, Any]]] = {
     },
     "bark": {"ar": {"temperature.value": 0.7}, "nar": {"temperature.value": 0.5}},
     "llama3": {"ar": {"temperature.value": 0.6, "top_p.p": 0.9, "top_p.rule": "llama3"}},
+    "cosyvoice": {
+        "ar": {
+            "repetition_aware.top_p": 0.8,
+            "repetition_aware.top_k": 25,
+            "repetition_aware.window": 10,
+            "repetition_aware.threshold": 0.1,
+        }
+    },
     "moshi": {"ar": {"temperature.value": 0.8, "top_k.k": 250}},
 }
 
