@@ -40,6 +40,7 @@ def _arguments() -> argparse.ArgumentParser:
             "--decay", type=float, default=0.3, help="share of the steps in which the rate falls"
         )
         command.add_argument("--finish", action="store_true", help="begin the decay now")
+        command.add_argument("--more", type=int, default=0, help="so many steps after those of the saved run")
     for command in (data, encode, model):
         command.add_argument("--shards", type=int, default=10)
     export = commands.add_parser("export", help="write the package's files from the saved runs")
@@ -94,6 +95,8 @@ def _schedule(arguments: argparse.Namespace, step: int, state: dict[str, Any] | 
     if state is None:
         return Schedule.over(arguments.steps, arguments.decay)
     schedule = Schedule(**state["schedule"])
+    if arguments.more:
+        return schedule.extended(step, arguments.more, arguments.decay)
     return schedule.finishing(step, arguments.decay) if arguments.finish else schedule
 
 

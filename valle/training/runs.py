@@ -41,6 +41,11 @@ class Schedule:
         """This schedule with a decay that begins now and lasts a share `decay` of the steps so far."""
         return replace(self, decay_start=step, decay_steps=max(1, round(step * decay)))
 
+    def extended(self, step: int, steps: int, decay: float) -> Schedule:
+        """A schedule of so many steps more: the full rate again, and a decay over their last share."""
+        length = max(1, round(steps * decay))
+        return replace(self, decay_start=step + steps - length, decay_steps=length)
+
     @property
     def last_step(self) -> int:
         """The number of steps after which the decay is over."""

@@ -169,3 +169,7 @@ def test_schedules_go_by_steps() -> None:
     finishing = schedule.finishing(500, 0.1)
     assert finishing.last_step == 550
     assert finishing.factor(499) == 1.0
+    extended = finishing.extended(550, 100, 0.4)
+    assert extended.last_step == 650
+    assert extended.factor(550) == extended.factor(610) == 1.0
+    assert extended.factor(630) == pytest.approx(1 - 0.95 * 0.5)
