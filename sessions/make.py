@@ -41,7 +41,7 @@ EXAMPLES: dict[str, tuple[str, SayOptions]] = {
     "seed-zero": ("Zero is a number like any other.", SayOptions(seed=0)),
     "greedy": (
         "Always the most likely one.",
-        SayOptions(seed=3, set=["greedy.on=true", "repetition_penalty.penalty=1.2"], max_duration=3.0),
+        SayOptions(seed=3, set=["greedy.on=true", "repetition_penalty.penalty=1.5"], max_duration=6.0),
     ),
     "two-sentences": ("Who is there? It is only the wind.", SayOptions(seed=4)),
 }

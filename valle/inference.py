@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import secrets
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -228,16 +227,11 @@ def _recipe(device: str, dtype: str, threads: int | None, attention: str) -> Rec
 def _load_codec(codec: str, loaded: LoadedModel) -> Codec:
     from valle.audio.builtin.codec import BuiltinCodec
 
-    found: Any = BuiltinCodec.load(BUILTIN_CODEC if codec in ("auto", "builtin") else Path(codec))
+    found: Codec = BuiltinCodec.load(BUILTIN_CODEC if codec in ("auto", "builtin") else Path(codec))
     wanted = loaded.details.codec
     if wanted.hash and wanted.hash != found.hash:
         raise UserError(
             f"The codec {found.name} ({found.hash[:12]}) is not the one that the model speaks, "
             f"{wanted.name} ({wanted.hash[:12]})."
         )
-    return found  # type: ignore[no-any-return]
-
-
-def with_threads(request: Request, threads: int) -> Request:
-    """The same request with another number of threads in its recipe."""
-    return dataclasses.replace(request, recipe=dataclasses.replace(request.recipe, threads=threads))
+    return found

@@ -13,7 +13,7 @@ import pytest
 from valle.audio import wav
 from valle.control import Event, ScheduledControl
 from valle.errors import UserError
-from valle.inference import BUILTIN_MODEL, Engine
+from valle.inference import Engine
 from valle.step import Place
 from valle_lab.session import schema
 from valle_lab.session.convert import to_session_event, to_session_take
@@ -226,7 +226,6 @@ def test_a_model_that_is_not_here_is_named_with_its_release(record: Record, tmp_
         Engines(Choices(model="nowhere"))(record(max_frames=2))
 
 
-@pytest.mark.skipif(not BUILTIN_MODEL.is_file(), reason="there is no built-in voice yet")
 def test_the_built_in_voice_replays() -> None:
     engine = Engine.load(threads=1)
     try:
