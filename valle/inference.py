@@ -25,6 +25,7 @@ from valle.voices import Voice, voice_codes
 if TYPE_CHECKING:
     from valle.audio.codec import Codec, Wave
     from valle.checkpoints.loading import LoadedModel
+    from valle.decoding.onlooker import Onlooker
 
 BUILTIN_FOLDER = Path(__file__).parent / "builtin"
 BUILTIN_MODEL = BUILTIN_FOLDER / "model.safetensors"
@@ -144,13 +145,19 @@ class Engine:
         )
 
     def generate(
-        self, request: Request, control: Control | None = None, *, measured: bool = True
+        self,
+        request: Request,
+        control: Control | None = None,
+        *,
+        measured: bool = True,
+        onlooker: Onlooker | None = None,
     ) -> Generation:
         """Make a take, step by step, as the returned iterator is read.
 
-        `measured` off leaves out measures and evidence: such a take can be heard but not judged.
+        `measured` off leaves out measures and evidence: such a take can be heard but not judged. An
+        `onlooker` sees what each step was decided from.
         """
-        return Generation(request, self._steps(request, control or NoControl(), measured))
+        return Generation(request, self._steps(request, control or NoControl(), measured, onlooker))
 
     def wave(self, segments: Sequence[Segment], levels: int | None = None) -> Wave:
         """The sound of a take's segments, of all levels that were made or of the first few."""
@@ -166,7 +173,9 @@ class Engine:
         phonemes = self.phonemizer(language).phonemize(piece)
         return Sentence(piece, phonemes, tuple(self.tokenizer.encode(phonemes)))
 
-    def _steps(self, request: Request, control: Control, measured: bool) -> Iterator[Step]:
+    def _steps(
+        self, request: Request, control: Control, measured: bool, onlooker: Onlooker | None
+    ) -> Iterator[Step]:
         import torch
 
         from valle.decoding.run import Run
@@ -177,7 +186,8 @@ class Engine:
         if request.mode != "ar+nar" or request.task != "tts":
             raise UserError(f"The model {self.model_name} has no task {request.task} in mode {request.mode}.")
         torch.set_num_threads(request.recipe.threads)
-        run = Run(request, control, vocabulary=self.model.config.stop + 1, measured=measured)
+        vocabulary = self.model.config.stop + 1
+        run = Run(request, control, vocabulary=vocabulary, measured=measured, onlooker=onlooker)
         yield from decode_speech(self.model, run, self.details.languages[request.language])
 
 

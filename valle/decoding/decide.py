@@ -54,6 +54,8 @@ def decide(run: Run, place: Place, before: Before, situation: Situation) -> tupl
         null_evidence=_evidence(run, rows.null, decision.tokens, place.phase),
         within_reach=reach,
     )
+    if run.onlooker is not None:
+        run.onlooker.decided(step, situation)
     return step, decision
 
 

@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 
 from valle.control import Control, Event
+from valle.decoding.onlooker import Onlooker
 from valle.errors import UserError
 from valle.request import Request
 from valle.samplers.sampler import MeasureAt, Sampler
@@ -31,13 +32,22 @@ class Before:
 class Run:
     """One take in the making: its request, and the stack as the events so far have left it."""
 
-    def __init__(self, request: Request, control: Control, *, vocabulary: int, measured: bool = True) -> None:
+    def __init__(
+        self,
+        request: Request,
+        control: Control,
+        *,
+        vocabulary: int,
+        measured: bool = True,
+        onlooker: Onlooker | None = None,
+    ) -> None:
         """`vocabulary` is the number of ids of level 0, stop included.
 
         `measured` off leaves out measures and evidence.
         """
         self.request = request
         self.control = control
+        self.onlooker = onlooker
         self.keep_evidence = measured
         self._vocabulary = vocabulary
         self.stack = request.stack
