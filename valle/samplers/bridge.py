@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -9,13 +10,15 @@ import torch
 from torch import Tensor
 from transformers import GenerationConfig, LogitsProcessorList
 
+from valle.samplers.declaration import plain
 from valle.samplers.errors import StackError
+from valle.samplers.resolve import EffectiveStage
 from valle.samplers.rows import Rows
 from valle.samplers.sampler import Sampler, States
 from valle.samplers.stack import Stack
 
 _CANNOT_GO = {
-    "null": "takes a second pass of the model; generate has guidance_scale for that",
+    "null": "takes a second pass of the model; generate knows none but that of guidance_scale",
     "attention": "takes the attention of the model, which generate does not hand on",
 }
 
@@ -33,30 +36,72 @@ _UNSAID: dict[str, Any] = {
 """What a generation may ask for and a stack cannot say, with the value that asks for nothing."""
 
 
+class StackProcessors(LogitsProcessorList):  # type: ignore[misc]
+    """A stack as the processors of ``generate``, and what else has to be asked of ``generate`` for it.
+
+    ``arguments`` holds ``guidance_scale`` where the stack guides, and nothing otherwise::
+
+        model.generate(ids, logits_processor=processors, **processors.arguments)
+    """
+
+    def __init__(self, processors: Iterable[Any], arguments: Mapping[str, Any]) -> None:
+        super().__init__(processors)
+        self.arguments = dict(arguments)
+
+
 def to_transformers(
     stack: Stack, phase: str = "ar", *, seed: int = 0, level: int = 0, stop: int | None = None
-) -> LogitsProcessorList:
+) -> StackProcessors:
     """One list of a stack for ``model.generate(..., logits_processor=...)``.
 
     The stack decides the token itself: the row becomes 0 for it and -inf for the rest, so sampling and greedy
     generation both take it. ``seed`` is that of its draws, ``stop`` the end-of-sequence id for the stages
     that need one. The past of a row is all of its ids, the prompt's too, as in ``transformers``; steps count
-    from the end of the prompt. The list serves one generation at a time, beams excluded.
+    from the end of the prompt. Guidance is left to ``generate``, in the list's ``arguments``; ``generate``
+    takes the log-softmax of both passes first. The list serves one generation at a time, beams excluded.
 
     Raises StackError for a stage that cannot go there.
     """
+    arguments: dict[str, Any] = {}
     for stage in stack.effective(phase, level):
-        needs = stage.declaration.needs
         if not stage.runs:
             continue
-        if stage.declaration.kind == "search":
-            raise StackError(f"{stage.key} searches over several steps and cannot go into generate")
-        for need, reason in _CANNOT_GO.items():
-            if need in needs:
-                raise StackError(f"{stage.key} cannot go into generate: it {reason}")
-        if "stop" in needs and stop is None:
-            raise StackError(f"{stage.key} needs the end-of-sequence id; give it as stop")
-    return LogitsProcessorList([_StackProcessor(Sampler(stack, phase, level), seed, stop)])
+        if stage.declaration.kind == "guidance":
+            arguments |= _guidance_arguments(stage)
+        else:
+            _require_fit(stage, stop)
+    own = [stage for stage in stack.stages(phase, level) if stage.declaration.kind != "guidance"]
+    sampler = Sampler(stack.replace(stack.list_for(phase, level), own), phase, level)
+    return StackProcessors([_StackProcessor(sampler, seed, stop)], arguments)
+
+
+def _require_fit(stage: EffectiveStage, stop: int | None) -> None:
+    """Raise StackError for a stage that cannot decide from a row and the ids before it."""
+    needs = stage.declaration.needs
+    if stage.declaration.kind == "search":
+        raise StackError(f"{stage.key} searches over several steps and cannot go into generate")
+    for need, reason in _CANNOT_GO.items():
+        if need in needs:
+            raise StackError(f"{stage.key} cannot go into generate: it {reason}")
+    if "stop" in needs and stop is None:
+        raise StackError(f"{stage.key} needs the end-of-sequence id; give it as stop")
+
+
+def _guidance_arguments(stage: EffectiveStage) -> dict[str, Any]:
+    """What to ask of ``generate`` for a stage of guidance; StackError where that is more than a scale."""
+    for parameter in stage.declaration.parameters:
+        if parameter.name not in ("scale", "log_softmax"):
+            value = stage.parameters[parameter.name]
+            if plain(value) != plain(parameter.default):
+                raise StackError(
+                    f"{stage.key}.{parameter.name} cannot go into generate: its guidance has a scale only"
+                )
+    scale = stage.parameters["scale"]
+    if not isinstance(scale, (int, float)) or stage.stage.when is not None:
+        raise StackError(
+            f"{stage.key} cannot go into generate: its guidance has the same scale at every step"
+        )
+    return {"guidance_scale": float(scale)}
 
 
 class _StackProcessor:

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from valle.samplers.declaration import StageDeclaration
 from valle.samplers.errors import StackError, nearest
@@ -24,6 +24,11 @@ from valle.samplers.resolve import EffectiveStage, resolve
 from valle.samplers.stage import Stage, keyed
 from valle.samplers.stages import find
 from valle.samplers.values import Condition, Value, check_condition, parse_json, parse_value
+
+if TYPE_CHECKING:
+    from transformers import GenerationConfig
+
+    from valle.samplers.bridge import StackProcessors
 
 MAXIMUM_STAGES = 64
 
@@ -52,6 +57,22 @@ class Stack:
                 raise StackError(f"{name} has {len(stages)} stages; {MAXIMUM_STAGES} at most")
             lists[str(name)] = tuple(_stages_from(str(name), stages))
         return cls._valid(lists)
+
+    @classmethod
+    def from_generation_config(cls, config: GenerationConfig) -> Stack:
+        """What a GenerationConfig of ``transformers`` asks for, as the list ``ar``: see
+        ``valle.samplers.bridge``."""
+        from valle.samplers import bridge
+
+        return bridge.from_generation_config(config)
+
+    def to_transformers(
+        self, phase: str = "ar", *, seed: int = 0, level: int = 0, stop: int | None = None
+    ) -> StackProcessors:
+        """One list as the ``logits_processor`` of any ``generate``: see ``valle.samplers.bridge``."""
+        from valle.samplers import bridge
+
+        return bridge.to_transformers(self, phase, seed=seed, level=level, stop=stop)
 
     def to_dict(self) -> dict[str, Any]:
         """The stack in the types of JSON and TOML; ``from_dict`` of it is an equal stack."""

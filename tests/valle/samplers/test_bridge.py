@@ -9,7 +9,7 @@ import torch
 from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM
 
 from valle.samplers import Stack, StackError
-from valle.samplers.bridge import from_generation_config, sample_top_p, to_transformers
+from valle.samplers.bridge import sample_top_p
 from valle.samplers.rows import Rows
 from valle.samplers.sampler import Sampler
 
@@ -42,7 +42,7 @@ def config(**values: Any) -> GenerationConfig:
 
 
 def generated(model: Any, stack: Stack | None = None, prompt: torch.Tensor = PROMPT, **values: Any) -> Any:
-    bridge = {} if stack is None else {"logits_processor": to_transformers(stack, seed=values.pop("seed", 0))}
+    bridge = {} if stack is None else {"logits_processor": stack.to_transformers(seed=values.pop("seed", 0))}
     return model.generate(prompt, generation_config=config(**values), **bridge)
 
 
@@ -61,7 +61,7 @@ def test_a_stack_decides_as_it_does_by_itself(model: Any) -> None:
 
 
 def test_one_list_serves_one_generation_after_another(model: Any) -> None:
-    processors = to_transformers(ar({"name": "draw"}), seed=3)
+    processors = ar({"name": "draw"}).to_transformers(seed=3)
     first, again = (
         model.generate(PROMPT, generation_config=config(), logits_processor=processors) for _ in range(2)
     )
@@ -90,7 +90,7 @@ def test_draws_of_a_batch_follow_the_model(model: Any) -> None:
     ],
 )
 def test_greedy_generation_goes_on_as_the_config_asks(asked: dict[str, Any], model: Any) -> None:
-    stack = from_generation_config(GenerationConfig(**asked))
+    stack = Stack.from_generation_config(GenerationConfig(**asked))
     assert generated(model, stack).tolist() == generated(model, **asked).tolist()
 
 
@@ -110,7 +110,7 @@ def test_sampling_sees_the_same_rows_as_the_config_gives(asked: dict[str, Any], 
     out = generated(
         model, do_sample=True, return_dict_in_generate=True, output_logits=True, output_scores=True, **asked
     )
-    sampler = Sampler(from_generation_config(GenerationConfig(do_sample=True, **asked)), "ar")
+    sampler = Sampler(Stack.from_generation_config(GenerationConfig(do_sample=True, **asked)), "ar")
     for step, (logits, scores) in enumerate(zip(out.logits, out.scores, strict=True)):
         rows = Rows.of("ar", 2, step=step, past=out.sequences[:, : PROMPT.shape[1] + step])
         torch.testing.assert_close(
@@ -120,7 +120,7 @@ def test_sampling_sees_the_same_rows_as_the_config_gives(asked: dict[str, Any], 
 
 def test_the_length_is_that_of_the_config() -> None:
     asked = GenerationConfig(min_new_tokens=9, exponential_decay_length_penalty=(6, 1.2))
-    assert from_generation_config(asked).to_dict()["ar"] == [
+    assert Stack.from_generation_config(asked).to_dict()["ar"] == [
         {"name": "minimum_length", "steps": 9},
         {"name": "exponential_decay_length", "start": 6, "factor": 1.2},
         {"name": "greedy"},
@@ -138,16 +138,16 @@ def test_the_length_is_that_of_the_config() -> None:
 )
 def test_what_a_stack_cannot_say_is_named(asked: dict[str, Any], says: str) -> None:
     with pytest.raises(StackError, match=says):
-        from_generation_config(GenerationConfig(**asked))
+        Stack.from_generation_config(GenerationConfig(**asked))
 
 
 def test_stages_that_stop_need_the_id(model: Any) -> None:
     stack = ar({"name": "minimum_length", "steps": LENGTH}, {"name": "greedy"})
     with pytest.raises(StackError, match="minimum_length needs the end-of-sequence id"):
-        to_transformers(stack)
+        stack.to_transformers()
     stop = int(generated(model, ar({"name": "greedy"}))[0, PROMPT.shape[1]])
     held = model.generate(
-        PROMPT, generation_config=config(), logits_processor=to_transformers(stack, stop=stop)
+        PROMPT, generation_config=config(), logits_processor=stack.to_transformers(stop=stop)
     )
     assert stop not in held[:, PROMPT.shape[1] :]
 
