@@ -26,7 +26,7 @@ class Codec(Protocol):
 
     @property
     def hash(self) -> str:
-        """Fingerprint of the weights, in hexadecimal."""
+        """Fingerprint of what makes the codes, in hexadecimal; what only makes sound of them is left out."""
 
     @property
     def sample_rate(self) -> int:

@@ -161,6 +161,31 @@ def test_the_file_gives_the_same_codec_again(codec: BuiltinCodec, tmp_path: Path
     assert BuiltinCodec.load(tmp_path / "other.safetensors").hash != codec.hash
 
 
+def changed_network(name: str) -> CodecNetwork:
+    network = random_network()
+    tensor = network.state_dict()[name]
+    tensor.view(-1)[0] += 1
+    return network
+
+
+@pytest.mark.parametrize(
+    "name", ["decoder.last.bias", "decoder.blocks.0.scale", "pitch_reader.last.product.weight"]
+)
+def test_a_better_decoder_keeps_the_codes_that_there_are(
+    name: str, codec: BuiltinCodec, tmp_path: Path
+) -> None:
+    save_network(changed_network(name), tmp_path / "better.safetensors")
+    better = BuiltinCodec.load(tmp_path / "better.safetensors")
+    assert better.hash == codec.hash
+    assert not np.array_equal(better.decode(some_codes(9)), codec.decode(some_codes(9)))
+
+
+@pytest.mark.parametrize("name", ["codebooks", "encoder.first.product.weight", "encoder.last.bias"])
+def test_another_encoder_makes_other_codes(name: str, codec: BuiltinCodec, tmp_path: Path) -> None:
+    save_network(changed_network(name), tmp_path / "other.safetensors")
+    assert BuiltinCodec.load(tmp_path / "other.safetensors").hash != codec.hash
+
+
 def test_what_cannot_be_used_is_refused_in_one_line(codec: BuiltinCodec, tmp_path: Path) -> None:
     (tmp_path / "broken.safetensors").write_bytes(b"nothing of the kind")
     bad = some_codes(5)

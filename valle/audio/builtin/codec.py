@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 
@@ -26,6 +26,8 @@ NAME = "builtin-1"
 SOURCE_REACH = 2 + 6 * 3 + 1 + 2 + 1
 LOOKAHEAD = SOURCE_REACH + PitchReader.REACH
 LOWEST_PITCH, HIGHEST_PITCH = 55.0, 550.0
+MAKE_CODES = ("encoder.", "codebooks")
+"""How the names of the tensors begin that the codes depend on."""
 
 
 def save_network(network: CodecNetwork, path: Path, name: str = NAME) -> None:
@@ -37,6 +39,14 @@ def save_network(network: CodecNetwork, path: Path, name: str = NAME) -> None:
     save_file(tensors, temporary, metadata)
     temporary.chmod(0o644)
     temporary.replace(path)
+
+
+def codes_hash(tensors: Mapping[str, NDArray[np.generic]]) -> str:
+    """The hash of what makes codes: the encoder and the codebooks.
+
+    What only makes sound of codes is left out, so that a better decoder disowns no voice and no session.
+    """
+    return tensors_hash({key: value for key, value in tensors.items() if key.startswith(MAKE_CODES)})
 
 
 class BuiltinCodec:
@@ -66,7 +76,7 @@ class BuiltinCodec:
             raise UserError(f"codec {path}: is not a file of the built-in codec")
         network = CodecNetwork(CodecShape(**json.loads(metadata["shape"])))
         network.load_state_dict({key: torch.from_numpy(value).float() for key, value in tensors.items()})
-        return cls(network, metadata["name"], tensors_hash(tensors))
+        return cls(network, metadata["name"], codes_hash(tensors))
 
     @torch.inference_mode()
     def encode(self, wave: Wave) -> Codes:
