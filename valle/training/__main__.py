@@ -1,58 +1,24 @@
-"""`python -m valle.training`: the recipe of the built-in voice, step by step or all of it."""
+"""`python -m valle.training`: what each of its commands does."""
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from valle.errors import UserError
+from valle.training.arguments import parser
 from valle.training.runs import Run, Schedule, training_folder
 
+if TYPE_CHECKING:
+    from valle.training.model_training import ModelTrainer
 
-def _arguments() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m valle.training", description=__doc__)
-    parser.add_argument(
-        "--folder", type=Path, default=None, help="where the runs lie (the user's cache folder)"
-    )
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--seed", type=int, default=0)
-    commands = parser.add_subparsers(dest="command", required=True)
-    data = commands.add_parser("data", help="render the shards that the model is trained on")
-    data.add_argument("--utterances", type=int, default=2000, help="in each shard")
-    codec = commands.add_parser("codec", help="train the codec")
-    codec.add_argument("--utterances", type=int, default=5000)
-    encode = commands.add_parser(
-        "encode", help="encode the rendered shards as they appear, with the package's codec"
-    )
-    model = commands.add_parser("model", help="train the model on the encoded shards")
-    model.add_argument("--first-shards", type=int, default=1, help="shards to begin with")
-    model.add_argument(
-        "--shard-every", type=int, default=60, help="steps after which there is one shard more"
-    )
-    for command, steps in ((codec, 10000), (model, 2000)):
-        command.add_argument("--steps", type=int, default=steps)
-        command.add_argument(
-            "--decay", type=float, default=0.3, help="share of the steps in which the rate falls"
-        )
-        command.add_argument("--finish", action="store_true", help="begin the decay now")
-        command.add_argument("--more", type=int, default=0, help="so many steps after those of the saved run")
-    for command in (data, encode, model):
-        command.add_argument("--shards", type=int, default=10)
-    export = commands.add_parser("export", help="write the package's files from the saved runs")
-    export.add_argument(
-        "what", choices=("codec", "model", "random"), help="random: a model that has learnt nothing"
-    )
-    commands.add_parser("voices", help="record the package's voices")
-    evaluate = commands.add_parser("evaluate", help="measure the package's codec and model")
-    evaluate.add_argument("what", choices=("codec", "model"), nargs="*", default=["codec", "model"])
-    evaluate.add_argument("--count", type=int, default=20, help="sentences, or utterances for the codec")
-    commands.add_parser("all", help="all of it, with the default settings, from the data to the evaluation")
-    return parser
+FRAME_RATE = 75
 
 
 def _data(arguments: argparse.Namespace, folder: Path) -> None:
@@ -93,7 +59,7 @@ def _prepare(threads: int) -> None:
 
 def _schedule(arguments: argparse.Namespace, step: int, state: dict[str, Any] | None) -> Schedule:
     if state is None:
-        return Schedule.over(arguments.steps, arguments.decay)
+        return Schedule.over(arguments.steps, arguments.decay, begin=step)
     schedule = Schedule(**state["schedule"])
     if arguments.more:
         return schedule.extended(step, arguments.more, arguments.decay)
@@ -120,6 +86,7 @@ def _codec(arguments: argparse.Namespace, folder: Path) -> None:
 def _model(arguments: argparse.Namespace, folder: Path) -> None:
     from valle.training.corpus import Corpus
     from valle.training.model_training import ModelRecipe, ModelTrainer, ShardSource, train_model
+    from valle.training.speech import speech_path
 
     _prepare(arguments.threads)
     trainer = ModelTrainer(ModelRecipe(seed=arguments.seed), Corpus())
@@ -128,8 +95,41 @@ def _model(arguments: argparse.Namespace, folder: Path) -> None:
     state = run.load()
     if state is not None:
         trainer.restore(state)
-    shards = ShardSource(folder, arguments.first_shards, arguments.shard_every, arguments.shards)
+    elif arguments.start != "fresh":
+        _start(trainer, arguments.start)
+    there = next(index for index in itertools.count() if not speech_path(folder, index).exists())
+    total = arguments.shards or there
+    if not total:
+        raise UserError(f"{folder} holds no shard; make one with `data` and `encode`, or with `recordings`")
+    shards = ShardSource(folder, arguments.first_shards or total, arguments.shard_every, total)
     train_model(trainer, run, _schedule(arguments, trainer.step, state), shards)
+
+
+def _start(trainer: ModelTrainer, name: str) -> None:
+    """Go on from the weights of a model file, of as many steps as it says."""
+    from valle.checkpoints import native
+    from valle.inference import BUILTIN_MODEL
+
+    path = BUILTIN_MODEL if name == "builtin" else Path(name)
+    if not path.is_file():
+        raise UserError(f"The model {name!r} is not there; give the path of a model file, or `fresh`.")
+    loaded = native.load(path)
+    trainer.adopt(loaded.model, loaded.details.steps)
+
+
+def _recordings(arguments: argparse.Namespace, folder: Path) -> None:
+    from valle.audio.builtin.codec import BuiltinCodec
+    from valle.training.export import BUILTIN
+    from valle.training.recordings import encode_recordings, find_recordings
+    from valle.training.speech import speech_path
+
+    found = find_recordings(arguments.recordings)
+    shard, left_out = encode_recordings(found, BuiltinCodec.load(BUILTIN / "codec.safetensors"))
+    for line in left_out:
+        print(f"left out: {line}", file=sys.stderr)
+    path = next(path for path in (speech_path(folder, i) for i in itertools.count()) if not path.exists())
+    shard.save(path)
+    print(f"{path}: {len(shard.speakers)} recordings, {len(shard.codes) / FRAME_RATE:.1f} s")
 
 
 def _saved(folder: Path) -> dict[str, Any]:
@@ -147,9 +147,9 @@ def _export(arguments: argparse.Namespace, folder: Path) -> None:
 
     codec_path = BUILTIN / "codec.safetensors"
     if arguments.what == "codec":
-        print(export_codec(_saved(folder / "codec"), codec_path))
+        print(export_codec(_saved(folder / "codec"), arguments.out or codec_path))
         return
-    codec, path = BuiltinCodec.load(codec_path), BUILTIN / "model.safetensors"
+    codec, path = BuiltinCodec.load(codec_path), arguments.out or BUILTIN / "model.safetensors"
     if arguments.what == "random":
         print(export_model(random_model(arguments.seed), codec, 0, path, "random weights"))
         return
@@ -194,8 +194,8 @@ def _all(arguments: argparse.Namespace, _folder: Path) -> None:
     common = ["--threads", str(arguments.threads), "--seed", str(arguments.seed)]
     if arguments.folder:
         common += ["--folder", str(arguments.folder)]
-    steps = ("codec", "export codec", "voices", "data", "encode", "model", "export model", "evaluate")
-    for step in steps:
+    first = ("codec", "export codec", "voices", "data", "encode")
+    for step in (*first, "model --start fresh", "export model", "evaluate"):
         run([*common, *step.split()])
 
 
@@ -203,6 +203,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace, Path], None]] = {
     "data": _data,
     "codec": _codec,
     "encode": _encode,
+    "recordings": _recordings,
     "model": _model,
     "export": _export,
     "voices": _voices,
@@ -213,7 +214,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace, Path], None]] = {
 
 def run(words: list[str]) -> None:
     """Run one command of a command line."""
-    arguments = _arguments().parse_args(words)
+    arguments = parser().parse_args(words)
     folder = arguments.folder or training_folder()
     folder.mkdir(parents=True, exist_ok=True)
     COMMANDS[arguments.command](arguments, folder)

@@ -59,11 +59,14 @@ class Mix:
 
 @dataclass(frozen=True, eq=False)
 class Utterance:
-    """One utterance: codes [frames, 8], ids [N], for each frame the place of its symbol, speaker and rate."""
+    """One utterance: codes [frames, 8], ids [N], for each frame the place of its symbol, speaker and rate.
+
+    A recording has no alignment.
+    """
 
     codes: NDArray[np.int16]
     ids: NDArray[np.int16]
-    alignment: NDArray[np.int16]
+    alignment: NDArray[np.int16] | None
     speaker: int
     rate: int
 
@@ -108,18 +111,21 @@ class Corpus:
             ids = slice(int(shard.id_starts[i]), int(shard.id_starts[i + 1]))
             speaker = int(shard.speakers[i])
             self._by_speaker.setdefault(speaker, []).append(len(self._utterances))
-            self._utterances.append(
-                Utterance(
-                    shard.codes[frames], shard.ids[ids], shard.alignment[frames], speaker, int(shard.rates[i])
-                )
-            )
+            alignment = shard.alignment[frames] if shard.alignment[frames.start] >= 0 else None
+            rate = int(shard.rates[i])
+            self._utterances.append(Utterance(shard.codes[frames], shard.ids[ids], alignment, speaker, rate))
         self._by_length = np.argsort([each.length for each in self._utterances], kind="stable")
         self._rates = np.array([each.rate for each in self._utterances], np.int16)
 
-    def prompt(self, index: int, random: np.random.Generator) -> NDArray[np.int16]:
-        """A part of another utterance of the same speaker, the nearest in rate of a few, [frames, 8]."""
+    def prompt(self, index: int, random: np.random.Generator) -> NDArray[np.int16] | None:
+        """A part of another utterance of the same speaker, the nearest in rate of a few, [frames, 8].
+
+        None where the speaker has no other utterance.
+        """
         own = self._utterances[index]
         others = self._by_speaker[own.speaker]
+        if len(others) == 1:
+            return None
         picked = np.array(others)[random.integers(0, len(others), PROMPT_CANDIDATES)]
         distance = np.abs(self._rates[picked] - own.rate) + 1000 * (picked == index)
         codes = self._utterances[int(picked[distance.argmin()])].codes
@@ -166,7 +172,7 @@ def make_row(
     ids, codes = _tensor(utterance.ids), _tensor(utterance.codes)
     if kind is Kind.STT:
         return Inputs("stt", phonemes=ids, language=ENGLISH, response=codes), None, None
-    alignment: Tensor | None = _tensor(utterance.alignment)
+    alignment = None if utterance.alignment is None else _tensor(utterance.alignment)
     fate = random.random()
     if fate < mix.without_both and kind is not Kind.LEN:
         ids, prompt, alignment = torch.tensor([BOS, EOS]), None, None

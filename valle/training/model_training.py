@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from valle.errors import UserError
 from valle.models.ar_nar import ArNar
 from valle.models.config import ModelConfig
 from valle.models.layout import Layout
@@ -52,6 +53,7 @@ class ModelRecipe:
     guide_weight: float = 1.0
     clip: float = 1.0
     average: float = 0.99
+    least_hidden: float = 0.25
     seed: int = 0
     mix: Mix = field(default_factory=Mix)
 
@@ -138,6 +140,14 @@ class ModelTrainer:
             optimizer.load_state_dict(saved)
         self.step = state["step"]
 
+    def adopt(self, model: ArNar, step: int) -> None:
+        """Begin with the weights of a trained model, at its count of steps, with fresh optimisers."""
+        if model.config != self.model.config:
+            raise UserError("The model to begin with has another configuration than the recipe's.")
+        self.model.load_state_dict(model.state_dict())
+        self.average = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
+        self.step = step
+
     def losses(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
         """Mean cross entropy, guide loss and share of right ids of a batch."""
         guide = Guide(self.recipe.guide_layer, self.model.layouts(batch.rows, growing=True), batch.alignments)
@@ -147,9 +157,14 @@ class ModelTrainer:
         return losses.mean, guide.loss, accuracy
 
     def train_step(self, factor: float) -> list[StepResult]:
-        """One step at a factor of the base rates, over several small batches of any kind."""
+        """One step at a factor of the base rates, over several small batches of any kind.
+
+        The share of the past that is hidden falls with the rate: decoding will see all of it.
+        """
         random = np.random.default_rng((self.recipe.seed, self.step))
-        results = [self._backward(random) for _ in range(self.recipe.batches)]
+        hidden = self.recipe.mix.hidden * max(factor, self.recipe.least_hidden)
+        mix = replace(self.recipe.mix, hidden=hidden)
+        results = [self._backward(mix, random) for _ in range(self.recipe.batches)]
         rates = (self.recipe.hidden_rate, self.recipe.other_rate)
         for optimizer, rate in zip(self.optimizers, rates, strict=True):
             for group in optimizer.param_groups:
@@ -165,8 +180,7 @@ class ModelTrainer:
         self.step += 1
         return results
 
-    def _backward(self, random: np.random.Generator) -> StepResult:
-        mix = self.recipe.mix
+    def _backward(self, mix: Mix, random: np.random.Generator) -> StepResult:
         kind = mix.kind(random)
         batch = self.corpus.batch(kind, mix, self.recipe.budget, random)
         loss, guide, accuracy = self.losses(batch)

@@ -30,12 +30,16 @@ class Schedule:
     warmup: int = 100
     decay_start: int = 1 << 60
     decay_steps: int = 1
+    begin: int = 0
 
     @classmethod
-    def over(cls, steps: int, decay: float, warmup: int = 100) -> Schedule:
-        """The schedule of a run whose length is known: the last share `decay` of its steps is the decay."""
+    def over(cls, steps: int, decay: float, warmup: int = 100, begin: int = 0) -> Schedule:
+        """The schedule of a run whose length is known: the last share `decay` of its steps is the decay.
+
+        A run with fresh optimisers that begins with weights of `begin` steps warms up from there.
+        """
         length = max(1, round(steps * decay))
-        return cls(warmup, steps - length, length)
+        return cls(warmup, begin + steps - length, length, begin)
 
     def finishing(self, step: int, decay: float) -> Schedule:
         """This schedule with a decay that begins now and lasts a share `decay` of the steps so far."""
@@ -53,7 +57,7 @@ class Schedule:
 
     def factor(self, step: int) -> float:
         """What the base rate is multiplied with at a step, counted from 0."""
-        rise = min(1.0, (step + 1) / self.warmup)
+        rise = min(1.0, (step - self.begin + 1) / self.warmup)
         fall = min(1.0, max(0.0, (step - self.decay_start) / self.decay_steps))
         return rise * (1 - 0.95 * fall)
 

@@ -108,7 +108,8 @@ def encode_shard(rendered: RenderedShard, network: CodecNetwork) -> SpeechShard:
     )
 
 
-def _ends(pieces: list[NDArray[Any]]) -> NDArray[np.int64]:
+def ends(pieces: list[NDArray[Any]]) -> NDArray[np.int64]:
+    """Where each of some pieces begins when they lie end to end, and the end of the last."""
     return np.cumsum([0, *(len(piece) for piece in pieces)])
 
 
@@ -155,9 +156,9 @@ def render_shard(
         np.concatenate(waves),
         np.concatenate(pitches),
         np.concatenate(voicings),
-        _ends(pitches),
+        ends(pitches),
         np.concatenate(ids),
-        _ends(ids),
+        ends(ids),
         np.concatenate(alignments),
         np.array(speakers, np.int16),
         np.array(rates, np.int16),
