@@ -10,7 +10,6 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from valle.control import Guide
@@ -37,7 +36,7 @@ def within_reach(
     copies = np.full(TRIALS, row)
     decision = sampler.decide(
         moved,
-        replace(_pick(rows, copies), null=null),
+        replace(rows.pick(copies), null=null),
         pick(states, torch.from_numpy(copies).to(logits.device)),
         measure="none",
     )
@@ -59,19 +58,3 @@ def _moved(
             ids = torch.from_numpy(evidence.top_ids[row].astype(np.int64)).to(logits.device)
             copies[1:, ids] = torch.from_numpy(evidence.top_logits[row].astype(np.float64)).to(logits.device)
     return copies.float()
-
-
-def _pick(rows: Rows, index: NDArray[np.int64]) -> Rows:
-    at = torch.from_numpy(index)
-    return replace(
-        rows,
-        seed=rows.seed[index],
-        take=rows.take[index],
-        segment=rows.segment[index],
-        hypothesis=rows.hypothesis[index],
-        level=rows.level[index],
-        step=rows.step[index],
-        position=rows.position[index],
-        past=None if rows.past is None else rows.past[at.to(rows.past.device)],
-        past_length=None if rows.past_length is None else rows.past_length[at.to(rows.past_length.device)],
-    )

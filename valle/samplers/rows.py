@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -100,6 +100,33 @@ class Rows:
     def count(self) -> int:
         """R."""
         return len(self.step)
+
+    def pick(self, index: Any) -> Rows:
+        """The rows of these numbers, in this order."""
+        at = np.asarray(index, dtype=np.int64)
+
+        def picked(tensor: Tensor | None) -> Tensor | None:
+            return None if tensor is None else tensor[torch.from_numpy(at).to(tensor.device)]
+
+        attention = self.attention
+        if attention is not None:
+            parts = {field.name: picked(getattr(attention, field.name)) for field in fields(attention)}
+            attention = replace(attention, **parts)
+        return replace(
+            self,
+            seed=self.seed[at],
+            take=self.take[at],
+            segment=self.segment[at],
+            hypothesis=self.hypothesis[at],
+            level=self.level[at],
+            step=self.step[at],
+            position=self.position[at],
+            past=picked(self.past),
+            past_length=picked(self.past_length),
+            raw=picked(self.raw),
+            null=picked(self.null),
+            attention=attention,
+        )
 
     def noise(self, purpose: str, width: int) -> NDArray[np.float64]:
         """Uniform numbers [R, width] for a named purpose of the running stage, inside (0, 1)."""
