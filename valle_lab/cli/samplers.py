@@ -18,17 +18,29 @@ if TYPE_CHECKING:
 
 def samplers(
     common: Common,
-    name: Annotated[str | None, typer.Argument(metavar="[STAGE]", help="Show this one in full.")] = None,
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="[STAGE]", help="Show this one in full; with --export a file or a preset."),
+    ] = None,
     json_output: Annotated[bool, typer.Option("--json", help="A list of objects on stdout.")] = False,
     schema: Annotated[bool, typer.Option("--schema", help="The JSON schema of a stack.")] = False,
     check: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Check a stack in TOML or JSON, and say what is odd about it."),
     ] = None,
+    export: Annotated[
+        str | None,
+        typer.Option(metavar="PROGRAM", help="A stack as settings of llama.cpp, reference or transformers."),
+    ] = None,
 ) -> int | None:
     """List the stages of a stack, or show one in full."""
     if schema:
         return _print_schema()
+    if export is not None:
+        from valle_lab.cli.exports import print_export
+
+        print_export(export, name, json_output)
+        return None
     if check is not None:
         return _check(check, json_output)
     from valle.samplers.declaration import describe
