@@ -14,7 +14,7 @@ torch := $(shell grep '^torch==' constraints.txt)
 stamp := $(VENV)/installed.stamp
 demo_text := Every choice this voice makes can be seen, changed and made again.
 
-.PHONY: venv lab demo test lint types contracts unit bench sessions
+.PHONY: venv lab demo test lint types contracts unit bench sessions docs
 
 venv: $(stamp)
 
@@ -55,3 +55,6 @@ bench: venv
 
 sessions: venv
 	$(bin)/python sessions/make.py
+
+docs: venv
+	$(bin)/python tools/samplers_page.py docs/samplers.md
