@@ -30,20 +30,21 @@ FAMILIES = {
 INTRODUCTION = """\
 # The samplers
 
-This page is made from the declarations of the stages with `make docs`; `valle-lab samplers` prints the same, and \
-`valle-lab samplers --schema` the JSON schema of a stack.
+This page is made from the declarations of the stages with `make docs`; `valle-lab samplers` prints the \
+same, and `valle-lab samplers --schema` the JSON schema of a stack.
 
-A stack is an ordered list of stages for each phase: `ar` decides level 0 frame by frame, `nar` the levels 1 to 7, \
-each in one pass, `nar_len` level 0 in rounds, and `len`, `stt`, `phn` and `un_phn` lengths and texts. `nar.3` is a \
-list for level 3 alone. Guidance stands first, one chooser or search last, the rest in any order and as often as you \
-like. A stage that a list lacks is put at its usual place, which is the order of this page.
+A stack is an ordered list of stages for each phase: `ar` decides level 0 frame by frame, `nar` the \
+levels 1 to 7, each in one pass, `nar_len` level 0 in rounds, and `len`, `stt`, `phn` and `un_phn` \
+lengths and texts. `nar.3` is a list for level 3 alone. Guidance stands first, one chooser or search \
+last, the rest in any order and as often as you like. A stage that a list lacks is put at its usual \
+place, which is the order of this page.
 
-A parameter is written `stage.parameter`, as in `top_k.k`; of a second stage of a kind `temperature#2.value`; of \
-another phase `nar:temperature.value`. Every stage has the switch `.on`. A number may be a curve over steps, or over \
-the entropy or varentropy of the row, unless its range says fixed: \
-`{"curve": "linear", "values": [1.0, 0.6], "end": 150}`. Every stage but a chooser takes a condition, \
-`{"measure": "entropy", "above": 3.0}` as its `.when`, in bits. Where a parameter is at its neutral value the stage \
-does nothing and is skipped.
+A parameter is written `stage.parameter`, as in `top_k.k`; of a second stage of a kind \
+`temperature#2.value`; of another phase `nar:temperature.value`. Every stage has the switch `.on`. A \
+number may be a curve over steps, or over the entropy or varentropy of the row, unless its range says \
+fixed: `{"curve": "linear", "values": [1.0, 0.6], "end": 150}`. Every stage but a chooser takes a \
+condition, `{"measure": "entropy", "above": 3.0}` as its `.when`, in bits. Where a parameter is at its \
+neutral value the stage does nothing and is skipped.
 """
 
 
