@@ -105,8 +105,11 @@ class Rows:
         """The rows of these numbers, in this order."""
         at = np.asarray(index, dtype=np.int64)
 
-        def picked(tensor: Tensor | None) -> Tensor | None:
-            return None if tensor is None else tensor[torch.from_numpy(at).to(tensor.device)]
+        def picked(tensor: Tensor) -> Tensor:
+            return tensor[torch.from_numpy(at).to(tensor.device)]
+
+        def some(tensor: Tensor | None) -> Tensor | None:
+            return None if tensor is None else picked(tensor)
 
         attention = self.attention
         if attention is not None:
@@ -121,10 +124,10 @@ class Rows:
             level=self.level[at],
             step=self.step[at],
             position=self.position[at],
-            past=picked(self.past),
-            past_length=picked(self.past_length),
-            raw=picked(self.raw),
-            null=picked(self.null),
+            past=some(self.past),
+            past_length=some(self.past_length),
+            raw=some(self.raw),
+            null=some(self.null),
             attention=attention,
         )
 

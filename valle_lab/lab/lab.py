@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future
 from itertools import count
 from typing import Any
 
@@ -16,9 +17,11 @@ from valle_lab.lab.answers import Answers, beside
 from valle_lab.lab.commands import all_commands
 from valle_lab.lab.history import History
 from valle_lab.lab.record import Record
+from valle_lab.lab.sight import Sight, see
 from valle_lab.lab.state import LabTake, News, Notice, Subject
 from valle_lab.player import Player
 from valle_lab.settings import Settings
+from valle_lab.views import Look, StepView
 from valle_lab.worker.messages import Ask, Description, ModelChoice, Progress
 from valle_lab.worker.surface import Worker
 
@@ -59,6 +62,7 @@ class Lab:
         self._start_worker = start_worker
         self._open_player = open_player
         self.answers = Answers(self._tell_failure)
+        self.sight = Sight(self)
         self._changed: set[Subject] = set()
         self._notices: list[Notice] = []
         self._arrived = threading.Event()
@@ -102,6 +106,7 @@ class Lab:
         if self.worker is not None:
             self.worker.close()
         self._death_told = False
+        self.sight.forget()
         self.worker = self._start_worker(self._wake)
         self.load(self.choice)
 
@@ -155,6 +160,14 @@ class Lab:
             return self.voice
         return self.description.voices[0] if self.description and self.description.voices else None
 
+    def find(self, name: str) -> LabTake | None:
+        """The take of that name, if there is one."""
+        return next((take for take in self.takes if take.name == name), None)
+
+    def see(self, look: Look) -> Future[StepView]:
+        """One decision in full, for scripts and the REPL; `poll` or `wait` bring it. Panes use `sight`."""
+        return see(self, look)
+
     def change_running(self, event: Event) -> None:
         """Give the running take, if there is one, a change for its next step."""
         if (take := self.running) is not None and take.speaking is not None:
@@ -190,6 +203,7 @@ class Lab:
                 takes.take_in(self, take)
             except UserError as error:
                 self._tell_failure(error)
+        self.sight.poll()
         if self.player is not None and self.player.state == "playing":
             self.mark("sound")
         if self.worker is not None and self.worker.death is not None and not self._death_told:
@@ -248,5 +262,11 @@ class Lab:
 def _choice(settings: Settings) -> ModelChoice:
     threads = None if settings.threads == "auto" else settings.threads
     return ModelChoice(
-        settings.model, settings.codec, settings.device, settings.dtype, threads, settings.attention
+        settings.model,
+        settings.codec,
+        settings.device,
+        settings.dtype,
+        threads,
+        settings.attention,
+        settings.memory_budget_gb,
     )

@@ -11,7 +11,7 @@ from valle_lab.lab.timeline import Timeline
 from valle_lab.worker.messages import Begun, Made
 from valle_lab.worker.surface import Speaking, Wave
 
-Subject = Literal["text", "stack", "takes", "steps", "model", "voices", "seed", "session", "sound"]
+Subject = Literal["text", "stack", "takes", "steps", "model", "voices", "seed", "session", "sound", "view"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,28 +1,43 @@
-"""What the strips draw: one number a step, grown as a take runs, and how far the take has come."""
+"""What the strips draw: the measures of each step, grown as a take runs, and how far the take has come."""
 
 from __future__ import annotations
 
-from array import array
 from collections import deque
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
 
 from valle.request import FRAME_RATE, LEVELS, Request
-from valle.step import Step
+from valle.step import Place, Step
+from valle_lab.lab.columns import Columns
+
+Measure = Literal["entropy", "varentropy", "margin", "stop", "rank", "final_entropy", "kept"]
+"""Of the raw distribution: entropy [bits], varentropy [bits squared], probability of the stop token, rank of
+the chosen one from 0; of the final one: entropy, ids kept. `margin`: best minus second perturbed score."""
+Surprise = Literal["entropy", "margin"]
+Values = NDArray[np.float64]
 
 FRAMES_PER_PHONEME = 6.0
 """A guess at the pace of speech, for the progress bar alone."""
 AR_SHARE = 0.8
 """Of a segment's progress; the NAR levels share the rest."""
 RATE_STEPS = 64
+PEAK_RADIUS = 3
+"""A peak is the highest of so many neighbours on both sides."""
 
 
 class Timeline:
-    """The measures of the steps that decide level 0, one value each, and how far the take has come."""
+    """One row for each decision of level 0, where things happened, and how far the take has come."""
 
     def __init__(self) -> None:
-        self.entropy = array("d")
-        """Of the raw distribution, in bits."""
+        self._columns = Columns(*get_args(Measure), "frame")
+        self.decisions: list[Step] = []
+        """The steps that the rows are of."""
         self.segment_starts: list[int] = []
+        """The rows with which a sentence begins."""
         self.event_marks: list[int] = []
+        """The rows before which the take was changed."""
         self.phase = ""
         self.segment = 0
         self.level = 0
@@ -31,24 +46,69 @@ class Timeline:
         self._segment_frames = 0
         self._recent: deque[float] = deque(maxlen=RATE_STEPS)
 
+    def __len__(self) -> int:
+        return len(self._columns)
+
     def add(self, step: Step) -> None:
         """Take in one more step."""
         place = step.place
         self.compute_seconds += step.seconds
         if place.segment != self.segment or not self.segment_starts:
-            self.segment_starts.append(len(self.entropy))
+            self.segment_starts.append(len(self))
             self._segment_frames = 0
         self.phase, self.segment, self.level = place.phase, place.segment, place.level
         if step.events:
-            self.event_marks.append(len(self.entropy))
+            self.event_marks.append(len(self))
         if place.phase != "ar" or not len(step.tokens):
             return
         self._recent.append(step.seconds)
+        if step.measures:
+            self._measure(step)
         if step.ended != "stop":
             self.frames += 1
             self._segment_frames += 1
-        if step.measures:
-            self.entropy.append(float(step.measures[0].entropy[0]))
+
+    def values(self, measure: Measure) -> Values:
+        """All values of a measure so far; slice it for a window."""
+        return self._columns[measure]
+
+    @property
+    def entropy(self) -> Values:
+        """Of the raw distribution, in bits."""
+        return self.values("entropy")
+
+    def seconds(self, row: int) -> float:
+        """When the sound of a decision begins."""
+        return float(self._columns["frame"][row]) / FRAME_RATE
+
+    def row_at(self, seconds: float) -> int:
+        """The decision whose frame sounds then; the last one beyond the end, 0 where there is none."""
+        after = np.searchsorted(self._columns["frame"], int(seconds * FRAME_RATE), "right")
+        return max(0, int(after) - 1)
+
+    def place(self, row: int) -> Place:
+        """Where a decision stands, as a `Look` wants it."""
+        return self.decisions[row].place
+
+    def surprises(self, kind: Surprise) -> NDArray[np.int64]:
+        """The rows at which entropy peaks, or at which the choice was nearly another, in order."""
+        if kind == "entropy":
+            return peaks(self.values("entropy"))
+        return peaks(-self.values("margin"))
+
+    def _measure(self, step: Step) -> None:
+        raw = step.measures[0]
+        self._columns.append(
+            float(raw.entropy[0]),
+            float(raw.varentropy[0]),
+            float(step.margin[0]) if len(step.margin) else 0.0,
+            float(raw.stop_probability[0]),
+            float(raw.rank[0]),
+            float(step.measures[-1].entropy[0]),
+            float(step.measures[-1].kept[0]),
+            float(self.frames),
+        )
+        self.decisions.append(step)
 
     @property
     def steps_per_second(self) -> float:
@@ -75,3 +135,13 @@ class Timeline:
         if self.phase == "nar":
             return f"{where}NAR level {self.level}"
         return f"{where}AR frame {self._segment_frames}"
+
+
+def peaks(values: Values) -> NDArray[np.int64]:
+    """Where values [N] peak: the first highest of their neighbours, and above the mean."""
+    if len(values) < 2 * PEAK_RADIUS + 1:
+        return np.zeros(0, np.int64)
+    padded = np.pad(values, PEAK_RADIUS, constant_values=-np.inf)
+    around = np.lib.stride_tricks.sliding_window_view(padded, 2 * PEAK_RADIUS + 1)
+    first = around.argmax(axis=1) == PEAK_RADIUS
+    return np.flatnonzero(first & (values > values.mean()))

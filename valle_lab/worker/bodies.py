@@ -6,11 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from typing import Any
 
-from valle.request import Prompt, Recipe, Request, Sentence
+import numpy as np
+
+from valle.control import Guide, ScheduledControl
+from valle.request import NullBranch, Prompt, Recipe, Request, Sentence
 from valle.samplers.stack import Stack
+from valle.step import Step
 from valle.take import Segment
 from valle_lab.worker.messages import Ask, Begun, Description, Made
 from valle_lab.worker.protocol import Array
+from valle_lab.worker.steps import event_from_dict, event_to_dict, place_from_list, place_to_list
 
 Body = dict[str, Any]
 Arrays = dict[str, Array]
@@ -35,23 +40,37 @@ def asked_from_body(body: Mapping[str, Any], arrays: Mapping[str, Array]) -> Ask
 
 def request_to_body(request: Request) -> tuple[Body, Arrays]:
     """A request in full: the lab keeps what the worker resolved, ids, prompt codes, seed and recipe."""
-    prompt = request.prompt
+    null = request.null
     body = {
         **_plain(request),
         "sentences": [asdict(sentence) for sentence in request.sentences],
         "stack": request.stack.to_dict(),
-        "prompt": None if prompt is None else {"codec": prompt.codec, "voice": prompt.voice},
+        "prompt": _voice_to_body(request.prompt),
+        "null": {
+            "text": asdict(null.text) if isinstance(null.text, Sentence) else null.text,
+            "voice": _voice_to_body(null.voice),
+        },
         "recipe": asdict(request.recipe),
     }
-    return body, {} if prompt is None else {"prompt": prompt.codes}
+    voices = {"prompt": request.prompt, "null.prompt": null.voice}
+    return body, {name: voice.codes for name, voice in voices.items() if isinstance(voice, Prompt)}
 
 
 def request_from_body(body: Mapping[str, Any], arrays: Mapping[str, Array]) -> Request:
-    sentences = tuple(Sentence(s["text"], s["phonemes"], tuple(s["ids"])) for s in body["sentences"])
-    prompt = None if body["prompt"] is None else Prompt(codes=arrays["prompt"], **body["prompt"])
-    stack = Stack.from_dict(body["stack"])
-    recipe = _recipe(body["recipe"])
-    return Request(**{**body, "sentences": sentences, "stack": stack, "prompt": prompt, "recipe": recipe})
+    text, voice = body["null"]["text"], body["null"]["voice"]
+    return Request(
+        **{
+            **body,
+            "sentences": tuple(map(_sentence, body["sentences"])),
+            "stack": Stack.from_dict(body["stack"]),
+            "prompt": _voice_from_body(body["prompt"], arrays.get("prompt")),
+            "null": NullBranch(
+                text=text if isinstance(text, str) else _sentence(text),
+                voice=_voice_from_body(voice, arrays.get("null.prompt")),
+            ),
+            "recipe": _recipe(body["recipe"]),
+        }
+    )
 
 
 def begun_to_body(begun: Begun) -> tuple[Body, Arrays]:
@@ -66,6 +85,29 @@ def begun_from_body(body: Mapping[str, Any], arrays: Mapping[str, Array]) -> Beg
 
     origin = Origin.model_validate(body["origin"], strict=False)
     return Begun(request_from_body(body["request"], arrays), origin)
+
+
+def recall_to_body(request: Request, steps: Sequence[Step]) -> tuple[Body, Arrays]:
+    """A take that is to be made again as it was: its request, tokens and events."""
+    body, arrays = request_to_body(request)
+    places = [[place_to_list(step.place), len(step.tokens)] for step in steps]
+    events = [event_to_dict(event) for step in steps for event in step.events]
+    tokens = np.concatenate([np.zeros(0, np.int16), *(step.tokens for step in steps)])
+    return {"request": body, "places": places, "events": events}, {**arrays, "tokens": tokens}
+
+
+def recall_from_body(
+    body: Mapping[str, Any], arrays: Mapping[str, Array]
+) -> tuple[Request, ScheduledControl, int]:
+    """The request, what guides it through the recorded tokens, and how many steps it had."""
+    guides, at = {}, 0
+    for place, count in body["places"]:
+        if count:
+            guides[place_from_list(place)] = Guide(arrays["tokens"][at : at + count])
+        at += count
+    events = [event_from_dict(event) for event in body["events"]]
+    request = request_from_body(body["request"], arrays)
+    return request, ScheduledControl(events, guides), len(body["places"])
 
 
 def description_to_body(description: Description) -> Body:
@@ -115,3 +157,16 @@ def _plain(value: Any) -> Body:
 
 def _recipe(body: Mapping[str, Any]) -> Recipe:
     return Recipe(**{**body, "batch": tuple(body["batch"])})
+
+
+def _sentence(body: Mapping[str, Any]) -> Sentence:
+    return Sentence(body["text"], body["phonemes"], tuple(body["ids"]))
+
+
+def _voice_to_body(voice: Prompt | str | None) -> Any:
+    """A voice without its codes, which are an array of the frame; words and nothing as they are."""
+    return {"codec": voice.codec, "voice": voice.voice} if isinstance(voice, Prompt) else voice
+
+
+def _voice_from_body(body: Any, codes: Array | None) -> Any:
+    return Prompt(codes=codes, **body) if isinstance(body, Mapping) and codes is not None else body

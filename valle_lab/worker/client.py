@@ -16,18 +16,30 @@ from typing import Any, BinaryIO, cast
 from valle.control import Event
 from valle.errors import UserError
 from valle.request import Prompt, Request
+from valle.step import Step
 from valle.take import Segment
+from valle_lab.views import Look, StepView
 from valle_lab.worker.bodies import (
     asked_to_body,
     begun_from_body,
     description_from_body,
     made_from_body,
+    recall_to_body,
     segments_to_body,
 )
+from valle_lab.worker.looks import look_to_body, view_from_body
 from valle_lab.worker.messages import Ask, Description, ModelChoice, Progress
 from valle_lab.worker.protocol import BrokenStreamError, Frame, encode, read_frame
 from valle_lab.worker.steps import event_from_dict, event_to_dict, step_from_frame
-from valle_lab.worker.surface import Speaking, Wave, WorkerClosedError, WorkerError, ignore, settle
+from valle_lab.worker.surface import (
+    ForgottenStepError,
+    Speaking,
+    Wave,
+    WorkerClosedError,
+    WorkerError,
+    ignore,
+    settle,
+)
 
 CLOSED = "The model process has been closed."
 PATIENCE = 2.0
@@ -135,6 +147,17 @@ class WorkerClient:
     def prompt(self, voice: str, start: float = 0.0, seconds: float | None = None) -> Future[Prompt]:
         body = {"voice": voice, "start": start, "seconds": seconds}
         return self._ask(Frame("prompt", body=body), lambda f: Prompt(codes=f.arrays["codes"], **f.body))
+
+    def look(self, look: Look) -> Future[StepView]:
+        def receive(frame: Frame) -> StepView | ForgottenStepError:
+            return view_from_body(frame.body, frame.arrays) if frame.body else ForgottenStepError(look)
+
+        return self._ask(Frame("look", take=look.take, body=look_to_body(look)), receive)
+
+    def recall(self, request: Request, steps: Sequence[Step]) -> Future[bool]:
+        body, arrays = recall_to_body(request, steps)
+        frame = Frame("recall", take=request.take, body=body, arrays=arrays)
+        return self._ask(frame, lambda answer: bool(answer.body["whole"]))
 
     def close(self) -> None:
         self._closing = True

@@ -14,6 +14,8 @@ from valle.control import Event, LiveControl, ScheduledControl
 from valle.request import Prompt, Request
 from valle.step import Step
 from valle.take import Segment
+from valle_lab.views import Look, StepView
+from valle_lab.worker.bodies import recall_from_body, recall_to_body
 from valle_lab.worker.messages import Ask, Description, Made, ModelChoice, Progress
 from valle_lab.worker.service import EngineFactory, Generation, Service, load_engine
 from valle_lab.worker.surface import Speaking, Wave, ignore
@@ -44,6 +46,17 @@ class InProcessWorker:
 
     def prompt(self, voice: str, start: float = 0.0, seconds: float | None = None) -> Future[Prompt]:
         return _done(lambda: self.service.prompt(voice, start, seconds))
+
+    def look(self, look: Look) -> Future[StepView]:
+        return _done(lambda: self.service.look(look))
+
+    def recall(self, request: Request, steps: Sequence[Step]) -> Future[bool]:
+        def again() -> bool:
+            for _ in self.service.recall(*recall_from_body(*recall_to_body(request, steps))):
+                pass
+            return True
+
+        return _done(again)
 
     def close(self) -> None:
         """There is no process to end."""

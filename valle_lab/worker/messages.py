@@ -24,6 +24,8 @@ class ModelChoice:
     dtype: str = "auto"
     threads: int | None = None
     attention: str = "auto"
+    memory_budget_gb: float = 0.0
+    """For what can be made again, such as the logits of finished takes; at 0 only the newest step is kept."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,14 +18,17 @@ from valle_lab.worker.bodies import (
     begun_to_body,
     description_to_body,
     made_to_body,
+    recall_from_body,
     segments_from_body,
 )
+from valle_lab.worker.looks import look_from_body, view_to_body
 from valle_lab.worker.messages import Made, ModelChoice, Progress
 from valle_lab.worker.protocol import Frame, encode, read_frame
 from valle_lab.worker.service import Service
 from valle_lab.worker.steps import event_from_dict, event_to_dict, step_to_frame
+from valle_lab.worker.surface import ForgottenStepError
 
-BETWEEN_STEPS = frozenset({"describe", "decode", "prompt"})
+BETWEEN_STEPS = frozenset({"describe", "decode", "prompt", "look"})
 """Requests that are answered while a take runs; the others wait for its end."""
 
 
@@ -46,6 +49,8 @@ class Server:
             "speak": self._speak,
             "decode": self._decode,
             "prompt": self._prompt,
+            "look": self._look,
+            "recall": self._recall,
         }
 
     def serve(self) -> None:
@@ -124,6 +129,21 @@ class Server:
         prompt = self._service.prompt(frame.body["voice"], frame.body["start"], frame.body["seconds"])
         body = {"codec": prompt.codec, "voice": prompt.voice}
         self._send(Frame("prompted", frame.request, body=body, arrays={"codes": prompt.codes}))
+
+    def _look(self, frame: Frame) -> None:
+        try:
+            body, arrays = view_to_body(self._service.look(look_from_body(frame.body)))
+        except ForgottenStepError:
+            body, arrays = {}, {}
+        self._send(Frame("looked", frame.request, frame.take, body, arrays))
+
+    def _recall(self, frame: Frame) -> None:
+        """Make a take again; whatever else is asked for comes first."""
+        for _ in self._service.recall(*recall_from_body(frame.body, frame.arrays)):
+            self._serve_between_steps()
+            if self._waiting:
+                break
+        self._send(Frame("recalled", frame.request, frame.take, {"whole": not self._waiting}))
 
     def _send(self, frame: Frame) -> None:
         self._outgoing.put(encode(frame))

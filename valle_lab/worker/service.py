@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from valle.control import Control
 from valle.errors import UserError
@@ -18,8 +19,13 @@ from valle.text.tokens import Tokenizer
 from valle.voices import Voice, find_voice, list_voices
 from valle_lab.session.origin import environment
 from valle_lab.session.schema import Content, Origin
+from valle_lab.views import Look, StepView
+from valle_lab.worker.memory import Memory
 from valle_lab.worker.messages import Ask, Begun, Description, ModelChoice, Progress
-from valle_lab.worker.surface import Wave
+from valle_lab.worker.surface import ForgottenStepError, Wave
+
+if TYPE_CHECKING:
+    from valle.decoding.onlooker import Onlooker
 
 Report = Callable[[Progress], None]
 
@@ -88,7 +94,9 @@ class Engine(Protocol):
 
     def versions(self, language: str) -> Versions: ...
 
-    def generate(self, request: Request, control: Control | None = ...) -> Generation: ...
+    def generate(
+        self, request: Request, control: Control | None = ..., *, onlooker: Onlooker | None = ...
+    ) -> Generation: ...
 
     def wave(self, segments: Sequence[Segment], levels: int | None = None) -> Wave: ...
 
@@ -122,6 +130,7 @@ class Service:
         self._factory = factory
         self._voices = voices
         self._engine: Engine | None = None
+        self.memory = Memory()
 
     @property
     def engine(self) -> Engine:
@@ -133,6 +142,7 @@ class Service:
     def load(self, choice: ModelChoice, report: Report) -> Description:
         """Load; the model that was loaded before is let go first, so that both never share the memory."""
         self._engine = None
+        self.memory = Memory(choice.memory_budget_gb)
         self._engine = self._factory(choice, report)
         report(Progress("ready", 1.0))
         return self.describe()
@@ -155,7 +165,21 @@ class Service:
     def begin(self, ask: Ask | Request, control: Control) -> Generation:
         """The take that is asked for, ready to be iterated."""
         request = ask if isinstance(ask, Request) else self.request(ask)
-        return self.engine.generate(request, control)
+        return self.engine.generate(request, control, onlooker=self.memory.begin(request.take))
+
+    def look(self, look: Look) -> StepView:
+        """One decision in full. Raises ForgottenStepError where it is not kept."""
+        kept = self.memory.find(look.take, look.place)
+        if kept is None:
+            raise ForgottenStepError(look)
+        from valle_lab.worker.looking import step_view
+
+        return step_view(kept, look)
+
+    def recall(self, request: Request, control: Control, steps: int) -> Iterator[Step]:
+        """Make a take again, so many steps, as it is iterated; it can be looked at afterwards."""
+        onlooker = self.memory.begin(request.take, remade=True)
+        return islice(self.engine.generate(request, control, onlooker=onlooker), steps)
 
     def request(self, ask: Ask) -> Request:
         """Text as ids, voice as codes, seed drawn where none is given."""

@@ -15,6 +15,7 @@ from valle.errors import UserError
 from valle.request import Prompt, Request
 from valle.step import Step
 from valle.take import Segment, Take, assemble
+from valle_lab.views import Look, StepView
 from valle_lab.worker.messages import Ask, Begun, Description, Made, ModelChoice, Progress
 
 Wave = NDArray[np.float32]
@@ -31,6 +32,13 @@ class WorkerError(UserError):
 
 class WorkerClosedError(WorkerError):
     """The worker was ended on purpose while somebody waited for it."""
+
+
+class ForgottenStepError(WorkerError):
+    """What a step was decided from is not kept."""
+
+    def __init__(self, look: Look) -> None:
+        super().__init__(f"What {look.take} was decided from at {look.place or 'its end'} is not kept.")
 
 
 class Worker(Protocol):
@@ -54,6 +62,18 @@ class Worker(Protocol):
 
     def prompt(self, voice: str, start: float = 0.0, seconds: float | None = None) -> Future[Prompt]:
         """A voice as codes of the loaded codec."""
+
+    def look(self, look: Look) -> Future[StepView]:
+        """One decision of a take in full; answered between the steps of a take.
+
+        Fails with ForgottenStepError where it was never kept or is no longer: `recall` brings it back.
+        """
+
+    def recall(self, request: Request, steps: Sequence[Step]) -> Future[bool]:
+        """Make a take again with its own tokens, so that its steps can be looked at.
+
+        Gives False where something else was asked for meanwhile, which comes first.
+        """
 
     def close(self) -> None:
         """End the worker, whatever it does."""

@@ -192,7 +192,9 @@ class FakeEngine:
         sentences = tuple(Sentence(part, part, tuple(range(len(part)))) for part in parts)
         return Request(sentences, language, stack or STACK, seed or 0, voice, take)
 
-    def generate(self, request: Request, control: Control | None = None) -> FakeGeneration:
+    def generate(
+        self, request: Request, control: Control | None = None, *, onlooker: object = None
+    ) -> FakeGeneration:
         text = request.sentences[0].text
         if "crash" in text:
             os._exit(7)

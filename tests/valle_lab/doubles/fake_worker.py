@@ -2,25 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from fake_engine import factory
+from fake_views import step_view
 
-from valle.control import Event, ScheduledControl
+from valle.control import Control, Event, ScheduledControl
 from valle.request import Prompt, Request
-from valle.step import Step
+from valle.step import Place, Step
+from valle_lab.views import Look, StepView
 from valle_lab.worker.inprocess import InProcessWorker
 from valle_lab.worker.messages import Ask, Description, ModelChoice, Progress
 from valle_lab.worker.service import Service
-from valle_lab.worker.surface import Speaking, WorkerError, ignore
+from valle_lab.worker.surface import ForgottenStepError, Speaking, WorkerError, ignore
 
 
 class FakeService(Service):
-    """Knows two voices of its own, whatever voices the package has."""
+    """Knows two voices of its own, whatever voices the package has, and shows steps that nobody decided.
+
+    `newest` has the newest step of each take; `forgotten` the takes whose steps are not kept.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(factory)
+        self.newest: dict[str, Place] = {}
+        self.forgotten: set[str] = set()
+        self.looks: list[Look] = []
+
+    def look(self, look: Look) -> StepView:
+        self.looks.append(look)
+        place = look.place or self.newest.get(look.take)
+        if place is None or look.take in self.forgotten:
+            raise ForgottenStepError(look)
+        return step_view(look, place)
+
+    def recall(self, request: Request, control: Control, steps: int) -> Iterator[Step]:
+        self.forgotten.discard(request.take)
+        return iter(())
 
     def describe(self) -> Description:
         return replace(super().describe(), voices=("anna", "bert"))
@@ -34,7 +56,7 @@ class FakeWorker(InProcessWorker):
 
     def __init__(self, *, hold_load: bool = False, steps: int = 0) -> None:
         super().__init__(factory)
-        self.service = FakeService(factory)
+        self.service: FakeService = FakeService()
         self.death: str | None = None
         self.allowed = steps
         self.closed = False
@@ -85,4 +107,5 @@ class _Gated(Speaking):
         while self._worker.allowed > 0 and (step := self._inner.drain()):
             self._worker.allowed -= 1
             new += step
+            self._worker.service.newest[step[0].take] = step[0].place
         return new

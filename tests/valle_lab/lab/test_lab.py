@@ -4,55 +4,16 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from fake_worker import FakeWorker
 
+from bench import Bench
 from valle.errors import UserError
-from valle_lab.lab import Lab
 from valle_lab.lab.state import Notice
-from valle_lab.player import Player
 from valle_lab.session.convert import from_session_take
 from valle_lab.session.save import load_session
-from valle_lab.settings import load_settings
-from valle_lab.sinks import NoSink, NullSink
-
-
-class Bench:
-    """A lab with a fake worker and a silent device, and what it told."""
-
-    def __init__(self, folder: Path, *, audible: bool = True, **settings: object) -> None:
-        self.workers: list[FakeWorker] = []
-        self.sink = NullSink() if audible else NoSink("no device")
-        paths = {"paths.sessions": str(folder / "sessions"), "paths.out": str(folder / "out")}
-        self.lab = Lab(load_settings(None, {**paths, **settings}), self._worker, lambda: Player(self.sink))
-        self.lab.start()
-        self.lab.wait()
-
-    def _worker(self, on_news: Callable[[], None]) -> FakeWorker:
-        self.workers.append(FakeWorker())
-        return self.workers[-1]
-
-    def told(self) -> list[Notice]:
-        return list(self.lab.poll().notices)
-
-    def speak(self, text: str = "Some words.", steps: int = 1_000_000) -> None:
-        """Begin a take and let it do so many steps."""
-        self.lab.run("take.speak", text)
-        self.workers[-1].allow(steps)
-        self.lab.poll()
-        if steps == 1_000_000:
-            self.lab.wait()
-        else:
-            self.workers[-1].allowed = 0
-
-
-@pytest.fixture
-def bench(tmp_path: Path) -> Bench:
-    return Bench(tmp_path)
 
 
 def test_a_take_is_made_kept_and_saved(bench: Bench, tmp_path: Path) -> None:

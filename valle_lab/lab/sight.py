@@ -1,0 +1,128 @@
+"""Looking at single decisions: asked of the worker, and where it has forgotten them, made again first."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import Future
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from valle.errors import UserError
+from valle.step import Place
+from valle_lab.views import Look, StepView
+from valle_lab.worker.surface import ForgottenStepError
+
+if TYPE_CHECKING:
+    from valle_lab.lab.lab import Lab
+    from valle_lab.lab.state import LabTake
+
+PACE = 0.1
+"""Seconds between two looks at a take that runs."""
+
+
+class Sight:
+    """The decision that a pane looks at, kept up to date while its take runs.
+
+    `look` says what is wanted from now on, and costs nothing while nobody looks; `view` is the newest answer,
+    which stays until the next one is there. The lab marks the subject `view` when it changes.
+    """
+
+    def __init__(self, lab: Lab) -> None:
+        self.wanted: Look | None = None
+        self.view: StepView | None = None
+        self.failure = ""
+        """Why there is no view of what is wanted, in one line."""
+        self._lab = lab
+        self._answer: Future[StepView] | None = None
+        self._asked: tuple[Look, int] | None = None
+        self._asked_at = 0.0
+
+    def look(self, wanted: Look | None) -> None:
+        """Look at this from now on; None ends looking."""
+        if wanted != self.wanted:
+            self.wanted, self.failure = wanted, ""
+            self.poll()
+
+    def forget(self) -> None:
+        """Wait for no answer: the worker that would give it is gone."""
+        self._answer = self._asked = None
+
+    def poll(self) -> None:
+        """Take in an answer, and ask again where there is something new to see."""
+        if self._answer is not None and self._answer.done():
+            self._take_in(self._answer)
+            self._answer = None
+        if self.wanted is None or self._answer is not None:
+            return
+        take = self._lab.find(self.wanted.take)
+        if take is None or take.begun is None:
+            return
+        asked = (self.wanted, len(take.steps) if self.wanted.place is None else 0)
+        soon = asked[0] == (self._asked or asked)[0] and time.monotonic() < self._asked_at + PACE
+        if asked == self._asked or not take.steps or soon:
+            return
+        self._asked, self._asked_at = asked, time.monotonic()
+        self._answer = self._lab.see(self.wanted)
+
+    def _take_in(self, answer: Future[StepView]) -> None:
+        if (error := answer.exception()) is None:
+            self.view, self.failure = answer.result(), ""
+        else:
+            self.failure = str(error)
+        self._lab.mark("view")
+
+
+def see(lab: Lab, look: Look) -> Future[StepView]:
+    """One decision in full, as soon as the worker has it; `Lab.poll` brings it."""
+    answer: Future[StepView] = Future()
+    take = lab.find(look.take)
+    if take is None:
+        answer.set_exception(UserError(f"There is no take {look.take!r}."))
+        return answer
+    look = replace(look, place=_place(take, look.place))
+
+    def forgotten(error: UserError) -> None:
+        if isinstance(error, ForgottenStepError) and not take.running:
+            _make_again(lab, take, look, answer)
+        else:
+            answer.set_exception(error)
+
+    try:
+        lab.answers.expect(lab.living_worker().look(look), answer.set_result, forgotten)
+    except UserError as error:
+        answer.set_exception(error)
+    return answer
+
+
+def _place(take: LabTake, place: Place | None) -> Place | None:
+    """The newest decision of a take that is over has a place of its own."""
+    if place is not None or take.running:
+        return place
+    return next((step.place for step in reversed(take.steps) if len(step.tokens)), None)
+
+
+def _make_again(lab: Lab, take: LabTake, look: Look, answer: Future[StepView]) -> None:
+    """Have the worker go through a take's own tokens, and look again; tells why that cannot be done."""
+    if (reason := _strange(lab, take)) is not None:
+        answer.set_exception(UserError(reason))
+        return
+    assert take.begun is not None
+
+    def remade(whole: bool) -> None:
+        if not whole:
+            answer.set_exception(UserError(f"{take.name} was not made again: something else came first."))
+            return
+        lab.answers.expect(lab.living_worker().look(look), answer.set_result, answer.set_exception)
+
+    recalled = lab.living_worker().recall(take.begun.request, take.steps)
+    lab.answers.expect(recalled, remade, answer.set_exception)
+
+
+def _strange(lab: Lab, take: LabTake) -> str | None:
+    """Why the loaded model cannot make a take again, or None."""
+    if take.begun is None or lab.description is None:
+        return f"{take.name} cannot be looked at: no model is loaded."
+    made_with = take.begun.origin.model
+    if made_with.sha256 != lab.description.model_hash:
+        return f"{take.name} was made with another model, {made_with.name}: load that to look at its steps."
+    return None
