@@ -32,9 +32,12 @@ def collect(raw: Tensor, token: Tensor, best: int = BEST) -> Evidence:
     """Evidence of raw logits [R, V] (conditional or of the null pass) and taken ids [R]; ``best`` 0 keeps no
     table."""
     raw = raw.float()
-    count = min(best, raw.shape[-1])
-    values, ids = raw.topk(count)
-    numbers = (
-        torch.cat((raw.logsumexp(-1, keepdim=True), raw.gather(-1, token[:, None]), values), -1).cpu().numpy()
+    values, ids = raw.topk(min(best, raw.shape[-1]))
+    logits, row = raw.cpu().numpy(), np.arange(len(raw))
+    top = logits.max(-1)
+    return Evidence(
+        logsumexp=top + np.log(np.exp(logits - top[:, None]).sum(-1)),
+        chosen=logits[row, token.cpu().numpy()],
+        best_ids=ids.cpu().numpy().astype(np.int32),
+        best_logits=values.cpu().numpy(),
     )
-    return Evidence(numbers[:, 0], numbers[:, 1], ids.to(torch.int32).cpu().numpy(), numbers[:, 2:])
