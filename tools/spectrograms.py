@@ -14,8 +14,7 @@ from matplotlib.figure import Figure
 
 from valle.audio.builtin.pitch import SAMPLE_RATE
 from valle.inference import Engine
-from valle.training.evaluation import Floats, rendering
-from valle.training.voices import PORTRAITS
+from valle.training.evaluation import Floats, known_sitters
 from valle.voices import find_voice
 
 WINDOW = 1024
@@ -24,8 +23,7 @@ STEP = 160
 
 def three_waves(engine: Engine, text: str, voice: str, seed: int) -> dict[str, Floats]:
     """A text as espeak says it, the same through the codec, and as the model says it in that voice."""
-    portrait = next(portrait for portrait in PORTRAITS if portrait.name == voice)
-    original = rendering(text, portrait)
+    original = next(sitter for sitter in known_sitters() if sitter.name == voice).says(text)
     take = engine.generate(engine.request(text, voice=find_voice(voice), seed=seed), measured=False).finish()
     return {
         "espeak-ng": original,

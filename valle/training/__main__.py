@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from valle.errors import UserError
 from valle.training.arguments import parser
-from valle.training.runs import Run, Schedule, training_folder
+from valle.training.runs import STATE, Run, Schedule, training_folder
 
 if TYPE_CHECKING:
     from valle.training.model_training import ModelTrainer
 
 FRAME_RATE = 75
+HELDOUT_SEED = 987654
 
 
 def _data(arguments: argparse.Namespace, folder: Path) -> None:
@@ -132,6 +133,27 @@ def _recordings(arguments: argparse.Namespace, folder: Path) -> None:
     print(f"{path}: {len(shard.speakers)} recordings, {len(shard.codes) / FRAME_RATE:.1f} s")
 
 
+def _recogniser(arguments: argparse.Namespace, folder: Path) -> None:
+    from valle.training.recogniser_training import (
+        RecogniserRecipe,
+        RecogniserTrainer,
+        load_rendered,
+        train_recogniser,
+    )
+
+    _prepare(arguments.threads)
+    paths = sorted(folder.glob("rendered-*.npz"))
+    if not paths:
+        raise UserError(f"{folder} holds no rendered shard; make some with `data --shards 4`")
+    trainer = RecogniserTrainer(load_rendered(paths), RecogniserRecipe(seed=arguments.seed))
+    run = Run(folder / "recogniser")
+    run.stop_on_signals()
+    state = run.load()
+    if state is not None:
+        trainer.restore(state)
+    train_recogniser(trainer, run, _schedule(arguments, trainer.step, state))
+
+
 def _saved(folder: Path) -> dict[str, Any]:
     state = Run(folder).load()
     if state is None:
@@ -169,24 +191,60 @@ def _voices(_arguments: argparse.Namespace, _folder: Path) -> None:
 def _evaluate(arguments: argparse.Namespace, folder: Path) -> None:
     import torch
 
+    torch.set_num_threads(arguments.threads)
+    path = folder / "evaluation.json"
+    found = json.loads(path.read_text()) if path.exists() else {}
+    for what in arguments.what:
+        found[what] = EVALUATIONS[what](arguments, folder)
+        path.write_text(json.dumps(found, indent=2) + "\n")
+    print(json.dumps(found, indent=2))
+
+
+def _evaluate_codec(arguments: argparse.Namespace, _folder: Path) -> dict[str, Any]:
     from valle.audio.builtin.codec import BuiltinCodec
-    from valle.inference import Engine
-    from valle.training.evaluation import evaluate_codec_on_all, evaluate_model
+    from valle.training.codec_evaluation import evaluate_codec_on_all
     from valle.training.export import BUILTIN
 
-    torch.set_num_threads(arguments.threads)
-    found = {}
-    if "codec" in arguments.what:
-        found["codec"] = evaluate_codec_on_all(
-            BuiltinCodec.load(BUILTIN / "codec.safetensors"), arguments.count
-        )
-    if "model" in arguments.what:
-        engine = Engine.load(threads=arguments.threads)
-        found["model"] = evaluate_model(engine, arguments.count)
+    codec = BuiltinCodec.load(arguments.codec or BUILTIN / "codec.safetensors")
+    return evaluate_codec_on_all(codec, arguments.count)
+
+
+def _evaluate_model(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    from valle.inference import Engine
+    from valle.training.evaluation import evaluate_model
+    from valle.training.recogniser import load_recogniser
+
+    ears = folder / "recogniser" / STATE
+    if not ears.exists():
+        raise UserError(f"{ears} is not there; make it with `data --shards 4` and `recogniser`")
+    engine = Engine.load(arguments.model, threads=arguments.threads)
+    try:
+        return evaluate_model(engine, load_recogniser(ears), arguments.count)
+    finally:
         engine.close()
-    text = json.dumps(found, indent=2)
-    (folder / "evaluation.json").write_text(text + "\n")
-    print(text)
+
+
+def _evaluate_heldout(arguments: argparse.Namespace, _folder: Path) -> dict[str, Any]:
+    from valle.audio.builtin.codec import BuiltinCodec
+    from valle.checkpoints import native
+    from valle.inference import BUILTIN_CODEC, BUILTIN_MODEL
+    from valle.training.corpus import Corpus
+    from valle.training.heldout import heldout_losses
+    from valle.training.speech import encode_shard, render_shard
+    from valle.training.text import unseen_line
+
+    model = native.load(BUILTIN_MODEL if arguments.model == "builtin" else Path(arguments.model)).model
+    corpus = Corpus()
+    shard = render_shard(max(100, arguments.count), HELDOUT_SEED, unseen_line)
+    corpus.add(encode_shard(shard, BuiltinCodec.load(BUILTIN_CODEC).network))
+    return heldout_losses(model, corpus)
+
+
+EVALUATIONS: dict[str, Callable[[argparse.Namespace, Path], dict[str, Any]]] = {
+    "codec": _evaluate_codec,
+    "heldout": _evaluate_heldout,
+    "model": _evaluate_model,
+}
 
 
 def _all(arguments: argparse.Namespace, _folder: Path) -> None:
@@ -194,8 +252,8 @@ def _all(arguments: argparse.Namespace, _folder: Path) -> None:
     common = ["--threads", str(arguments.threads), "--seed", str(arguments.seed)]
     if arguments.folder:
         common += ["--folder", str(arguments.folder)]
-    first = ("codec", "export codec", "voices", "data", "encode")
-    for step in (*first, "model --start fresh", "export model", "evaluate"):
+    codec = ("codec", "export codec", "voices", "data", "encode")
+    for step in (*codec, "model --start fresh", "export model", "recogniser", "evaluate"):
         run([*common, *step.split()])
 
 
@@ -204,6 +262,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace, Path], None]] = {
     "codec": _codec,
     "encode": _encode,
     "recordings": _recordings,
+    "recogniser": _recogniser,
     "model": _model,
     "export": _export,
     "voices": _voices,

@@ -25,6 +25,9 @@ def parser() -> argparse.ArgumentParser:
     encode = commands.add_parser(
         "encode", help="encode the rendered shards as they appear, with the package's codec"
     )
+    recogniser = commands.add_parser(
+        "recogniser", help="train the ears of the evaluation, on rendered shards"
+    )
     model = commands.add_parser("model", help="train the model on the encoded shards")
     model.add_argument("--shards", type=int, default=None, help="how many shards to use (all that are there)")
     model.add_argument("--first-shards", type=int, default=None, help="shards to begin with (all)")
@@ -37,7 +40,7 @@ def parser() -> argparse.ArgumentParser:
         default="builtin",
         help="where there is no saved run: the model file to go on from, or `fresh` to begin with nothing",
     )
-    for command, steps in ((codec, 10000), (model, 2000)):
+    for command, steps in ((codec, 10000), (model, 2000), (recogniser, 2000)):
         command.add_argument("--steps", type=int, default=steps)
         command.add_argument(
             "--decay", type=float, default=0.3, help="share of the steps in which the rate falls"
@@ -56,8 +59,13 @@ def parser() -> argparse.ArgumentParser:
     )
     export.add_argument("--out", type=Path, default=None, help="the file to write, instead of the package's")
     commands.add_parser("voices", help="record the package's voices")
-    evaluate = commands.add_parser("evaluate", help="measure the package's codec and model")
-    evaluate.add_argument("what", choices=("codec", "model"), nargs="*", default=["codec", "model"])
-    evaluate.add_argument("--count", type=int, default=20, help="sentences, or utterances for the codec")
+    evaluate = commands.add_parser(
+        "evaluate", help="measure a codec and a model, those of the package by default"
+    )
+    parts = ("codec", "heldout", "model")
+    evaluate.add_argument("what", choices=parts, nargs="*", default=parts)
+    evaluate.add_argument("--model", default="builtin", help="a model file")
+    evaluate.add_argument("--codec", type=Path, default=None, help="a codec file, for `codec`")
+    evaluate.add_argument("--count", type=int, default=100, help="sentences, and utterances for the codec")
     commands.add_parser("all", help="all of it, with the default settings, from the data to the evaluation")
     return found
