@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +39,16 @@ class Prompt:
 
 
 @dataclass(frozen=True, slots=True)
+class NullBranch:
+    """What the null pass is given in place of the text and the voice: what guidance leads away from."""
+
+    text: Sentence | Literal["none", "same"] = "none"
+    """`none`: no phonemes; `same`: each sentence as it is; or another one, for all segments."""
+    voice: Prompt | Literal["none", "same"] = "none"
+    """`none`: no prompt; `same`: the take's own; or another one."""
+
+
+@dataclass(frozen=True, slots=True)
 class Recipe:
     """Everything that changes the last bits of a logit without changing what is asked for."""
 
@@ -60,6 +71,7 @@ class Request:
     stack: Stack
     seed: int
     prompt: Prompt | None = None
+    null: NullBranch = NullBranch()
     take: str = "take"
     task: str = "tts"
     mode: str = "ar+nar"

@@ -8,15 +8,15 @@ from dataclasses import replace
 
 import torch
 
+from valle.decoding.branches import Pair, StepByStep, with_frames
 from valle.decoding.decide import Situation, decide
 from valle.decoding.run import Run
 from valle.models.ar_nar import ArNar
-from valle.models.base import Inputs
 from valle.samplers.rows import Rows
 from valle.step import Place, Step
 
 
-def decode_ar(model: ArNar, inputs: Inputs, run: Run, segment: int) -> Iterator[Step]:
+def decode_ar(model: ArNar, pair: Pair, run: Run, segment: int) -> Iterator[Step]:
     """Yield one Step a frame until the stop token, the longest duration, or an event ends the phase.
 
     Each Step is handed out before the next frame is computed, so that a reader may stop and a control decide
@@ -27,7 +27,7 @@ def decode_ar(model: ArNar, inputs: Inputs, run: Run, segment: int) -> Iterator[
     history = torch.zeros(limit, dtype=torch.long, device=model.device)
     sampler = run.sampler("ar", 0)
     states = sampler.start(1, model.device)
-    cache = None
+    branches = StepByStep(model, pair, with_frames, limit, run.request.recipe)
     for index in range(limit):
         place = Place(segment, "ar", 0, index)
         before = run.before(place)
@@ -35,17 +35,21 @@ def decode_ar(model: ArNar, inputs: Inputs, run: Run, segment: int) -> Iterator[
             yield run.notice(place, before)
             return
         begun = time.perf_counter()
-        if cache is None:
-            cache, logits = model.begin([inputs], capacity=limit)
-        else:
-            logits = model.advance(cache, history[index - 1 : index])
         if before.events:
             sampler = run.sampler("ar", 0)
             states = sampler.carry(states, 1, model.device)
+        made = history[:index]
+        passes = branches.next(made, guided="null" in sampler.needs)
         rows = Rows.of(
-            "ar", seed=run.request.seed, segment=segment, step=index, past=history[:index], stop=stop
+            "ar",
+            seed=run.request.seed,
+            segment=segment,
+            step=index,
+            past=made,
+            stop=stop,
+            null=passes.null,
         )
-        step, decision = decide(run, place, before, Situation(sampler, logits, rows, states))
+        step, decision = decide(run, place, before, Situation(sampler, passes.conditional, rows, states))
         states = decision.states
         history[index] = decision.tokens[0]
         ended = "stop" if step.tokens[0] == stop else "length" if index == limit - 1 else None

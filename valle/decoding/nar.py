@@ -8,20 +8,20 @@ from dataclasses import replace
 
 import torch
 
+from valle.decoding.branches import Pair, in_one_pass
 from valle.decoding.decide import Situation, decide
 from valle.decoding.run import Run
 from valle.models.ar_nar import ArNar
-from valle.models.base import Inputs
 from valle.samplers.rows import Rows
 from valle.step import Place, Step
 
 
-def decode_nar(model: ArNar, inputs: Inputs, run: Run, segment: int) -> Iterator[Step]:
-    """Yield one Step a level, for the levels that the request asks for above those of `inputs.response`.
+def decode_nar(model: ArNar, pair: Pair, run: Run, segment: int) -> Iterator[Step]:
+    """Yield one Step a level, for the levels that the request asks for above those of the rows' response.
 
     An event that ends the phase leaves the later levels unmade.
     """
-    codes = inputs.response
+    codes = pair.conditional.response
     if codes is None or not len(codes):
         return
     frames = len(codes)
@@ -33,10 +33,20 @@ def decode_nar(model: ArNar, inputs: Inputs, run: Run, segment: int) -> Iterator
             yield run.notice(place, before)
             return
         begun = time.perf_counter()
-        (logits,) = model.full([replace(inputs, level=level, response=codes)])
         sampler = run.sampler("nar", level)
-        rows = Rows.of("nar", frames, seed=run.request.seed, segment=segment, level=level, position=positions)
-        states = sampler.start(frames, model.device)
+        guided = "null" in sampler.needs
+        passes = in_one_pass(model, pair.given(codes, level), run.request.recipe, guided)
+        rows = Rows.of(
+            "nar",
+            frames,
+            seed=run.request.seed,
+            segment=segment,
+            level=level,
+            position=positions,
+            null=passes.null,
+        )
+        logits = passes.conditional
+        states = sampler.gather(logits, rows, sampler.start(frames, model.device))
         step, decision = decide(run, place, before, Situation(sampler, logits, rows, states))
         codes = torch.cat([codes, decision.tokens.to(codes.device)[:, None]], dim=1)
         yield replace(step, seconds=time.perf_counter() - begun)

@@ -58,7 +58,8 @@ class StageDeclaration:
 
     ``function`` is written ``module:function`` and resolved at first use, so that a declaration imports
     nothing: ``apply`` for guidance and stages, ``choose`` for choosers. ``start`` and ``accept`` are given by
-    stages that keep a state. ``refused`` maps a phase to the reason why the stage makes no sense there.
+    stages that keep a state, ``gather`` by those whose rows look at each other where one pass decides many
+    positions. ``refused`` maps a phase to the reason why the stage makes no sense there.
     ``place`` orders the usual places in a stack, low first. ``purpose`` names the noise that the stage draws.
     ``keeps_argmax`` promises that the most likely id of a row survives with the highest value.
     ``neutral_when`` says whether any neutral parameter makes the stage a no-op, or only all of them together.
@@ -74,6 +75,7 @@ class StageDeclaration:
     parameters: tuple[Parameter, ...] = ()
     start: str | None = None
     accept: str | None = None
+    gather: str | None = None
     refused: Mapping[str, str] = field(default_factory=dict)
     needs: frozenset[Need] = frozenset()
     purpose: str | None = None

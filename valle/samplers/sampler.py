@@ -93,6 +93,15 @@ class Sampler:
         }
 
     @torch.inference_mode()
+    def gather(self, logits: Tensor, rows: Rows, states: States) -> States:
+        """The states with what stages need to know of all rows of a pass that decides many positions.
+
+        Given to ``decide`` in ``nar`` and ``nar_len``: then the rows can be decided together or one by one.
+        """
+        runners = {runner.key: runner for runner in (*self._stages, self._chooser)}
+        return {key: runners[key].gather(state, rows, logits.float()) for key, state in states.items()}
+
+    @torch.inference_mode()
     def decide(
         self,
         logits: Tensor,
@@ -219,6 +228,7 @@ class _Runner:
         self._function = resolve_function(declaration.function)
         self.start = resolve_function(declaration.start) if declaration.start else None
         self._accept = resolve_function(declaration.accept) if declaration.accept else None
+        self._gather = resolve_function(declaration.gather) if declaration.gather else None
         self._parameters = dict(stage.parameters)
         self._curved = any(isinstance(value, Curve) for value in self._parameters.values())
 
@@ -242,6 +252,9 @@ class _Runner:
             return state
         parameters = self._at(rows, self._measures(logits, rows, {}))
         return self._accept(state, self._rows(rows), parameters, logits, token)
+
+    def gather(self, state: Any, rows: Rows, logits: Tensor) -> Any:
+        return state if self._gather is None else self._gather(state, rows, self._parameters, logits)
 
     def _measures(self, logits: Tensor, rows: Rows, of_raw: dict[str, Tensor]) -> RowMeasures:
         assert rows.raw is not None

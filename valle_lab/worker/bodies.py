@@ -65,7 +65,7 @@ def request_from_body(body: Mapping[str, Any], arrays: Mapping[str, Array]) -> R
             "stack": Stack.from_dict(body["stack"]),
             "prompt": _voice_from_body(body["prompt"], arrays.get("prompt")),
             "null": NullBranch(
-                text=text if isinstance(text, str) else _sentence(text),
+                text=_sentence(text) if isinstance(text, Mapping) else text,
                 voice=_voice_from_body(voice, arrays.get("null.prompt")),
             ),
             "recipe": _recipe(body["recipe"]),

@@ -15,6 +15,10 @@ class State(Protocol):
     length: int
 
     @property
+    def device(self) -> torch.device:
+        """Where it is."""
+
+    @property
     def memory(self) -> int:
         """Bytes held."""
 
@@ -26,6 +30,10 @@ class State(Protocol):
 
     def rows(self, indices: Tensor) -> Self:
         """Return an independent state of the rows picked, in that order."""
+
+    def beside(self, other: Self, room: int) -> Self:
+        """Return an independent state of the rows of both, aligned at their ends, with room for more
+        positions."""
 
 
 class KeyValues:
@@ -41,6 +49,11 @@ class KeyValues:
         """Return an empty cache for `capacity` positions, in dtype and on the device of `like`."""
         keys, values = like.new_empty(2, layers, rows, heads, capacity, head_dim)
         return cls(keys, values)
+
+    @property
+    def device(self) -> torch.device:
+        """Where it is."""
+        return self.keys.device
 
     @property
     def capacity(self) -> int:
@@ -82,6 +95,19 @@ class KeyValues:
         """Return an independent state of the rows picked, in that order."""
         indices = indices.to(self.keys.device)
         return type(self)(self.keys[:, indices], self.values[:, indices], self.length)
+
+    def beside(self, other: Self, room: int) -> Self:
+        """Return an independent state of the rows of both, aligned at their ends, with room for more
+        positions; what is in front of the shorter rows is zero."""
+        length = max(self.length, other.length)
+        layers, rows, heads, _, head_dim = self.keys.shape
+        both = (layers, rows + other.keys.shape[1], heads, length + room, head_dim)
+        keys, values = self.keys.new_zeros(both), self.values.new_zeros(both)
+        for part, picked in ((self, slice(rows)), (other, slice(rows, None))):
+            places = slice(length - part.length, length)
+            keys[:, picked, :, places] = part.keys[:, :, :, : part.length]
+            values[:, picked, :, places] = part.values[:, :, :, : part.length]
+        return type(self)(keys, values, length)
 
 
 class Cache:
@@ -146,10 +172,38 @@ class Cache:
     def rows(self, indices: Sequence[int]) -> Cache:
         """Return an independent cache of the rows picked, in that order; a row may be picked twice."""
         picked = torch.tensor(indices, dtype=torch.long)
-        keep = None if self.keep is None else self.keep[picked.to(self.keep.device)]
+        keep = None if self.keep is None else _unless_all(self.keep[picked.to(self.keep.device)])
         positions = [self.first_positions[index] for index in indices]
         return Cache(self.state.rows(picked), self.head, positions, self.capacity, keep, self.step)
+
+    def beside(self, other: Cache) -> Cache:
+        """Return an independent cache of the rows of both, which have come equally far in their outputs.
+
+        Its steps are this one's; it can be forked and restored as far back as both were made by steps.
+        Raises ValueError where the rows are answered by different heads.
+        """
+        if self.head != other.head:
+            raise ValueError(f"rows of one cache need one head, these have {self.head}, {other.head}")
+        room = self.capacity - self.step
+        state = self.state.beside(other.state, room)
+        keep = torch.cat([part._seen(state.length, room) for part in (self, other)])
+        moved = [first + other.step - self.step for first in other.first_positions]
+        positions = [*self.first_positions, *moved]
+        return Cache(state, self.head, positions, self.capacity, _unless_all(keep), self.step)
+
+    def _seen(self, length: int, room: int) -> Tensor:
+        """`keep` of these rows at the end of `length` positions, with `room` more, [R, 1, 1, places]."""
+        own = self.state.length
+        keep = torch.zeros(len(self), 1, 1, length + room, dtype=torch.bool, device=self.state.device)
+        keep[..., length - own :] = True
+        if self.keep is not None:
+            keep[..., length - own : length] = self.keep[..., :own]
+        return keep
 
     def _require(self, step: int) -> None:
         if not 0 <= step <= self.step:
             raise ValueError(f"step {step} is not one of the {self.step} made so far")
+
+
+def _unless_all(keep: Tensor) -> Tensor | None:
+    return None if bool(keep.all()) else keep

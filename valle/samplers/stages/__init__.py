@@ -7,6 +7,7 @@ from valle.samplers.errors import StackError, nearest
 from valle.samplers.stages import (
     bans,
     choosers,
+    guidance,
     length,
     loops,
     penalties,
@@ -17,6 +18,7 @@ from valle.samplers.stages import (
 )
 
 _FAMILIES = (
+    guidance,
     bans,
     penalties,
     loops,

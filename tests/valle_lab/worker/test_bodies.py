@@ -1,0 +1,49 @@
+"""A request crosses the pipe whole: what the null pass is given, too."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from valle.request import NullBranch, Prompt, Request, Sentence
+from valle.samplers import Stack
+from valle_lab.worker.bodies import request_from_body, request_to_body
+from valle_lab.worker.protocol import Frame, encode, read_frame
+
+REQUEST = Request(
+    sentences=(Sentence("One.", "wˈʌn.", (1, 20, 2)),),
+    language="en",
+    stack=Stack.from_dict({"ar": [{"name": "guidance", "scale": 2.0}, {"name": "draw"}]}),
+    seed=7,
+    prompt=Prompt(np.arange(24, dtype=np.int16).reshape(3, 8), "codec", "somebody"),
+)
+OTHER = Prompt(np.full((2, 8), 9, np.int16), "codec", "somebody else")
+
+
+@pytest.mark.parametrize(
+    "null",
+    [
+        NullBranch(),
+        NullBranch("same", "none"),
+        NullBranch(Sentence("Two.", "tˈuː", (1, 5, 6, 2)), "same"),
+        NullBranch("same", OTHER),
+    ],
+)
+def test_a_request_with_its_null_pass(null: NullBranch) -> None:
+
+    body, arrays = request_to_body(replace(REQUEST, null=null))
+    frame = read_frame(io.BytesIO(encode(Frame("speak", 1, "take", body, arrays))))
+    assert frame is not None
+    found = request_from_body(frame.body, frame.arrays)
+    assert found.null.text == null.text
+    if isinstance(null.voice, Prompt):
+        assert isinstance(found.null.voice, Prompt)
+        assert np.array_equal(found.null.voice.codes, null.voice.codes)
+        assert found.null.voice.voice == "somebody else"
+    else:
+        assert found.null.voice == null.voice
+    assert found.prompt is not None and np.array_equal(found.prompt.codes, np.arange(24).reshape(3, 8))
+    assert found.sentences == REQUEST.sentences and found.stack == REQUEST.stack
