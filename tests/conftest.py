@@ -36,6 +36,8 @@ def _private_home() -> Path:
 PRIVATE_HOME = _private_home()
 os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1", TOKENIZERS_PARALLELISM="false")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Threads that wait for each other sleep: those that spin take minutes where other tests have the processors.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 _UNHURRIED: dict[str, Any] = {
     "deadline": None,

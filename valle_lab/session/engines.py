@@ -19,7 +19,7 @@ class Choices:
     """What was asked for where takes are replayed; None takes what was recorded."""
 
     model: str | None = None
-    """The model to look at first: `builtin`, a file, or a name in the models folder."""
+    """The model to replay on, and no other: `builtin`, a file, or a name in the models folder."""
     usual_model: str = "builtin"
     """The model of the settings."""
     folder: Path | None = None
@@ -68,18 +68,26 @@ class Engines:
     def _model(self, wanted: schema.Content) -> str:
         """What the engine is to load: `builtin`, or a file."""
         choices = self._choices
-        if choices.any_model and choices.model is not None:
-            return find_model(choices.model, choices.folder)
         usual = find_model(choices.model or choices.usual_model, choices.folder)
-        for candidate in dict.fromkeys((usual, "builtin", *_kept(choices.folder))):
-            if _hash_of(candidate) == wanted.sha256:
-                return candidate
+        asked_for = choices.model is not None
+        if (asked_for and choices.any_model) or _hash_of(usual) == wanted.sha256:
+            return usual
+        others = dict.fromkeys(("builtin", *_kept(choices.folder)))
+        found = next((model for model in others if _hash_of(model) == wanted.sha256), None)
+        if found is not None and not asked_for:
+            return found
         if choices.any_model:
             return usual
         release = f", from {wanted.release}" if wanted.release else ""
+        made = f"it was made with the model {wanted.name} ({wanted.sha256[:12]}{release})"
+        if found is None:
+            raise UserError(
+                f"{made}, which is not here; name its file with --model, or judge it on another one with "
+                "--any-model"
+            )
         raise UserError(
-            f"it was made with the model {wanted.name} ({wanted.sha256[:12]}{release}), which is not here; "
-            "name its file with --model, or judge it on another one with --any-model"
+            f"{made}, which {choices.model} is not, but {found} is; leave out --model, or judge it on that "
+            "one with --any-model"
         )
 
 
