@@ -71,7 +71,6 @@ class Request:
     stack: Stack
     seed: int
     prompt: Prompt | None = None
-    null: NullBranch = NullBranch()
     take: str = "take"
     task: str = "tts"
     mode: str = "ar+nar"
@@ -79,6 +78,7 @@ class Request:
     """Per segment."""
     max_levels: int = LEVELS
     recipe: Recipe = field(default_factory=Recipe)
+    null: NullBranch = NullBranch()
 
     def __post_init__(self) -> None:
         if not 0 <= self.seed < SEED_LIMIT:
