@@ -1,21 +1,34 @@
 """Damaged sessions by the thousand: each must be refused in one line or be accepted, and nothing else.
 
-As a program: `python tests/valle_lab/session/mutations.py COUNT FILE...` tries COUNT mutations of each file.
+As a program, `python -m tests.valle_lab.session.mutations` tries 10,000 mutations of the example sessions,
+a tenth as many that are harmless, and replays 50 of those that were accepted; a number asks for more.
 """
 
 from __future__ import annotations
 
+import faulthandler
 import json
+import os
 import random
 import sys
+import tempfile
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from valle_lab.session.convert import from_session_take
+from valle_lab.session.engines import Choices, Engines
+from valle_lab.session.judge import Mode
+from valle_lab.session.replay import Options, replay_file
 from valle_lab.session.save import SessionError, load_session, parse_session, session_text
+
+EXAMPLES = sorted((Path(__file__).parents[3] / "sessions").glob("*.json"))
+REPLAYED, MOST_STEPS = 50, 20
+MODES: tuple[Mode, ...] = ("tolerant", "forced", "exact")
 
 SLOW = 5.0
 """Seconds of computing for one mutation that count as a hang."""
@@ -146,14 +159,75 @@ def _copy(value: Any) -> Any:
     return [_copy(item) for item in value] if isinstance(value, list) else value
 
 
-if __name__ == "__main__":
-    amount, *names = sys.argv[1:]
-    for name in names:
-        begun = time.perf_counter()
-        found = try_all(session_text(load_session(Path(name))), int(amount))
-        for changed in harmless(session_text(load_session(Path(name))), int(amount) // 10):
-            parse_session(changed, name)
+def replay_some(texts: Sequence[str], engines: Engines, folder: Path) -> Counter[str]:
+    """Replay the first steps of sessions, in all three modes by turns; the verdicts of their takes.
+
+    Whatever is no verdict, or an error of one line, is an AssertionError, and so is a file that was touched
+    outside the folder for the sound.
+    """
+    verdicts: Counter[str] = Counter()
+    for number, text in enumerate(texts):
+        file, out = folder / "mutated.json", folder / "out" / str(number)
+        file.write_text(text)
+        options = Options(MODES[number % len(MODES)], any_model=True, out=out, most_steps=MOST_STEPS)
+        with watched_writes() as touched:
+            reports = replay_file(file, options, engines)
+        verdicts.update(report.verdict for report in reports)
+        assert all("\n" not in (report.error or "") for report in reports), reports
+        outside = [path for path in touched if not path.is_relative_to(out)]
+        assert set(outside) <= {folder / "out", Path(os.devnull)}, outside
+        assert {path.name for path in folder.iterdir()} <= {"mutated.json", "out"}
+    return verdicts
+
+
+@contextmanager
+def watched_writes() -> Iterator[list[Path]]:
+    """The files and folders that this process opens to write, makes, renames or removes meanwhile."""
+    touched: list[Path] = []
+    watching = True
+
+    def watch(event: str, arguments: tuple[Any, ...]) -> None:
+        if not watching:
+            return
+        if event == "open":
+            path, _, flags = arguments
+            names = [path] if flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT) else []
+        else:
+            names = list(arguments[:2]) if event in ("os.rename", "os.link", "os.symlink") else []
+            names += arguments[:1] if event in ("os.mkdir", "os.remove", "os.rmdir", "os.truncate") else []
+        touched.extend(Path(os.fsdecode(name)).absolute() for name in names if not isinstance(name, int))
+
+    sys.addaudithook(watch)
+    try:
+        yield touched
+    finally:
+        watching = False
+
+
+def main(count: int = 10_000) -> None:
+    """Try that many mutations of the examples, shared among them, and print what became of them."""
+    tallies = []
+    begun = time.process_time()
+    for file in EXAMPLES:
+        text = session_text(load_session(file))
+        faulthandler.dump_traceback_later(1200, exit=True)
+        tallies.append(try_all(text, count // len(EXAMPLES)))
+        for changed in harmless(text, count // len(EXAMPLES) // 10):
+            parse_session(changed, file.name)
+        told = tallies[-1]
         print(
-            f"{name}: {found.refused} refused, {len(found.accepted)} accepted, "
-            f"slowest {found.slowest * 1e3:.0f} ms, {time.perf_counter() - begun:.0f} s in all"
+            f"{file.name}: {told.refused} refused in a line, {len(told.accepted)} accepted, "
+            f"slowest {told.slowest * 1e3:.0f} ms"
         )
+    accepted = [text for told in tallies for text in told.accepted]
+    chosen = random.Random(0).sample(accepted, min(REPLAYED, len(accepted)))
+    engines = Engines(Choices(any_model=True))
+    with tempfile.TemporaryDirectory() as folder:
+        verdicts = replay_some(chosen, engines, Path(folder).resolve())
+    engines.close()
+    print(f"{len(chosen)} of the accepted replayed for {MOST_STEPS} steps: {dict(verdicts)}")
+    print(f"{time.process_time() - begun:.0f} s of computing")
+
+
+if __name__ == "__main__":
+    main(*map(int, sys.argv[1:2]))
