@@ -6,14 +6,15 @@ import os
 import secrets
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from valle.control import Control, NoControl
 from valle.errors import UserError
-from valle.request import FRAME_RATE, LEVELS, Prompt, Recipe, Request, Sentence
+from valle.request import FRAME_RATE, LEVELS, Codes, NullBranch, Prompt, Recipe, Request, Sentence
 from valle.samplers.stack import Stack
 from valle.step import Step
 from valle.take import Segment, Take, assemble
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from valle.audio.codec import Codec, Wave
     from valle.checkpoints.loading import LoadedModel
     from valle.decoding.onlooker import Onlooker
+    from valle.models.attention_maps import AttentionTrack
 
 BUILTIN_FOLDER = Path(__file__).parent / "builtin"
 BUILTIN_MODEL = BUILTIN_FOLDER / "model.safetensors"
@@ -112,6 +114,27 @@ class Engine:
         """A voice as codes of this engine's codec, of the part from `start` that lasts `seconds`."""
         return Prompt(voice_codes(voice, self.codec, start, seconds), self.codec.hash, voice.name)
 
+    def null_branch(
+        self,
+        text: str | None = None,
+        voice: Voice | Prompt | Literal["none"] | None = None,
+        language: str = "en",
+    ) -> NullBranch:
+        """What guidance is to lead away from: another text (empty: none), another voice, or no voice.
+
+        What is not named stays as in the take; if neither is, it is a pass without text and voice. Raises
+        UserError for a text that does not fit into one segment.
+        """
+        if text is None and voice is None:
+            return NullBranch()
+        kept: Sentence | Literal["none", "same"] = "same" if text is None else "none"
+        if text is not None and text.strip():
+            kept, *rest = self.sentences(text, language, "none")
+            if rest:
+                raise UserError(f"The negative text is too long; {LONGEST_SENTENCE} characters are the most.")
+        heard = self.prompt(voice) if isinstance(voice, Voice) else voice
+        return NullBranch(kept, "same" if heard is None else heard)
+
     def request(
         self,
         text: str,
@@ -124,14 +147,20 @@ class Engine:
         max_levels: int = LEVELS,
         by: SplitBy = "sentence",
         take: str = "take",
+        null: NullBranch | None = None,
     ) -> Request:
         """A request for one take; a stack's missing phases come from the model, a missing seed is drawn.
 
-        `max_seconds` holds per segment. Raises UserError for what cannot be spoken.
+        `max_seconds` holds per segment; `null` says what guidance leads away from, where the stack has any.
+        Raises UserError for what cannot be spoken.
         """
         prompt = self.prompt(voice) if isinstance(voice, Voice) else voice
-        if prompt is not None and prompt.codec != self.codec.hash:
-            raise UserError(f"The voice {prompt.voice!r} has codes of another codec than {self.codec.name}.")
+        null = null or NullBranch()
+        for voiced in (prompt, null.voice):
+            if isinstance(voiced, Prompt) and voiced.codec != self.codec.hash:
+                raise UserError(
+                    f"The voice {voiced.voice!r} has codes of another codec than {self.codec.name}."
+                )
         return Request(
             sentences=self.sentences(text, language, by),
             language=language,
@@ -142,6 +171,7 @@ class Engine:
             max_frames=round(max_seconds * FRAME_RATE),
             max_levels=max_levels,
             recipe=self.recipe,
+            null=null,
         )
 
     def generate(
@@ -158,6 +188,21 @@ class Engine:
         `onlooker` sees what each step was decided from.
         """
         return Generation(request, self._steps(request, control or NoControl(), measured, onlooker))
+
+    def observe(self, request: Request, segment: int, level_0: Codes) -> AttentionTrack:
+        """Where the model looks while it writes level 0 of a segment, codes [frames], told by one pass."""
+        import torch
+
+        from valle.decoding.speech import speech_inputs
+        from valle.models.attention_maps import AttentionTrack
+
+        torch.set_num_threads(request.recipe.threads)
+        inputs = speech_inputs(request, request.sentences[segment], self.details.languages[request.language])
+        (layout,) = self.model.layouts([inputs], growing=True)
+        track = AttentionTrack(layout, first=len(level_0) + 1)
+        codes = torch.from_numpy(level_0.astype(np.int64))[:, None]
+        self.model.full([replace(inputs, response=codes)], track)
+        return track
 
     def wave(self, segments: Sequence[Segment], levels: int | None = None) -> Wave:
         """The sound of a take's segments, of all levels that were made or of the first few."""
@@ -181,8 +226,9 @@ class Engine:
         from valle.decoding.run import Run
         from valle.decoding.speech import decode_speech
 
-        if request.prompt is not None and request.prompt.codec != self.codec.hash:
-            raise UserError(f"The prompt has codes of another codec than {self.codec.name}.")
+        for prompt in (request.prompt, request.null.voice):
+            if isinstance(prompt, Prompt) and prompt.codec != self.codec.hash:
+                raise UserError(f"The prompt has codes of another codec than {self.codec.name}.")
         if request.mode != "ar+nar" or request.task != "tts":
             raise UserError(f"The model {self.model_name} has no task {request.task} in mode {request.mode}.")
         torch.set_num_threads(request.recipe.threads)
