@@ -55,7 +55,7 @@ def null_inputs(request: Request, sentence: Sentence, language: int) -> Inputs:
     ids, prompt = sentence.ids, request.prompt
     match request.null.text:
         case "none":
-            ids = (ids[0], ids[-1])
+            ids = (*ids[:1], *ids[-1:])
         case Sentence(ids=other):
             ids = other
     match request.null.voice:

@@ -140,8 +140,11 @@ def check_take(take: Take) -> None:
         raise ValueError(f"segments has {len(take.segments)}, but there are {sentences} sentences")
     if outside := next((event.place for event in take.events if event.place.segment >= sentences), None):
         raise ValueError(f"events has one in segment {outside.segment}, but there are {sentences} sentences")
-    if (prompt := take.request.prompt) is not None and not 1 <= prompt.codes.shape[1] <= LEVELS:
-        raise ValueError(f"request.prompt.codes must have 1 to {LEVELS} levels, not {prompt.codes.shape[1]}")
+    for name, voice in (("prompt", take.request.prompt), ("null.voice", take.request.null.voice)):
+        if voice is None or isinstance(voice, str):
+            continue
+        if not 1 <= (levels := voice.codes.shape[1]) <= LEVELS:
+            raise ValueError(f"request.{name}.codes must have 1 to {LEVELS} levels, not {levels}")
     for level, recorded in enumerate(take.codes_sha256):
         data = b"".join(segment.levels[level].values().tobytes() for segment in take.segments)
         if hashlib.sha256(data).hexdigest() != recorded:

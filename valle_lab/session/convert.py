@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from valle.control import Event
 from valle.errors import UserError
-from valle.request import Prompt, Recipe, Request, Sentence
+from valle.request import NullBranch, Prompt, Recipe, Request, Sentence
 from valle.samplers import Stack
 from valle.samplers.noise import SCHEME
 from valle.step import Place, Step
@@ -72,18 +72,10 @@ def from_session_take(record: schema.Take) -> Take:
 
 def to_session_request(request: Request) -> schema.Request:
     """A request in the file's form; a voice that was named by its path is named by its file's name."""
-    prompt = request.prompt
     return schema.Request(
-        sentences=tuple(
-            schema.Sentence(text=item.text, phonemes=item.phonemes, ids=Array.of(np.array(item.ids), "int32"))
-            for item in request.sentences
-        ),
+        sentences=tuple(map(_to_session_sentence, request.sentences)),
         language=request.language,
-        prompt=None
-        if prompt is None
-        else schema.Prompt(
-            codes=Array.of(prompt.codes, "int16"), codec=prompt.codec, voice=without_folder(prompt.voice)
-        ),
+        prompt=None if request.prompt is None else _to_session_prompt(request.prompt),
         task=request.task,
         mode=request.mode,
         max_frames=request.max_frames,
@@ -92,30 +84,30 @@ def to_session_request(request: Request) -> schema.Request:
         noise=SCHEME,
         stack=request.stack.to_dict(),
         recipe=schema.Recipe.model_validate(asdict(request.recipe)),
+        null=_to_session_null(request.null),
     )
 
 
 def from_session_request(record: schema.Take) -> Request:
     """The request of a take. Raises UserError where its stack is none that this version can run."""
     request = record.request
-    prompt = request.prompt
+    null = request.null
     return Request(
-        sentences=tuple(
-            Sentence(item.text, item.phonemes, tuple(item.ids.values().tolist()))
-            for item in request.sentences
-        ),
+        sentences=tuple(map(_from_session_sentence, request.sentences)),
         language=request.language,
         stack=Stack.from_dict(request.stack),
         seed=request.seed,
-        prompt=None
-        if prompt is None
-        else Prompt(np.array(prompt.codes.values(), np.int16), prompt.codec, prompt.voice),
+        prompt=None if request.prompt is None else _from_session_prompt(request.prompt),
         take=record.id,
         task=request.task,
         mode=request.mode,
         max_frames=request.max_frames,
         max_levels=request.max_levels,
         recipe=Recipe(**{name: getattr(request.recipe, name) for name in schema.Recipe.model_fields}),
+        null=NullBranch(
+            text=null.text if isinstance(null.text, str) else _from_session_sentence(null.text),
+            voice=null.voice if isinstance(null.voice, str) else _from_session_prompt(null.voice),
+        ),
     )
 
 
@@ -153,6 +145,31 @@ def without_folder(name: str) -> str:
     """The last part of a path, of this system or another, as a name that fits a session."""
     printable = "".join(character for character in PureWindowsPath(name).name if character.isprintable())
     return printable[:200]
+
+
+def _to_session_sentence(sentence: Sentence) -> schema.Sentence:
+    ids = Array.of(np.array(sentence.ids), "int32")
+    return schema.Sentence(text=sentence.text, phonemes=sentence.phonemes, ids=ids)
+
+
+def _from_session_sentence(sentence: schema.Sentence) -> Sentence:
+    return Sentence(sentence.text, sentence.phonemes, tuple(sentence.ids.values().tolist()))
+
+
+def _to_session_prompt(prompt: Prompt) -> schema.Prompt:
+    codes = Array.of(prompt.codes, "int16")
+    return schema.Prompt(codes=codes, codec=prompt.codec, voice=without_folder(prompt.voice))
+
+
+def _from_session_prompt(prompt: schema.Prompt) -> Prompt:
+    return Prompt(np.array(prompt.codes.values(), np.int16), prompt.codec, prompt.voice)
+
+
+def _to_session_null(null: NullBranch) -> schema.NullBranch:
+    return schema.NullBranch(
+        text=null.text if isinstance(null.text, str) else _to_session_sentence(null.text),
+        voice=null.voice if isinstance(null.voice, str) else _to_session_prompt(null.voice),
+    )
 
 
 def _to_session_segment(take: Take, number: int) -> schema.Segment:

@@ -105,6 +105,7 @@ def _asked_by_name(take: schema.Take) -> dict[str, Any]:
         "language": request.language,
         "voice": None if request.prompt is None else request.prompt.voice,
         "prompt": None if request.prompt is None else request.prompt.codes.base64[:24],
+        "null": [_named(request.null.text), _named(request.null.voice)],
         "seed": request.seed,
         "mode": f"{request.task} {request.mode}",
         "limits": [request.max_frames, request.max_levels],
@@ -112,6 +113,16 @@ def _asked_by_name(take: schema.Take) -> dict[str, Any]:
         "events": [event.model_dump() for event in take.events],
         "recipe": request.recipe.model_dump(),
     }
+
+
+def _named(part: schema.Sentence | schema.Prompt | str) -> str:
+    """What the null pass was given, in a few words."""
+    match part:
+        case schema.Sentence():
+            return part.phonemes
+        case schema.Prompt():
+            return f"{part.voice} {part.codes.base64[:24]}"
+    return part
 
 
 def _stops(take: Take) -> tuple[str, ...]:

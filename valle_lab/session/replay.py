@@ -175,7 +175,9 @@ def replay_take(
     recipe = engine.recipe
     judge = Judge(recorded, mode, Tolerance.of(recorded.request.recipe.dtype, recipe.dtype))
     recipe = replace(recipe, threads=threads or _threads(recorded.request.recipe.threads, mode))
-    request = replace(recorded.request, recipe=replace(recipe, batch=recorded.request.recipe.batch))
+    as_recorded = recorded.request.recipe
+    recipe = replace(recipe, batch=as_recorded.batch, guidance=as_recorded.guidance)
+    request = replace(recorded.request, recipe=recipe)
     generation = engine.generate(request, _Feeding(recorded.events, judge))
     for number in count(1):
         if most_steps is not None and number > most_steps:
@@ -192,7 +194,8 @@ def replay_take(
 def check_fits(record: schema.Take, engine: Engine) -> None:
     """Raise UserError where a take's codes, ids, language or noise mean nothing to this engine."""
     request = record.request
-    codecs = {record.origin.codec.sha256, *([] if request.prompt is None else [request.prompt.codec])}
+    voices = (request.prompt, request.null.voice)
+    codecs = {record.origin.codec.sha256} | {item.codec for item in voices if isinstance(item, schema.Prompt)}
     if strangers := codecs - {engine.codec.hash}:
         name = record.origin.codec.name
         raise UserError(
@@ -204,7 +207,8 @@ def check_fits(record: schema.Take, engine: Engine) -> None:
     if request.language not in engine.languages:
         known = ", ".join(engine.languages)
         raise UserError(f"the model does not speak {request.language!r}; it knows {known}")
-    highest = max((int(item.ids.values().max(initial=0)) for item in request.sentences), default=0)
+    other = [request.null.text] if isinstance(request.null.text, schema.Sentence) else []
+    highest = max(int(item.ids.values().max(initial=0)) for item in (*request.sentences, *other))
     if highest >= len(engine.tokenizer):
         raise UserError(f"it has the phoneme id {highest}; the model has {len(engine.tokenizer)} of them")
 

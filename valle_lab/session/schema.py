@@ -119,6 +119,13 @@ class Prompt(Model):
     voice: Name = ""
 
 
+class NullBranch(Model):
+    """What the null pass of guidance was given in place of text and voice: nothing, the same, or another."""
+
+    text: Sentence | Literal["none", "same"] = "none"
+    voice: Prompt | Literal["none", "same"] = "none"
+
+
 class Recipe(Model):
     """What changes the last bits of a logit."""
 
@@ -146,6 +153,7 @@ class Request(Model):
     stack: Annotated[StackDict, AfterValidator(check_stack)]
     """As asked for; `effective` of the take is what it came to."""
     recipe: Recipe = Recipe()
+    null: NullBranch = NullBranch()
 
 
 class Evidence(Model):
