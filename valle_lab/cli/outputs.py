@@ -55,9 +55,14 @@ def _free_name(folder: Path, name: str) -> Path:
 def _check_writable(file: Path) -> None:
     if file.is_dir():
         raise UserError(f"{file} is a folder; name a file in it")
+    check_folder(file.parent)
+
+
+def check_folder(folder: Path) -> None:
+    """Make a folder where there is none; UserError if nothing can be written there."""
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=file.parent):
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        raise UserError(f"{file.parent}: nothing can be written there: {error.strerror}") from error
+        raise UserError(f"{folder}: nothing can be written there: {error.strerror}") from error

@@ -55,12 +55,15 @@ def replay(
 
 
 def _options(common: Common, mode: str, take: str | None, any_model: bool, out: Path | None) -> Options:
+    from valle_lab.cli.outputs import check_folder
     from valle_lab.session.judge import Mode
     from valle_lab.session.replay import Options
 
     chosen: Mode = next(item for item in get_args(Mode) if item == mode)
-    if out is not None and out.exists() and not out.is_dir():
-        raise UserError(f"--out {out} is not a folder")
+    if out is not None:
+        if out.exists() and not out.is_dir():
+            raise UserError(f"--out {out} is not a folder")
+        check_folder(out)
     return Options(chosen, take, any_model, common.threads, out)
 
 
