@@ -17,12 +17,15 @@ from valle.errors import UserError
 from valle_lab.lab import Lab
 from valle_lab.lab.commands import all_commands
 from valle_lab.lab.state import News, Notice
+from valle_lab.tui.edits import StackEdits
 from valle_lab.tui.keys import bindings, keymap
+from valle_lab.tui.messages import CommandWanted
 from valle_lab.tui.palette import LabCommands
 from valle_lab.tui.screens.bench import BenchScreen
 from valle_lab.tui.screens.command_line import CommandLine
 from valle_lab.tui.screens.leave import Answer, LeaveScreen
-from valle_lab.tui.widgets.ask import AskLine
+from valle_lab.tui.widgets.pane import Pane
+from valle_lab.tui.widgets.stack import StackList
 
 POLLS_PER_SECOND = 10
 TERMINAL_COLOURS = "ansi"
@@ -43,6 +46,7 @@ class LabApp(App[int], inherit_bindings=False):
         super().__init__()
         self.lab = lab
         self._bench = BenchScreen(lab)
+        self._edits = StackEdits(self)
         self.animation_level = "none"
 
     def get_default_screen(self) -> BenchScreen:
@@ -114,6 +118,8 @@ class LabApp(App[int], inherit_bindings=False):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Commands that cannot be given now are dimmed; the screen's own stay."""
+        if action in ("go", "zoom"):
+            return self.screen is self._bench
         if action == "command" and parameters:
             return True if self.lab.commands[str(parameters[0])].unavailable(self.lab) is None else None
         return True
@@ -136,7 +142,7 @@ class LabApp(App[int], inherit_bindings=False):
 
         about = ""
         for node in self.focused.ancestors_with_self if self.focused else ():
-            if about := getattr(node, "HELP", None) or "":
+            if about := getattr(node, "help_now", "") or getattr(node, "HELP", "") or "":
                 break
         self.push_screen(HelpScreen(about, self.lab.commands, dict(self.lab.settings.keys)))
 
@@ -157,8 +163,24 @@ class LabApp(App[int], inherit_bindings=False):
         self.lab.close(discard=answer == "discard")
         self.exit(0)
 
-    @on(AskLine.Wanted)
-    def _wanted(self, event: AskLine.Wanted) -> None:
+    def action_go(self, pane: str) -> None:
+        """Put the focus on a pane."""
+        self._bench.go(pane)
+
+    def action_zoom(self) -> None:
+        """Give the whole screen to one pane, or take it back."""
+        self._bench.zoom()
+
+    def action_pane_tab(self, pane: str, tab: str) -> None:
+        """A tab in the title of a pane was clicked."""
+        self._bench.query_one(f"#{pane}", Pane).show_tab(tab, focus=True)
+
+    @on(StackList.Wanted)
+    def _edit(self, event: StackList.Wanted) -> None:
+        self._edits.begin(event.what, event.row, event.state)
+
+    @on(CommandWanted)
+    def _wanted(self, event: CommandWanted) -> None:
         self.do(event.command, *event.arguments)
 
     @on(TextArea.Changed, "#text")

@@ -50,6 +50,14 @@ def column_of(index: int, count: int, width: int) -> int:
     return min(dot // 2, width - 1)
 
 
+def index_at(cell: int, count: int, width: int) -> int:
+    """The first value that `curve` draws in this cell, the last one in cells beyond it."""
+    columns = 2 * width
+    dot = 2 * cell
+    index = dot if count <= columns else -(-dot * count // columns)
+    return max(0, min(index, count - 1))
+
+
 def _row(values: Floats, rows: int, low: float, high: float) -> NDArray[np.int64]:
     """The row of dots of each value, 0 at the top."""
     share = np.clip((values - low) / (high - low), 0.0, 1.0)

@@ -7,13 +7,41 @@ from collections.abc import Mapping
 from textual.binding import Binding
 
 from valle_lab.lab.registry import Command, Registry
+from valle_lab.tui.layout import PANES
 
+WORDS = {
+    "asking": "the text",
+    "stack": "the stack",
+    "timeline": "the timeline",
+    "step": "the step under the cursor",
+    "takes": "the takes",
+}
 FIND = "Find a command by its name"
 SCREEN_BINDINGS = (
     Binding("f1", "help", "Help", id="screen.help", tooltip="What the focused part does, and all commands"),
     Binding("f2", "command_line", "Command", id="screen.command", show=False, tooltip="Type a command"),
     Binding(
         "ctrl+p", "command_palette", "Palette", show=False, priority=True, id="screen.palette", tooltip=FIND
+    ),
+    *(
+        # A text area has uses of its own for some of these keys.
+        Binding(
+            key.lower(),
+            f"go('{pane}')",
+            show=False,
+            priority=True,
+            id=f"screen.{pane}",
+            tooltip=f"Go to {WORDS[pane]}",
+        )
+        for pane, key in PANES.items()
+    ),
+    Binding(
+        "f10",
+        "zoom",
+        "Zoom",
+        show=False,
+        id="screen.zoom",
+        tooltip="Give the screen to one pane, or take it back",
     ),
     Binding("ctrl+q", "quit", "Quit", priority=True, id="screen.quit", tooltip="Leave the lab"),
     Binding("ctrl+c", "help_quit", show=False, system=True, id="screen.interrupt", tooltip="How to leave"),

@@ -9,14 +9,14 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import pytest
-from textual.widgets import Button, Checkbox, DataTable, Input, ProgressBar, TextArea
+from textual.widgets import Button, Checkbox, Input, ProgressBar, TextArea
 
 from valle_lab.session.save import load_session
 from valle_lab.tui.screens.command_line import CommandLine, completions
 from valle_lab.tui.screens.help import HelpScreen
 from valle_lab.tui.screens.leave import LeaveScreen
 from valle_lab.tui.widgets.ask import Choice
-from valle_lab.tui.widgets.strip import EntropyStrip
+from valle_lab.tui.widgets.timeline import Timeline
 
 OpenStage = Callable[..., AbstractAsyncContextManager[Any]]
 
@@ -79,7 +79,7 @@ async def test_escape_stops_and_ctrl_b_cancels_at_any_step(stage: OpenStage, aft
 async def test_the_strip_grows_and_marks_changes(stage: OpenStage) -> None:
     async with stage(size=(80, 24)) as s:
         await s.speak("word " * 8, steps=20)
-        strip = s.app.query_one(EntropyStrip)
+        strip = s.app.query_one(Timeline)
         first = [strip.render_line(y).text for y in range(strip.size.height)]
         s.app.do("stack.set", "temperature.value", 0.5)
         s.worker.allow(20)
@@ -127,8 +127,7 @@ async def test_help_is_about_the_focused_part_and_lists_every_command(stage: Ope
         assert "text that is spoken" in s.text
         assert all(command.usage in s.text for command in s.lab.commands)
         await s.pilot.press("escape")
-        s.app.query_one(DataTable).focus()
-        await s.pilot.press("f1")
+        await s.pilot.press("f7", "f1")
         assert "takes of this session" in s.text
 
 
@@ -157,7 +156,7 @@ async def test_the_list_chooses_the_take_that_is_shown(stage: OpenStage) -> None
     async with stage() as s:
         await s.speak("One")
         await s.speak("Another one")
-        s.app.query_one(DataTable).focus()
+        await s.pilot.press("f7")
         await s.pilot.press("k")
         await s.settle()
         assert s.lab.chosen is s.lab.takes[0]
@@ -197,6 +196,7 @@ TEXTS = ["[/] x", "[red]loud[/red]", "[laugh] hello", "שלום עולם", "👩
 
 async def test_text_is_never_markup(stage: OpenStage) -> None:
     async with stage() as s:
+        await s.pilot.press("f7")
         for number, text in enumerate(TEXTS):
             s.app.query_one(TextArea).text = text
             await s.settle()

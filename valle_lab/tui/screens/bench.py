@@ -1,4 +1,4 @@
-"""The main screen: what is asked for, how it runs, what came of it."""
+"""The main screen: what is asked for, the stack, how it runs, why, and what came of it."""
 
 from __future__ import annotations
 
@@ -6,52 +6,73 @@ from textual import on
 from textual.app import ComposeResult
 from textual.containers import Container, Vertical
 from textual.content import Content
-from textual.events import Resize
+from textual.events import DescendantFocus, Resize
 from textual.screen import Screen
+from textual.widget import Widget
 from textual.widgets import Footer, Static
 
 from valle_lab.lab import Lab
 from valle_lab.lab.state import News, Notice
+from valle_lab.tui.layout import DECK, LAYOUTS, LEAST_HEIGHT, LEAST_WIDTH, PANES, layout_for
+from valle_lab.tui.messages import CommandWanted
+from valle_lab.tui.part import CURSOR, Interest, Part
+from valle_lab.tui.view import View
 from valle_lab.tui.widgets.ask import AskLine, SpokenText
+from valle_lab.tui.widgets.candidates import Candidates
+from valle_lab.tui.widgets.deck_bar import DeckBar
+from valle_lab.tui.widgets.histogram import HistogramView
+from valle_lab.tui.widgets.nar import NarLevels
+from valle_lab.tui.widgets.pane import Pane
 from valle_lab.tui.widgets.progress import Controls
+from valle_lab.tui.widgets.stack import StackList
 from valle_lab.tui.widgets.status import NoticeLine, StatusLine
-from valle_lab.tui.widgets.strip import EntropyStrip
 from valle_lab.tui.widgets.takes import TakeList
+from valle_lab.tui.widgets.timeline import Timeline
+from valle_lab.tui.widgets.waterfall import Waterfall
 
-LEAST_WIDTH, LEAST_HEIGHT = 60, 18
+SLOW_BEATS_PER_SECOND = 2
 
 
 class BenchScreen(Screen[None]):
-    """Text, voice and seed; progress and entropy; takes; status."""
-
-    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (120, "-wide")]  # noqa: RUF012
+    """Text, voice and seed; stack; timeline; the step; takes; status."""
 
     def __init__(self, lab: Lab) -> None:
         super().__init__()
         self._lab = lab
+        self.view = View(lab)
+        self.front = "stack"
+        """The pane that is seen where there is room for one only."""
+        self._parts: list[Part] = []
 
     def compose(self) -> ComposeResult:
+        view = self.view
         yield Static("", id="too-small", markup=False)
         with Container(id="bench"):
             with Vertical(id="asking"):
                 yield SpokenText(self._lab.text, id="text")
                 yield AskLine(self._lab, id="ask")
                 yield Controls(self._lab.commands, id="controls")
-                yield EntropyStrip(id="entropy")
-            yield TakeList(id="takes")
+            yield Pane("timeline", PANES["timeline"], {"timeline": Timeline(view)}, id="timeline")
+            yield DeckBar(id="deck")
+            yield Pane("stack", PANES["stack"], {"stack": StackList(view)}, id="stack")
+            yield Pane("takes", PANES["takes"], {"takes": TakeList(view)}, id="takes")
+            yield Pane("step", PANES["step"], _step_parts(view), id="step")
         yield NoticeLine(id="notice")
         yield StatusLine(id="status")
         yield Footer()
 
     def on_mount(self) -> None:
+        self._parts = [node for node in self.walk_children() if isinstance(node, Part)]
         self.query_one("#text").focus()
+        self._bring(self.front)
         self.show(News(frozenset({"text", "takes", "model"})))
+        self.set_interval(1 / SLOW_BEATS_PER_SECOND, self._beat)
 
     def show(self, news: News) -> None:
         """Bring up to date whatever these news are about."""
         if not self.is_mounted:
             return
-        subjects = news.subjects
+        subjects: frozenset[Interest] = news.subjects
         for notice in news.notices:
             self.tell(notice)
         if subjects & {"voices", "seed", "text", "model"}:
@@ -60,11 +81,8 @@ class BenchScreen(Screen[None]):
             self.query_one(SpokenText).show(self._lab.text)
         if subjects & {"takes", "steps", "model"}:
             self.query_one(Controls).show(self._lab)
-        if subjects & {"takes", "steps"} and self._lab.chosen is not None:
-            self.query_one(EntropyStrip).show(self._lab.chosen.timeline)
-        if subjects & {"takes", "steps"}:
-            self.query_one(TakeList).show(self._lab.takes, self._lab.chosen)
         if subjects:
+            self._note(subjects)
             self.query_one(StatusLine).show(self._lab)
         if subjects - {"steps", "sound", "text"}:
             self.refresh_bindings()
@@ -73,16 +91,76 @@ class BenchScreen(Screen[None]):
         """Show one line."""
         self.query_one(NoticeLine).show(notice)
 
+    def go(self, name: str) -> None:
+        """Put the focus on a pane, in front of the others if need be."""
+        if name == "asking":
+            self.remove_class("-zoomed")
+            self.query_one("#text").focus()
+            return
+        self._bring(name)
+        self.call_after_refresh(self.query_one(f"#{name}", Pane).enter)
+
+    def zoom(self) -> None:
+        """Give the whole screen to the pane that has the focus, or take it back."""
+        self.toggle_class("-zoomed")
+
+    def _bring(self, name: str) -> None:
+        self.front = name
+        for pane in self.query(".pane"):
+            pane.set_class(pane.id == name, "-front")
+        deck = name if name in DECK else ""
+        if deck:
+            for pane in self.query(".pane"):
+                pane.set_class(pane.id == deck, "-deck")
+            self.query_one(DeckBar).show(deck)
+
+    def _note(self, subjects: frozenset[Interest]) -> None:
+        for part in self._parts:
+            part.note(subjects)
+
+    def _beat(self) -> None:
+        """Twice a second: look at the decision under the cursor, and paint what is slow."""
+        self._look()
+        for part in self._parts:
+            part.beat()
+
+    @on(DescendantFocus)
+    def _focused(self, event: DescendantFocus) -> None:
+        node: Widget | None = event.widget
+        pane = next((n for n in node.ancestors if isinstance(n, Pane)), None) if node else None
+        if pane is not None and pane.id is not None and pane.id != self.front:
+            self._bring(pane.id)
+
+    def _look(self) -> None:
+        """Have the worker asked about the decision under the cursor, while a pane shows it."""
+        shown = any(part.is_on_screen for part in self._parts if "view" in part.ABOUT)
+        self._lab.sight.look(self.view.look if shown else None)
+
+    @on(Timeline.Moved)
+    def _moved(self) -> None:
+        self._look()
+        self._note(frozenset({CURSOR}))
+
     @on(Resize)
     def _fit(self, event: Resize) -> None:
-        small = event.size.width < LEAST_WIDTH or event.size.height < LEAST_HEIGHT
-        self.set_class(small, "-too-small")
+        width, height = event.size
+        fitting = layout_for(width, height)
+        for layout in LAYOUTS:
+            self.set_class(layout == fitting, layout)
         self.query_one("#too-small", Static).update(
-            Content(
-                f"{event.size.width} x {event.size.height}: too small, {LEAST_WIDTH} x {LEAST_HEIGHT} needed"
-            )
+            Content(f"{width} x {height}: too small, {LEAST_WIDTH} x {LEAST_HEIGHT} needed")
         )
 
     @on(TakeList.Chosen)
     def _choose(self, event: TakeList.Chosen) -> None:
-        self.post_message(AskLine.Wanted("take.choose", event.name))
+        self.post_message(CommandWanted("take.choose", event.name))
+
+
+def _step_parts(view: View) -> dict[str, Widget]:
+    """The tabs of the step under the cursor."""
+    return {
+        "waterfall": Waterfall(view),
+        "histogram": HistogramView(view),
+        "candidates": Candidates(view),
+        "NAR": NarLevels(view),
+    }

@@ -6,13 +6,14 @@ from collections.abc import Iterable
 
 from textual import on
 from textual.app import ComposeResult
-from textual.containers import Horizontal
+from textual.containers import Container, Horizontal
 from textual.content import Content
 from textual.message import Message
 from textual.widgets import Checkbox, Input, Label, Select, TextArea
 
 from valle_lab.lab import Lab
 from valle_lab.lab.voices import AUTO
+from valle_lab.tui.messages import CommandWanted
 
 NO_VOICE = "(none)"
 
@@ -75,7 +76,7 @@ class Choice(Select[str]):
             self.post_message(self.Chosen(self, event.value))
 
 
-class AskLine(Horizontal):
+class AskLine(Container):
     """Voice, language and seed of the next take."""
 
     HELP = (
@@ -83,25 +84,20 @@ class AskLine(Horizontal):
         "give the same take. Locked it stays; else each take draws a new one, which is shown here."
     )
 
-    class Wanted(Message):
-        """A command is to be done."""
-
-        def __init__(self, command: str, *arguments: object) -> None:
-            super().__init__()
-            self.command, self.arguments = command, arguments
-
     def __init__(self, lab: Lab, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._lab = lab
 
     def compose(self) -> ComposeResult:
-        yield Label("voice", classes="name")
-        yield Choice(self._lab.voice or NO_VOICE, id="voice")
-        yield Label("language", classes="name")
-        yield Choice(self._lab.language, id="language")
-        yield Label("seed", classes="name")
-        yield Input(placeholder="new", type="integer", max_length=20, compact=True, id="seed")
-        yield Checkbox("locked", compact=True, id="locked")
+        with Horizontal():
+            yield Label("voice", classes="name")
+            yield Choice(self._lab.voice or NO_VOICE, id="voice")
+            yield Label("language", classes="name")
+            yield Choice(self._lab.language, id="language")
+        with Horizontal():
+            yield Label("seed", classes="name")
+            yield Input(placeholder="new", type="integer", max_length=20, compact=True, id="seed")
+            yield Checkbox("locked", compact=True, id="locked")
 
     def show(self) -> None:
         """Show what the lab has."""
@@ -119,17 +115,17 @@ class AskLine(Horizontal):
     @on(Choice.Chosen, "#voice")
     def _voice(self, event: Choice.Chosen) -> None:
         none = event.name == NO_VOICE
-        self.post_message(self.Wanted("voice.none") if none else self.Wanted("voice.choose", event.name))
+        self.post_message(CommandWanted("voice.none") if none else CommandWanted("voice.choose", event.name))
 
     @on(Choice.Chosen, "#language")
     def _language(self, event: Choice.Chosen) -> None:
-        self.post_message(self.Wanted("text.language", event.name))
+        self.post_message(CommandWanted("text.language", event.name))
 
     @on(Input.Submitted, "#seed")
     def _seed(self, event: Input.Submitted) -> None:
         if event.value:
-            self.post_message(self.Wanted("seed.set", event.value))
+            self.post_message(CommandWanted("seed.set", event.value))
 
     @on(Checkbox.Changed, "#locked")
     def _lock(self) -> None:
-        self.post_message(self.Wanted("seed.lock"))
+        self.post_message(CommandWanted("seed.lock"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from textual.app import ComposeResult
-from textual.containers import Horizontal
+from textual.containers import Container, Horizontal
 from textual.content import Content
 from textual.widgets import Button, ProgressBar, Static
 
@@ -13,7 +13,7 @@ from valle_lab.lab.registry import Registry
 BUTTONS = ("take.speak", "take.stop", "take.play", "take.save")
 
 
-class Controls(Horizontal):
+class Controls(Container):
     """The four buttons that everybody needs, a progress bar, and what is being done."""
 
     HELP = "Speak, stop, play and save, with the progress of what is being made."
@@ -23,17 +23,19 @@ class Controls(Horizontal):
         self._commands = [commands[name] for name in BUTTONS]
 
     def compose(self) -> ComposeResult:
-        for command in self._commands:
-            yield Button(
-                Content(command.footer),
-                id=command.name.replace(".", "-"),
-                name=command.name,
-                compact=True,
-                tooltip=Content(command.help),
-                action=f"app.command('{command.name}')",
-            )
-        yield ProgressBar(total=1.0, show_eta=False, id="bar")
-        yield Static("", id="doing", markup=False)
+        with Horizontal(id="buttons"):
+            for command in self._commands:
+                yield Button(
+                    Content(command.footer),
+                    id=command.name.replace(".", "-"),
+                    name=command.name,
+                    compact=True,
+                    tooltip=Content(command.help),
+                    action=f"app.command('{command.name}')",
+                )
+        with Horizontal():
+            yield ProgressBar(total=1.0, show_eta=False, id="bar")
+            yield Static("", id="doing", markup=False)
 
     def show(self, lab: Lab) -> None:
         """Bring buttons, bar and words up to date."""

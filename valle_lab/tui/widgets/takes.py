@@ -10,12 +10,14 @@ from textual.message import Message
 from textual.widgets import DataTable
 
 from valle_lab.lab.state import LabTake
+from valle_lab.tui.part import Part
+from valle_lab.tui.view import View
 
 MOST_SHOWN = 200
 COLUMNS = ("take", "stop", "seconds", "seed", "voice", "text")
 
 
-class TakeList(DataTable[Text]):
+class TakeList(DataTable[Text], Part):
     """Every take of the session; the one under the cursor is shown, played and saved."""
 
     HELP = (
@@ -33,16 +35,19 @@ class TakeList(DataTable[Text]):
             super().__init__()
             self.name = name
 
-    def __init__(self, *, id: str | None = None) -> None:
+    ABOUT = frozenset({"takes", "steps"})
+
+    def __init__(self, view: View, *, id: str | None = None) -> None:
         super().__init__(id=id, cursor_type="row", zebra_stripes=False)
-        self.border_title = "takes"
+        self.view = view
 
     def on_mount(self) -> None:
         for column in COLUMNS:
             self.add_column(column, key=column)
 
-    def show(self, takes: list[LabTake], chosen: LabTake | None) -> None:
+    def paint(self) -> None:
         """Bring the rows up to date, without touching those that stay as they are."""
+        takes, chosen = self.view.lab.takes, self.view.lab.chosen
         known = {key.value for key in self.rows}
         for key in known - {take.name for take in takes}:
             self.remove_row(str(key))

@@ -1,0 +1,77 @@
+"""Axes of the timeline: fixed, so that two takes can be compared by eye and nothing jumps while one runs."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from valle.request import FRAME_RATE
+from valle_lab.lab.timeline import Measure, Timeline, Values
+from valle_lab.tui.braille import column_of
+
+LEAST_PROBABILITY = 1e-6
+TICKS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 60.0)
+"""Seconds between the labels of the axis of time."""
+LABEL_CELLS = 8
+HALF_A_FRAME = 0.5 / FRAME_RATE
+
+ENTROPY_SPLIT = 3.0
+VARENTROPY_SPLIT = 5.0
+"""Bits, and bits squared: where the entropix sampler (xjdr) parts low from high."""
+REGIONS = ("sure", "spread", "torn", "lost")
+"""Low entropy and varentropy; high entropy alone; high varentropy alone; both high."""
+REGION_MARKS = "·░▒▓"
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """What one strip shows, and between which values."""
+
+    measure: Measure
+    label: str
+    span: str
+    low: float
+    high: float
+
+    def drawn(self, values: Values) -> Values:
+        """The values on the axis: logarithms for probabilities and ranks."""
+        if self.measure == "stop":
+            return np.log10(np.maximum(values, LEAST_PROBABILITY))
+        return np.log2(1.0 + values) if self.measure == "rank" else values
+
+
+AXES = (
+    Axis("entropy", "entropy", "0–10 bit", 0.0, 10.0),
+    Axis("varentropy", "varentr.", "0–27 b²", 0.0, 27.0),
+    Axis("margin", "margin", "0–5 nat", 0.0, 5.0),
+    Axis("stop", "stop", "1µ–1", -6.0, 0.0),
+    Axis("rank", "rank", "0–1023", 0.0, 10.0),
+)
+"""1025 ids have at most 10.001 bits of entropy and 27.0 bits squared of varentropy."""
+
+
+def region(entropy: Values, varentropy: Values) -> NDArray[np.int64]:
+    """Index into `REGIONS` of each decision."""
+    return (entropy > ENTROPY_SPLIT) + 2 * (varentropy > VARENTROPY_SPLIT).astype(np.int64)
+
+
+def time_axis(timeline: Timeline, start: int, end: int, width: int) -> str:
+    """Seconds below a strip of `width` cells that shows the decisions from `start` to `end`."""
+    cells = [" "] * width
+    count = end - start
+    if count:
+        begun, ended = timeline.seconds(start), timeline.seconds(end - 1)
+        per_cell = (ended - begun) / max(1, column_of(count - 1, count, width))
+        step = next((tick for tick in TICKS if tick >= LABEL_CELLS * per_cell), TICKS[-1])
+        for number in range(math.ceil(begun / step), math.floor(ended / step) + 1):
+            row = timeline.row_at(number * step + HALF_A_FRAME)
+            _write(cells, column_of(row - start, count, width), f"{number * step:g}s")
+    return "".join(cells)
+
+
+def _write(cells: list[str], column: int, text: str) -> None:
+    if column + len(text) <= len(cells):
+        cells[column : column + len(text)] = text

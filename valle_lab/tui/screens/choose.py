@@ -1,0 +1,107 @@
+"""A list to choose from by typing a part of a name or of what is said about it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import Input, OptionList, Static
+from textual.widgets.option_list import Option
+
+NAME_CELLS = 24
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """Something that can be chosen."""
+
+    name: str
+    about: str = ""
+    """One line, beside the name."""
+    more: str = ""
+    """What is said of it when it is under the cursor."""
+
+
+class ChooseScreen(ModalScreen[str | None]):
+    """Gives the chosen name, or None."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "dismiss(None)", "Close", id="choose.close", tooltip="Choose nothing"),
+        Binding("down", "move(1)", show=False, id="choose.down", priority=True, tooltip="The next one"),
+        Binding("up", "move(-1)", show=False, id="choose.up", priority=True, tooltip="The one before"),
+        Binding("pagedown", "move(10)", show=False, id="choose.page_down", priority=True, tooltip="Ten on"),
+        Binding("pageup", "move(-10)", show=False, id="choose.page_up", priority=True, tooltip="Ten back"),
+    ]
+
+    def __init__(self, title: str, items: Sequence[Item], start: str = "") -> None:
+        super().__init__()
+        self._title = title
+        self._items = items
+        self._start = start
+        self._found: list[Item] = []
+
+    def compose(self) -> ComposeResult:
+        with Vertical(id="choosing"):
+            yield Input(placeholder="type to search", id="searched", compact=True)
+            yield OptionList(id="found", markup=False, compact=True)
+            yield Static("", id="about", markup=False)
+
+    def on_mount(self) -> None:
+        self.query_one("#choosing").border_title = Content(self._title)
+        self.query_one("#choosing").border_subtitle = "enter chooses, escape closes"
+        self._search("")
+        names = [item.name for item in self._items]
+        if self._start in names:
+            self.query_one(OptionList).highlighted = names.index(self._start)
+
+    @on(Input.Changed, "#searched")
+    def _typed(self, event: Input.Changed) -> None:
+        self._search(event.value)
+
+    @on(Input.Submitted, "#searched")
+    @on(OptionList.OptionSelected)
+    def _done(self) -> None:
+        highlighted = self.query_one(OptionList).highlighted
+        if highlighted is not None and self._found:
+            self.dismiss(self._found[highlighted].name)
+
+    @on(OptionList.OptionHighlighted)
+    def _tell(self, event: OptionList.OptionHighlighted) -> None:
+        item = self._found[event.option_index]
+        self.query_one("#about", Static).update(Content(item.more or item.about))
+
+    def action_move(self, by: int) -> None:
+        listed = self.query_one(OptionList)
+        if self._found:
+            listed.highlighted = min(max((listed.highlighted or 0) + by, 0), len(self._found) - 1)
+
+    def _search(self, text: str) -> None:
+        self._found = matching(self._items, text)
+        listed = self.query_one(OptionList)
+        listed.clear_options()
+        listed.add_options(
+            Option(Content.assemble((f"{item.name:<{NAME_CELLS}} ", "bold"), (item.about, "$text-muted")))
+            for item in self._found
+        )
+        listed.highlighted = 0 if self._found else None
+        if not self._found:
+            self.query_one("#about", Static).update(Content("nothing is called so"))
+
+
+def matching(items: Sequence[Item], text: str) -> list[Item]:
+    """Those that have all the words, in the name first, then in what is said of them."""
+    words = text.casefold().split()
+
+    def has(where: str) -> bool:
+        return all(word in where.casefold() for word in words)
+
+    named = [item for item in items if has(item.name.replace("_", " ")) or has(item.name)]
+    told = [item for item in items if item not in named and has(f"{item.name} {item.about} {item.more}")]
+    return [*named, *told]

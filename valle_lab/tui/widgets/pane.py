@@ -1,0 +1,89 @@
+"""A bordered pane of the main screen, with its tabs in the title where it has any."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.content import Content
+from textual.style import Style
+from textual.widget import Widget
+from textual.widgets import ContentSwitcher
+
+
+class Pane(Vertical):
+    """Holds one widget, or several of which one is in front."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("left_square_bracket", "turn(-1)", show=False, id="pane.before", tooltip="The tab before"),
+        Binding("right_square_bracket", "turn(1)", show=False, id="pane.next", tooltip="The next tab"),
+    ]
+
+    def __init__(self, name: str, key: str, parts: dict[str, Widget], *, id: str) -> None:
+        """`key` is the function key that goes here, for the title; `parts` are the tabs by their names."""
+        super().__init__(id=id, classes="pane")
+        self._title = name
+        self._key = key
+        self._parts = parts
+        self._front = next(iter(parts))
+
+    def compose(self) -> ComposeResult:
+        for name, part in self._parts.items():
+            part.id = part.id or f"part-{name}"
+        if len(self._parts) == 1:
+            yield from self._parts.values()
+            return
+        with ContentSwitcher(initial=self._parts[self._front].id):
+            yield from self._parts.values()
+
+    def on_mount(self) -> None:
+        self._entitle()
+
+    @property
+    def tabs(self) -> Iterable[str]:
+        """Names of the tabs."""
+        return tuple(self._parts)
+
+    def show_tab(self, name: str, *, focus: bool = False) -> None:
+        """Bring a tab to the front."""
+        self._front = name
+        part = self._parts[name]
+        if len(self._parts) > 1:
+            self.query_one(ContentSwitcher).current = part.id
+        self._entitle()
+        if focus:
+            first_focusable(part).focus()
+
+    def action_turn(self, by: int) -> None:
+        """The next tab, or the one before."""
+        names = list(self._parts)
+        if len(names) > 1:
+            self.show_tab(names[(names.index(self._front) + by) % len(names)], focus=True)
+
+    def action_tab(self, name: str) -> None:
+        """A tab was clicked in the title."""
+        self.show_tab(name, focus=True)
+
+    def enter(self) -> None:
+        """Put the focus on what is in front."""
+        first_focusable(self._parts[self._front]).focus()
+
+    def _entitle(self) -> None:
+        title = Content.assemble((f"{self._key} " if self._key else "", "dim"), self._title)
+        if len(self._parts) > 1:
+            names = [
+                Content.styled(name, "bold reverse" if name == self._front else "").stylize(
+                    Style.from_meta({"@click": f"app.pane_tab('{self.id}', '{name}')"})
+                )
+                for name in self._parts
+            ]
+            title = Content.assemble(title, ": ", Content(" ").join(names))
+        self.border_title = title
+
+
+def first_focusable(widget: Widget) -> Widget:
+    """The widget itself, or the first below it that can have the focus."""
+    return next((node for node in widget.walk_children(Widget, with_self=True) if node.focusable), widget)

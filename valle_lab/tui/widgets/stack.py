@@ -1,0 +1,159 @@
+"""The stack pane: every stage of every phase in order, with its values, and the hands on them."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from textual import on
+from textual.binding import Binding, BindingType
+from textual.containers import VerticalScroll
+from textual.content import Content
+from textual.message import Message
+from textual.widgets import Static
+
+from valle.samplers.declaration import plain
+from valle_lab.tui.messages import CommandWanted
+from valle_lab.tui.part import Part
+from valle_lab.tui.rows import Row, StageState, rows, states
+from valle_lab.tui.view import View
+from valle_lab.tui.widgets.stage_row import StageRow
+
+
+class StackList(VerticalScroll, Part, can_focus=False):
+    """A row a parameter; the keys below act on the row that has the focus."""
+
+    ABOUT = frozenset({"stack", "model"})
+    HELP = (
+        "## Stack\n\nThe samplers of each phase, in the order in which they act; the last one decides. "
+        "`●` is on, `○` off, `◆` decides; what is dimmed changes nothing as it is set. `▲` is a remark, "
+        "`◇` a condition.\n\nLeft and right change a value, shift for fine steps, page up and down for ten; "
+        "type a number; backspace goes back to the default. A change takes effect at the next step of a "
+        "running take."
+    )
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("down,j", "go(1)", show=False, id="stack.down", tooltip="The next row"),
+        Binding("up,k", "go(-1)", show=False, id="stack.up", tooltip="The row before"),
+        Binding("space", "edit('switch')", "On/off", id="stack.toggle", tooltip="Switch the stage on or off"),
+        Binding("a", "edit('add')", "Add", id="stack.add_stage", tooltip="Add a stage from the list"),
+        Binding("d", "edit('remove')", "Remove", id="stack.drop", tooltip="Take the stage out"),
+        Binding("c", "edit('duplicate')", show=False, id="stack.copy", tooltip="A second stage of its kind"),
+        Binding("J,shift+down", "shift(1)", show=False, id="stack.later", tooltip="Move the stage down"),
+        Binding("K,shift+up", "shift(-1)", show=False, id="stack.earlier", tooltip="Move the stage up"),
+        Binding("v", "edit('curve')", show=False, id="stack.curve", tooltip="Let the value follow a curve"),
+        Binding("w", "edit('condition')", show=False, id="stack.when", tooltip="Act under a condition only"),
+        Binding("p", "edit('preset')", "Preset", id="stack.presets", tooltip="Take a preset"),
+        Binding("W", "edit('save')", show=False, id="stack.keep", tooltip="Keep as a preset or the default"),
+        Binding("u", "app.command('stack.undo')", show=False, id="stack.back", tooltip="Undo"),
+        Binding("ctrl+r", "app.command('stack.redo')", show=False, id="stack.forth", tooltip="Redo"),
+    ]
+
+    class Wanted(Message):
+        """The stack is to be edited in a way that asks for more."""
+
+        def __init__(self, what: str, row: Row | None, state: StageState | None) -> None:
+            super().__init__()
+            self.what, self.row, self.state = what, row, state
+
+    def __init__(self, view: View, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self.view = view
+        self._rows: list[Row] = []
+
+    def paint(self) -> None:
+        stack = self.view.lab.stack
+        known = states(stack) if stack else {}
+        wanted = list(rows(stack)) if stack else []
+        if wanted != self._rows:
+            self._rebuild(wanted, known)
+        else:
+            for row in self.query(StageRow):
+                row.show(known[row.row.list, row.row.key])
+        self._tell(known)
+
+    @property
+    def row(self) -> StageRow | None:
+        """The row that has the focus."""
+        focused = self.screen.focused
+        for node in focused.ancestors_with_self if focused else ():
+            if isinstance(node, StageRow):
+                return node
+        return None
+
+    def enter(self) -> None:
+        """Put the focus on the first row."""
+        for row in self.query(StageRow).results():
+            row.enter()
+            break
+
+    def action_go(self, by: int) -> None:
+        """Up and down."""
+        row, listed = self.row, list(self.query(StageRow))
+        if row is not None:
+            listed[(listed.index(row) + by) % len(listed)].enter()
+
+    def action_edit(self, what: str) -> None:
+        """Something that the screen asks more about, or does."""
+        row = self.row
+        self._ask(what, row)
+
+    def action_shift(self, by: int) -> None:
+        """Move the stage."""
+        row, stack = self.row, self.view.lab.stack
+        if row is None or stack is None:
+            return
+        keys = [item.key for item in self._rows if item.list == row.row.list and item.first]
+        self._do("stack.move", row.row.stage, keys.index(row.row.key) + by)
+
+    @on(StageRow.Changed)
+    def _changed(self, event: StageRow.Changed) -> None:
+        event.stop()
+        value = event.value
+        if value is None:
+            (row,) = [row for row in self.query(StageRow) if row.row == event.row]
+            value = plain(row.parameter.default) if row.parameter else None
+        self._do("stack.set", event.row.target, value)
+        # A value that was refused goes back to what the stack has.
+        self.call_later(self.repaint)
+
+    @on(StageRow.EditWanted)
+    def _edit(self, event: StageRow.EditWanted) -> None:
+        event.stop()
+        (row,) = [row for row in self.query(StageRow) if row.row == event.row]
+        self._ask("switch" if isinstance(event, StageRow.SwitchWanted) else "value", row)
+
+    def _ask(self, what: str, row: StageRow | None) -> None:
+        if what == "switch" and row is not None:
+            self._do("stack.switch", row.row.stage, not row.state.effective.stage.on)
+        elif what == "remove" and row is not None:
+            self._do("stack.remove", row.row.stage)
+        else:
+            self.post_message(self.Wanted(what, row.row if row else None, row.state if row else None))
+
+    def _do(self, command: str, *arguments: Any) -> None:
+        self.post_message(CommandWanted(command, *arguments))
+
+    def _rebuild(self, wanted: list[Row], known: dict[tuple[str, str], StageState]) -> None:
+        """Other stages than before: all rows are made anew, and the focus stays where it was."""
+        held = self.row.row if self.row else None
+        self._rows = wanted
+        made: list[Static | StageRow] = []
+        for row in wanted:
+            if not made or not isinstance(made[-1], StageRow) or made[-1].row.list != row.list:
+                made.append(Static(Content(row.list), classes="phase"))
+            made.append(StageRow(row, known[row.list, row.key]))
+        with self.app.batch_update():
+            self.remove_children()
+            self.mount_all(made)
+        if held is not None:
+            self.call_after_refresh(self._focus_near, held)
+
+    def _focus_near(self, held: Row) -> None:
+        listed = list(self.query(StageRow))
+        same = [row for row in listed if row.row == held]
+        stage = [row for row in listed if (row.row.list, row.row.key) == (held.list, held.key)]
+        for row in (same or stage or listed)[:1]:
+            row.enter()
+
+    def _tell(self, known: dict[tuple[str, str], StageState]) -> None:
+        remarks = sum(len(state.remarks) for state in known.values())
+        self.say(f"▲ {remarks}" if remarks else "")

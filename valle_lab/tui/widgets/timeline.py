@@ -1,0 +1,236 @@
+"""The timeline: what the model felt at each decision, in braille strips on fixed axes, with a cursor."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual.binding import Binding, BindingType
+from textual.events import Click, MouseDown, MouseMove, MouseScrollDown, MouseScrollUp, MouseUp
+from textual.message import Message
+from textual.strip import Strip
+
+from valle_lab.lab.timeline import Surprise
+from valle_lab.lab.timeline import Timeline as Measured
+from valle_lab.tui.braille import column_of, curve, index_at
+from valle_lab.tui.lines import Line, to_strip
+from valle_lab.tui.part import CURSOR, Part
+from valle_lab.tui.scales import AXES, REGION_MARKS, REGIONS, region, time_axis
+from valle_lab.tui.view import View
+
+GUTTER = 9
+STRIP_ROWS = 3
+"""A strip has at least so many, where there is more than one."""
+ROWS_FOR_REGIONS = 8
+EVENT, SEGMENT, PLAYHEAD = "▲", "│", "♪"
+ZOOM = 1.5
+
+
+class Timeline(Part, can_focus=True):
+    """Strips over the decisions of level 0; the cursor says which step the other panes show."""
+
+    ABOUT = frozenset({"steps", "takes", "sound", CURSOR})
+    HELP = (
+        "## Timeline\n\n"
+        "Each column is one decision of level 0, or the lowest to the highest of several where they exceed "
+        "the columns. All is of the **raw** distribution, on fixed axes: entropy in bits, varentropy in bits "
+        "squared, margin (how much better the chosen token scored than the next, in nats), the probability "
+        "of stop and the rank of the chosen token (both logarithmic).\n\n"
+        "The line of shades is the entropix region: `·` sure, `░` spread (high entropy), `▒` torn (high "
+        "varentropy), `▓` lost (both). Below: `▲` a change took effect, `│` a sentence begins, `♪` "
+        "playing.\n\n"
+        "The cursor follows the newest decision until you move it; `f` lets it follow again."
+    )
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("left,h", "move(-1)", "Earlier", show=False, id="timeline.left", tooltip="One decision back"),
+        Binding("right,l", "move(1)", "Later", show=False, id="timeline.right", tooltip="One decision on"),
+        Binding("shift+left,H", "move(-10)", show=False, id="timeline.left10", tooltip="Ten decisions back"),
+        Binding("shift+right,L", "move(10)", show=False, id="timeline.right10", tooltip="Ten decisions on"),
+        Binding("home,g", "edge(0)", show=False, id="timeline.first", tooltip="The first decision"),
+        Binding("end,G", "edge(1)", show=False, id="timeline.last", tooltip="The last decision so far"),
+        Binding("f", "follow", "Follow", id="timeline.follow", tooltip="Follow the newest decision, or stay"),
+        Binding("n", "surprise(1)", "Peak", id="timeline.peak", tooltip="Hear the next peak of entropy"),
+        Binding("N", "surprise(-1)", show=False, id="timeline.peak_back", tooltip="The peak before"),
+        Binding("m", "narrow(1)", "Narrow", id="timeline.narrow", tooltip="Hear the next narrow decision"),
+        Binding("M", "narrow(-1)", show=False, id="timeline.narrow_back", tooltip="The narrow one before"),
+        Binding("enter", "hear", "Hear", id="timeline.hear", tooltip="Half a second around the cursor"),
+        Binding("plus,equals_sign", "zoom(-1)", show=False, id="timeline.in", tooltip="Show fewer decisions"),
+        Binding("minus", "zoom(1)", show=False, id="timeline.out", tooltip="Show more decisions"),
+        Binding("0", "whole", show=False, id="timeline.whole", tooltip="Show the whole take"),
+        Binding("s", "turn", show=False, id="timeline.turn", tooltip="Put the next measure on top"),
+    ]
+    COMPONENT_CLASSES: ClassVar[set[str]] = {
+        *(f"timeline--{name}" for name in ("label", "axis", "mark", "cursor", "playhead")),
+        *(f"timeline--{axis.measure}" for axis in AXES),
+        *(f"timeline--{name}" for name in REGIONS),
+    }
+
+    class Moved(Message):
+        """Another decision is looked at."""
+
+    class HearWanted(Message):
+        """The sound around a decision is to be heard."""
+
+        def __init__(self, seconds: float) -> None:
+            super().__init__()
+            self.seconds = seconds
+
+    def __init__(self, view: View, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self.view = view
+        self._strips: list[Strip] = []
+        self._top = 0
+        self._dragging = False
+
+    def paint(self) -> None:
+        series = self.view.timeline
+        width, height = self.size.width - GUTTER, self.size.height
+        if width < 4 or height < 2:
+            self._strips = []
+            return
+        start, end = self.view.window
+        lines = [*self._measures(series, start, end, width, height), self._axis(series, start, end, width)]
+        cursor = self.view.cursor
+        marked = None if cursor is None or not start <= cursor < end else cursor - start
+        over = {} if marked is None else {column_of(marked, end - start, width): "timeline--cursor"}
+        style_of = self.get_component_rich_style
+        self._strips = [to_strip(line, GUTTER, "timeline--label", style_of, over) for line in lines]
+        self.say("" if cursor is None else _described(self.view, cursor))
+        self.refresh()
+
+    def render_line(self, y: int) -> Strip:
+        return self._strips[y] if y < len(self._strips) else Strip.blank(self.size.width, self.rich_style)
+
+    def _measures(self, series: Measured, start: int, end: int, width: int, height: int) -> list[Line]:
+        shaded = height >= ROWS_FOR_REGIONS
+        rows = height - 1 - shaded
+        axes = [*AXES[self._top :], *AXES[: self._top]][: max(1, rows // STRIP_ROWS)]
+        each, rest = divmod(rows, len(axes))
+        lines: list[Line] = []
+        for number, axis in enumerate(axes):
+            own = each + (rest if number == 0 else 0)
+            drawn = axis.drawn(series.values(axis.measure)[start:end])
+            labels = [axis.label, axis.span, *[""] * own][:own]
+            for label, row in zip(labels, curve(drawn, width, own, axis.low, axis.high), strict=True):
+                lines.append(Line(label, row, f"timeline--{axis.measure}"))
+        if shaded:
+            lines.append(self._regions(series, start, end, width))
+        return lines
+
+    def _regions(self, series: Measured, start: int, end: int, width: int) -> Line:
+        count = end - start
+        if not count:
+            return Line("region", " " * width, "timeline--axis")
+        of = region(series.values("entropy")[start:end], series.values("varentropy")[start:end])
+        used = column_of(count - 1, count, width) + 1
+        shown = [int(of[index_at(cell, count, width)]) for cell in range(used)]
+        cells = "".join(REGION_MARKS[number] for number in shown) + " " * (width - used)
+        styles = [f"timeline--{REGIONS[number]}" for number in shown] + ["timeline--axis"] * (width - used)
+        return Line("region", cells, styles)
+
+    def _axis(self, series: Measured, start: int, end: int, width: int) -> Line:
+        cells = list(time_axis(series, start, end, width))
+        styles = ["timeline--axis"] * width
+        for steps, mark in ((series.segment_starts[1:], SEGMENT), (series.event_marks, EVENT)):
+            for step in steps:
+                self._mark(cells, styles, min(step, end - 1), start, end, mark, "timeline--mark")
+        player = self.view.lab.player
+        if player is not None and player.state != "stopped" and len(series):
+            playing = series.row_at(player.position)
+            self._mark(cells, styles, playing, start, end, PLAYHEAD, "timeline--playhead")
+        return Line("", "".join(cells), styles)
+
+    def _mark(
+        self, cells: list[str], styles: list[str], step: int, start: int, end: int, mark: str, style: str
+    ) -> None:
+        if start <= step < end:
+            column = column_of(step - start, end - start, len(cells))
+            cells[column], styles[column] = mark, style
+
+    def action_move(self, by: int) -> None:
+        if (cursor := self.view.cursor) is not None:
+            self._look_at(cursor + by)
+
+    def action_edge(self, end: int) -> None:
+        self._look_at(len(self.view.timeline) if end else 0)
+
+    def action_follow(self) -> None:
+        self.view.follow(not self.view.follows)
+        self.post_message(self.Moved())
+
+    def action_surprise(self, direction: int) -> None:
+        self._jump("entropy", direction)
+
+    def action_narrow(self, direction: int) -> None:
+        self._jump("margin", direction)
+
+    def action_hear(self) -> None:
+        if (cursor := self.view.cursor) is not None:
+            self.post_message(self.HearWanted(self.view.timeline.seconds(cursor)))
+
+    def action_zoom(self, direction: int) -> None:
+        self.view.zoom(ZOOM**direction)
+        self.repaint()
+
+    def action_whole(self) -> None:
+        self.view.span = None
+        self.repaint()
+
+    def action_turn(self) -> None:
+        self._top = (self._top + 1) % len(AXES)
+        self.repaint()
+
+    def on_mouse_down(self, event: MouseDown) -> None:
+        self._dragging = True
+        self.capture_mouse()
+        self._point(event.x)
+
+    def on_mouse_move(self, event: MouseMove) -> None:
+        if self._dragging:
+            self._point(event.x)
+
+    def on_mouse_up(self, event: MouseUp) -> None:
+        self._dragging = False
+        self.release_mouse()
+
+    def on_click(self, event: Click) -> None:
+        if event.chain == 2:
+            self.action_hear()
+
+    def on_mouse_scroll_up(self, event: MouseScrollUp) -> None:
+        event.stop()
+        self.action_zoom(-1) if event.ctrl else self.action_move(-1)
+
+    def on_mouse_scroll_down(self, event: MouseScrollDown) -> None:
+        event.stop()
+        self.action_zoom(1) if event.ctrl else self.action_move(1)
+
+    def _point(self, x: int) -> None:
+        start, end = self.view.window
+        width = self.size.width - GUTTER
+        if end > start and width > 0:
+            self._look_at(start + index_at(min(max(x - GUTTER, 0), width - 1), end - start, width))
+
+    def _jump(self, kind: Surprise, direction: int) -> None:
+        cursor, places = self.view.cursor, self.view.timeline.surprises(kind)
+        if cursor is None or not len(places):
+            return
+        beyond = places[places > cursor] if direction > 0 else places[places < cursor]
+        if len(beyond):
+            self._look_at(int(beyond[0] if direction > 0 else beyond[-1]))
+            self.action_hear()
+
+    def _look_at(self, index: int) -> None:
+        self.view.look_at(index)
+        self.post_message(self.Moved())
+
+
+def _described(view: View, cursor: int) -> str:
+    """The numbers under the cursor; colour and height are never the only way to read them."""
+    entropy, varentropy, margin, stop, rank = (
+        float(view.timeline.values(axis.measure)[cursor]) for axis in AXES
+    )
+    lead = "follows" if view.follows and view.take is not None and view.take.running else "step"
+    return (
+        f"{lead} {cursor} · {view.timeline.seconds(cursor):.2f} s · H {entropy:.2f} bit · "
+        f"V {varentropy:.1f} · margin {margin:.2f} · stop {stop:.2g} · rank {rank:.0f}"
+    )
