@@ -5,19 +5,19 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 from time import perf_counter
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import valle
 from valle.audio import wav
 from valle.control import Event, LiveControl, ScheduledControl
 from valle.errors import UserError
 from valle.inference import Engine
-from valle.request import Request
+from valle.request import NullBranch, Request
 from valle.samplers import Stack
 from valle.step import Step
 from valle.take import Take
@@ -66,6 +66,11 @@ class Plan:
     seed: int
     by: SplitBy
     outputs: Outputs
+    negative_text: str | None = None
+    """What guidance leads away from, in place of the text; None leaves that as it is."""
+    negative_voice: Voice | Literal["none"] | None = None
+    two_passes: bool = False
+    """Whether guidance is made in two passes of the model, not in one batch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +138,7 @@ def make_request(plan: Plan, engine: Engine) -> Request:
     for setting in plan.sets:
         stack = stack.set_text(setting)
     check_schedule(plan.schedule, stack)
-    return engine.request(
+    request = engine.request(
         plan.text,
         voice=None if plan.voice is None else engine.prompt(plan.voice, *plan.prompt),
         language=plan.settings.language,
@@ -141,7 +146,11 @@ def make_request(plan: Plan, engine: Engine) -> Request:
         seed=plan.seed,
         max_seconds=plan.settings.max_duration,
         by=plan.by,
+        null=engine.null_branch(plan.negative_text, plan.negative_voice, plan.settings.language),
     )
+    if plan.two_passes:
+        return replace(request, recipe=replace(request.recipe, guidance="two passes"))
+    return request
 
 
 def perform(
@@ -168,7 +177,8 @@ def perform(
         if wave is not None:
             wav.write(outputs.wav, wave, text=session_text(record, indent=None))
     kept = outputs.wav if wave is not None else None
-    return Spoken(take, outputs.session, kept, interrupted(), seconds, _in_vain(control, scheduled))
+    vain = (*_in_vain(control, scheduled), *_unguided(take))
+    return Spoken(take, outputs.session, kept, interrupted(), seconds, vain)
 
 
 def origin_of(engine: Engine, language: str) -> Origin:
@@ -213,6 +223,13 @@ def _in_vain(control: LiveControl, scheduled: ScheduledControl) -> tuple[str, ..
         *(f"{event.name} at {event.place} was refused: {reason}" for event, reason in control.refused),
         *(f"{event.name} at {event.place}: the take has no such step" for event in scheduled.never_met()),
     )
+
+
+def _unguided(take: Take) -> tuple[str, ...]:
+    """What the null pass was to be given, where no step had one."""
+    if take.request.null == NullBranch() or any(step.null_evidence is not None for step in take.steps):
+        return ()
+    return ("a negative text or voice is for guidance, which is not in the stack; --set guidance.scale=2",)
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import sys
 from functools import reduce
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from valle.errors import UserError
 from valle.samplers import Stack, parse_setting
@@ -44,6 +44,9 @@ def make_plan(common: Common, text: str, options: SayOptions) -> Plan:
         model=find_model(settings.model, settings.paths.models),
         voice=_voice(settings),
         prompt=parse_prompt(options.prompt) if options.prompt is not None else (0.0, None),
+        negative_text=options.negative_text,
+        negative_voice=_negative_voice(settings, options.negative_voice),
+        two_passes=options.two_passes,
         stack=_stack(settings, options),
         sets=tuple(options.set or ()),
         schedule=tuple(parse_change(change) for change in options.at or ()),
@@ -90,6 +93,12 @@ def _voice(settings: Settings) -> Voice | None:
     if settings.voice != "auto":
         return find_voice(settings.voice, settings.paths.voices)
     return next(iter(read_folder(BUILTIN_FOLDER)), None)
+
+
+def _negative_voice(settings: Settings, given: str | None) -> Voice | Literal["none"] | None:
+    if given is None:
+        return None
+    return "none" if given == "none" else find_voice(given, settings.paths.voices)
 
 
 def _stack(settings: Settings, options: SayOptions) -> Stack | None:

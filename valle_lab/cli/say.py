@@ -45,6 +45,15 @@ class SayOptions:
     prompt: Annotated[
         str | None, typer.Option(metavar="START+SECONDS", help="The part of the voice's recording to use.")
     ] = None
+    negative_text: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="Guidance leads away from this text; '' is none.")
+    ] = None
+    negative_voice: Annotated[
+        str | None, typer.Option(metavar="NAME|FILE|none", help="Guidance leads away from this voice.")
+    ] = None
+    two_passes: Annotated[
+        bool, typer.Option("--two-passes", help="Guide in two passes of the model, not in one batch.")
+    ] = False
     max_duration: Annotated[
         float | None, typer.Option(metavar="S", help="The most seconds that one sentence may sound.")
     ] = None
