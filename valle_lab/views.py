@@ -31,6 +31,11 @@ class Look:
     candidates: int = CANDIDATES
     """Rows of the table."""
 
+    @property
+    def newest(self) -> bool:
+        """Whether it follows a take that runs."""
+        return self.place is None
+
 
 @dataclass(frozen=True, slots=True)
 class StageView:
@@ -120,3 +125,100 @@ class StepView:
     waterfall: tuple[StageView, ...]
     histogram: Histogram
     candidates: CandidateTable
+
+
+PARTS = ("text", "prompt", "response")
+"""What the shares of attention are of; the rest falls on language, level and separators."""
+
+
+@dataclass(frozen=True, slots=True)
+class AttentionLook:
+    """Which attention is to be looked at: that of one decision of level 0, and what a segment's text got."""
+
+    take: str
+    segment: int | None = None
+    """None is the newest."""
+    row: int | None = None
+    """Which decision of the segment, from 0; None is the newest."""
+    over: int = 1
+    """The shares are means over so many decisions, the last of them that one."""
+    layer: int | None = None
+    head: int | None = None
+    """The head that is shown in detail, beside the layer; None where none is."""
+    aligned: bool = False
+    """Whether the map of phonemes against time is wanted too."""
+
+    @property
+    def newest(self) -> bool:
+        """Whether it follows a take that runs."""
+        return self.row is None
+
+
+@dataclass(frozen=True, slots=True)
+class HeadView:
+    """What one head looks at in one decision: its weight on every position of each part."""
+
+    layer: int
+    head: int
+    text: NDArray[np.float32]
+    """[phonemes]"""
+    prompt: NDArray[np.float32]
+    """[prompt frames], empty without a voice."""
+    response: NDArray[np.float32]
+    """[frames so far]"""
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """A head that reads along the text."""
+
+    layer: int
+    head: int
+    monotony: float
+    """0 to 1: what it gathers on its best way along the text, beyond what staring at one place would."""
+
+
+@dataclass(frozen=True, slots=True)
+class Alignment:
+    """Which phoneme is being spoken when, from the heads that read along, weighted by how well they do."""
+
+    readers: tuple[Reader, ...]
+    """The best first."""
+    map: NDArray[np.float32]
+    """[decisions, phonemes], weights."""
+    path: NDArray[np.int32]
+    """[decisions], the phoneme that each is at."""
+
+
+@dataclass(frozen=True, slots=True)
+class AttentionView:
+    """Where the model looks."""
+
+    take: str
+    segment: int
+    row: int
+    rows: int
+    """Decisions of the segment so far; the n-th decides frame n."""
+    symbols: tuple[str, ...]
+    """The phonemes as the model gets them, start and end included."""
+    shares: NDArray[np.float32]
+    """[layers, heads, 3], in the order of PARTS."""
+    head: HeadView | None
+    alignment: Alignment | None
+
+
+@dataclass(frozen=True, slots=True)
+class LevelView:
+    """What one level's pass of the NAR was like, frame by frame."""
+
+    segment: int
+    level: int
+    entropy: NDArray[np.float32]
+    """[frames], raw, in bits."""
+    final_entropy: NDArray[np.float32]
+    margin: NDArray[np.float32]
+    """[frames], best minus second perturbed score."""
+    rank: NDArray[np.int32]
+    """[frames], raw rank of the chosen code."""
+    seconds: float
+    """That the pass took."""

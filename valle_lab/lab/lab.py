@@ -17,11 +17,11 @@ from valle_lab.lab.answers import Answers, beside
 from valle_lab.lab.commands import all_commands
 from valle_lab.lab.history import History
 from valle_lab.lab.record import Record
-from valle_lab.lab.sight import Sight, see
+from valle_lab.lab.sight import PACE, SLOW_PACE, Sight, attend, see
 from valle_lab.lab.state import LabTake, News, Notice, Subject
 from valle_lab.player import Player
 from valle_lab.settings import Settings
-from valle_lab.views import Look, StepView
+from valle_lab.views import AttentionLook, AttentionView, Look, StepView
 from valle_lab.worker.messages import Ask, Description, ModelChoice, Progress
 from valle_lab.worker.surface import Worker
 
@@ -62,7 +62,10 @@ class Lab:
         self._start_worker = start_worker
         self._open_player = open_player
         self.answers = Answers(self._tell_failure)
-        self.sight = Sight(self)
+        self.sight = Sight(self, see, PACE)
+        """The step under the cursor."""
+        self.attention = Sight(self, attend, SLOW_PACE)
+        """Where the model looks."""
         self._changed: set[Subject] = set()
         self._notices: list[Notice] = []
         self._arrived = threading.Event()
@@ -107,6 +110,7 @@ class Lab:
             self.worker.close()
         self._death_told = False
         self.sight.forget()
+        self.attention.forget()
         self.worker = self._start_worker(self._wake)
         self.load(self.choice)
 
@@ -168,6 +172,10 @@ class Lab:
         """One decision in full, for scripts and the REPL; `poll` or `wait` bring it. Panes use `sight`."""
         return see(self, look)
 
+    def attend(self, look: AttentionLook) -> Future[AttentionView]:
+        """Where the model looks, for scripts and the REPL; panes use `attention`."""
+        return attend(self, look)
+
     def change_running(self, event: Event) -> None:
         """Give the running take, if there is one, a change for its next step."""
         if (take := self.running) is not None and take.speaking is not None:
@@ -204,6 +212,7 @@ class Lab:
             except UserError as error:
                 self._tell_failure(error)
         self.sight.poll()
+        self.attention.poll()
         if self.player is not None and self.player.state == "playing":
             self.mark("sound")
         if self.worker is not None and self.worker.death is not None and not self._death_told:

@@ -1,15 +1,16 @@
-"""Looking at single decisions: asked of the worker, and where it has forgotten them, made again first."""
+"""Looking at decisions and at attention: asked of the worker, and what it has forgotten made again first."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from valle.errors import UserError
 from valle.step import Place
-from valle_lab.views import Look, StepView
+from valle_lab.views import AttentionLook, AttentionView, Look, StepView
 from valle_lab.worker.surface import ForgottenStepError
 
 if TYPE_CHECKING:
@@ -17,27 +18,48 @@ if TYPE_CHECKING:
     from valle_lab.lab.state import LabTake
 
 PACE = 0.1
-"""Seconds between two looks at a take that runs."""
+"""Seconds between two looks at the steps of a take that runs."""
+SLOW_PACE = 0.5
+"""Seconds between two looks at its attention."""
 
 
-class Sight:
-    """The decision that a pane looks at, kept up to date while its take runs.
+class Wanted(Protocol):
+    """What a pane may look at."""
+
+    @property
+    def take(self) -> str: ...
+
+    @property
+    def newest(self) -> bool: ...
+
+
+LookType = TypeVar("LookType", bound=Wanted)
+ViewType = TypeVar("ViewType")
+
+
+class Sight(Generic[LookType, ViewType]):
+    """What a pane looks at, kept up to date while its take runs.
 
     `look` says what is wanted from now on, and costs nothing while nobody looks; `view` is the newest answer,
     which stays until the next one is there. The lab marks the subject `view` when it changes.
     """
 
-    def __init__(self, lab: Lab) -> None:
-        self.wanted: Look | None = None
-        self.view: StepView | None = None
+    def __init__(
+        self, lab: Lab, see: Callable[[Lab, LookType], Future[ViewType]], pace: float = PACE
+    ) -> None:
+        """`see` asks for one view."""
+        self.wanted: LookType | None = None
+        self.view: ViewType | None = None
         self.failure = ""
         """Why there is no view of what is wanted, in one line."""
         self._lab = lab
-        self._answer: Future[StepView] | None = None
-        self._asked: tuple[Look, int] | None = None
+        self._see = see
+        self._pace = pace
+        self._answer: Future[ViewType] | None = None
+        self._asked: tuple[LookType, int] | None = None
         self._asked_at = 0.0
 
-    def look(self, wanted: Look | None) -> None:
+    def look(self, wanted: LookType | None) -> None:
         """Look at this from now on; None ends looking."""
         if wanted != self.wanted:
             self.wanted, self.failure = wanted, ""
@@ -55,21 +77,43 @@ class Sight:
         if self.wanted is None or self._answer is not None:
             return
         take = self._lab.find(self.wanted.take)
-        if take is None or take.begun is None:
+        if take is None or take.begun is None or not take.steps:
             return
-        asked = (self.wanted, len(take.steps) if self.wanted.place is None else 0)
-        soon = asked[0] == (self._asked or asked)[0] and time.monotonic() < self._asked_at + PACE
-        if asked == self._asked or not take.steps or soon:
+        asked = (self.wanted, len(take.steps) if self.wanted.newest else 0)
+        if asked == self._asked:
+            return
+        followed = self._asked is not None and self._asked[0] == self.wanted
+        if followed and time.monotonic() < self._asked_at + self._pace:
             return
         self._asked, self._asked_at = asked, time.monotonic()
-        self._answer = self._lab.see(self.wanted)
+        self._answer = self._see(self._lab, self.wanted)
 
-    def _take_in(self, answer: Future[StepView]) -> None:
+    def _take_in(self, answer: Future[ViewType]) -> None:
         if (error := answer.exception()) is None:
             self.view, self.failure = answer.result(), ""
         else:
             self.failure = str(error)
         self._lab.mark("view")
+
+
+def attend(lab: Lab, look: AttentionLook) -> Future[AttentionView]:
+    """Where the model looks, as soon as the worker has found out; `Lab.poll` brings it."""
+    answer: Future[AttentionView] = Future()
+    try:
+        take = lab.find(look.take)
+        if take is None or take.begun is None:
+            raise UserError(f"There is no take {look.take!r} that has begun.")
+        if (reason := _strange(lab, take)) is not None:
+            raise UserError(reason)
+        segment = take.timeline.segment if look.segment is None else look.segment
+        if not 0 <= segment < len(take.begun.request.sentences):
+            raise UserError(f"{take.name} has no segment {segment}.")
+        level_0 = take.timeline.level_0(segment)
+        asked = lab.living_worker().attend(replace(look, segment=segment), take.begun.request, level_0)
+        lab.answers.expect(asked, answer.set_result, answer.set_exception)
+    except UserError as error:
+        answer.set_exception(error)
+    return answer
 
 
 def see(lab: Lab, look: Look) -> Future[StepView]:

@@ -68,6 +68,14 @@ class Timeline:
             self.frames += 1
             self._segment_frames += 1
 
+    def level_0(self, segment: int) -> NDArray[np.int16]:
+        """The codes of level 0 of a segment so far, [frames]."""
+        starts = [*self.segment_starts, len(self)]
+        if segment >= len(self.segment_starts):
+            return np.zeros(0, np.int16)
+        steps = self.decisions[starts[segment] : starts[segment + 1]]
+        return np.array([int(step.tokens[0]) for step in steps if step.ended != "stop"], np.int16)
+
     def values(self, measure: Measure) -> Values:
         """All values of a measure so far; slice it for a window."""
         return self._columns[measure]

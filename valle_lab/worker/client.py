@@ -9,25 +9,26 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from valle.control import Event
 from valle.errors import UserError
-from valle.request import Prompt, Request
+from valle.request import Codes, Prompt, Request
 from valle.step import Step
 from valle.take import Segment
-from valle_lab.views import Look, StepView
+from valle_lab.views import AttentionLook, AttentionView, Look, StepView
 from valle_lab.worker.bodies import (
     asked_to_body,
     begun_from_body,
     description_from_body,
     made_from_body,
     recall_to_body,
+    request_to_body,
     segments_to_body,
 )
-from valle_lab.worker.looks import look_to_body, view_from_body
+from valle_lab.worker.looks import attention_from_body, look_to_body, view_from_body
 from valle_lab.worker.messages import Ask, Description, ModelChoice, Progress
 from valle_lab.worker.protocol import BrokenStreamError, Frame, encode, read_frame
 from valle_lab.worker.steps import event_from_dict, event_to_dict, step_from_frame
@@ -153,6 +154,16 @@ class WorkerClient:
             return view_from_body(frame.body, frame.arrays) if frame.body else ForgottenStepError(look)
 
         return self._ask(Frame("look", take=look.take, body=look_to_body(look)), receive)
+
+    def attend(self, look: AttentionLook, request: Request, level_0: Codes) -> Future[AttentionView]:
+        body, arrays = request_to_body(request)
+        frame = Frame(
+            "attend",
+            take=look.take,
+            body={"look": asdict(look), "request": body},
+            arrays={**arrays, "level_0": level_0},
+        )
+        return self._ask(frame, lambda answer: attention_from_body(answer.body, answer.arrays))
 
     def recall(self, request: Request, steps: Sequence[Step]) -> Future[bool]:
         body, arrays = recall_to_body(request, steps)

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from valle.control import Event, LiveControl, ScheduledControl
-from valle.request import Prompt, Request
+from valle.request import Codes, Prompt, Request
 from valle.step import Step
 from valle.take import Segment
-from valle_lab.views import Look, StepView
+from valle_lab.views import AttentionLook, AttentionView, Look, StepView
 from valle_lab.worker.bodies import recall_from_body, recall_to_body
 from valle_lab.worker.messages import Ask, Description, Made, ModelChoice, Progress
 from valle_lab.worker.service import EngineFactory, Generation, Service, load_engine
@@ -49,6 +49,9 @@ class InProcessWorker:
 
     def look(self, look: Look) -> Future[StepView]:
         return _done(lambda: self.service.look(look))
+
+    def attend(self, look: AttentionLook, request: Request, level_0: Codes) -> Future[AttentionView]:
+        return _done(lambda: self.service.attend(look, request, level_0))
 
     def recall(self, request: Request, steps: Sequence[Step]) -> Future[bool]:
         def again() -> bool:

@@ -11,7 +11,17 @@ from typing import Any
 
 import numpy as np
 
-from valle_lab.views import CandidateTable, Histogram, Look, StageView, StepView
+from valle_lab.views import (
+    Alignment,
+    AttentionView,
+    CandidateTable,
+    HeadView,
+    Histogram,
+    Look,
+    Reader,
+    StageView,
+    StepView,
+)
 from valle_lab.worker.protocol import Array
 from valle_lab.worker.steps import place_from_list, place_to_list
 
@@ -20,6 +30,7 @@ Arrays = dict[str, Array]
 
 _PLAIN = ("take", "position", "positions", "token", "choice", "runner_up", "chooser", "stop", "remade")
 _WATERFALL = tuple(field.name for field in fields(StageView) if field.name not in ("stage", "runs"))
+_HEAD = ("text", "prompt", "response")
 _COUNTS = ("kept", "rank_before", "rank")
 
 
@@ -91,6 +102,38 @@ def view_from_body(body: Mapping[str, Any], arrays: Mapping[str, Array]) -> Step
             arrays["probability"],
             arrays["cumulative"],
         ),
+    )
+
+
+def attention_to_body(view: AttentionView) -> tuple[Body, Arrays]:
+    """Where the model looks."""
+    body: Body = {name: getattr(view, name) for name in ("take", "segment", "row", "rows")}
+    body["symbols"] = list(view.symbols)
+    arrays: Arrays = {"shares": view.shares}
+    if (head := view.head) is not None:
+        body["head"] = [head.layer, head.head]
+        arrays |= {f"head.{name}": getattr(head, name) for name in _HEAD}
+    if (alignment := view.alignment) is not None:
+        body["readers"] = [[reader.layer, reader.head, reader.monotony] for reader in alignment.readers]
+        arrays |= {"map": alignment.map, "path": alignment.path}
+    return body, arrays
+
+
+def attention_from_body(body: Mapping[str, Any], arrays: Mapping[str, Array]) -> AttentionView:
+    """The view that `attention_to_body` sent."""
+    head = alignment = None
+    if "head" in body:
+        layer, number = body["head"]
+        head = HeadView(layer, number, **{name: arrays[f"head.{name}"] for name in _HEAD})
+    if "readers" in body:
+        readers = tuple(Reader(*reader) for reader in body["readers"])
+        alignment = Alignment(readers, arrays["map"], arrays["path"])
+    return AttentionView(
+        **{name: body[name] for name in ("take", "segment", "row", "rows")},
+        symbols=tuple(body["symbols"]),
+        shares=arrays["shares"],
+        head=head,
+        alignment=alignment,
     )
 
 

@@ -13,22 +13,24 @@ from typing import BinaryIO
 
 from valle.control import LiveControl, ScheduledControl
 from valle.errors import UserError
+from valle_lab.views import AttentionLook
 from valle_lab.worker.bodies import (
     asked_from_body,
     begun_to_body,
     description_to_body,
     made_to_body,
     recall_from_body,
+    request_from_body,
     segments_from_body,
 )
-from valle_lab.worker.looks import look_from_body, view_to_body
+from valle_lab.worker.looks import attention_to_body, look_from_body, view_to_body
 from valle_lab.worker.messages import Made, ModelChoice, Progress
 from valle_lab.worker.protocol import Frame, encode, read_frame
 from valle_lab.worker.service import Service
 from valle_lab.worker.steps import event_from_dict, event_to_dict, step_to_frame
 from valle_lab.worker.surface import ForgottenStepError
 
-BETWEEN_STEPS = frozenset({"describe", "decode", "prompt", "look"})
+BETWEEN_STEPS = frozenset({"describe", "decode", "prompt", "look", "attend"})
 """Requests that are answered while a take runs; the others wait for its end."""
 
 
@@ -50,6 +52,7 @@ class Server:
             "decode": self._decode,
             "prompt": self._prompt,
             "look": self._look,
+            "attend": self._attend,
             "recall": self._recall,
         }
 
@@ -136,6 +139,12 @@ class Server:
         except ForgottenStepError:
             body, arrays = {}, {}
         self._send(Frame("looked", frame.request, frame.take, body, arrays))
+
+    def _attend(self, frame: Frame) -> None:
+        look = AttentionLook(**frame.body["look"])
+        request = request_from_body(frame.body["request"], frame.arrays)
+        body, arrays = attention_to_body(self._service.attend(look, request, frame.arrays["level_0"]))
+        self._send(Frame("attended", frame.request, frame.take, body, arrays))
 
     def _recall(self, frame: Frame) -> None:
         """Make a take again; whatever else is asked for comes first."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from valle.control import Control
 from valle.errors import UserError
-from valle.request import Prompt, Recipe, Request
+from valle.request import Codes, Prompt, Recipe, Request
 from valle.samplers.stack import Stack
 from valle.step import Step
 from valle.take import Segment, Take
@@ -19,13 +19,14 @@ from valle.text.tokens import Tokenizer
 from valle.voices import Voice, find_voice, list_voices
 from valle_lab.session.origin import environment
 from valle_lab.session.schema import Content, Origin
-from valle_lab.views import Look, StepView
+from valle_lab.views import AttentionLook, AttentionView, Look, StepView
 from valle_lab.worker.memory import Memory
 from valle_lab.worker.messages import Ask, Begun, Description, ModelChoice, Progress
 from valle_lab.worker.surface import ForgottenStepError, Wave
 
 if TYPE_CHECKING:
     from valle.decoding.onlooker import Onlooker
+    from valle.models.attention_maps import AttentionTrack
 
 Report = Callable[[Progress], None]
 
@@ -97,6 +98,8 @@ class Engine(Protocol):
     def generate(
         self, request: Request, control: Control | None = ..., *, onlooker: Onlooker | None = ...
     ) -> Generation: ...
+
+    def observe(self, request: Request, segment: int, level_0: Codes) -> AttentionTrack: ...
 
     def wave(self, segments: Sequence[Segment], levels: int | None = None) -> Wave: ...
 
@@ -175,6 +178,17 @@ class Service:
         from valle_lab.worker.looking import step_view
 
         return step_view(kept, look)
+
+    def attend(self, look: AttentionLook, request: Request, level_0: Codes) -> AttentionView:
+        """Where the model looks in a segment of which these codes [frames] are made."""
+        from valle_lab.worker.attending import attention_view
+
+        segment = look.segment or 0
+        track = self.engine.observe(request, segment, level_0)
+        symbols = tuple(
+            self.engine.tokenizer.decode([id], specials=True) for id in request.sentences[segment].ids
+        )
+        return attention_view(track, look, symbols)
 
     def recall(self, request: Request, control: Control, steps: int) -> Iterator[Step]:
         """Make a take again, so many steps, as it is iterated; it can be looked at afterwards."""

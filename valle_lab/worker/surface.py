@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from valle.control import Event
 from valle.errors import UserError
-from valle.request import Prompt, Request
+from valle.request import Codes, Prompt, Request
 from valle.step import Step
 from valle.take import Segment, Take, assemble
-from valle_lab.views import Look, StepView
+from valle_lab.views import AttentionLook, AttentionView, Look, StepView
 from valle_lab.worker.messages import Ask, Begun, Description, Made, ModelChoice, Progress
 
 Wave = NDArray[np.float32]
@@ -68,6 +68,9 @@ class Worker(Protocol):
 
         Fails with ForgottenStepError where it was never kept or is no longer: `recall` brings it back.
         """
+
+    def attend(self, look: AttentionLook, request: Request, level_0: Codes) -> Future[AttentionView]:
+        """Where the model looks in a segment of which these codes [frames] are made."""
 
     def recall(self, request: Request, steps: Sequence[Step]) -> Future[bool]:
         """Make a take again with its own tokens, so that its steps can be looked at.

@@ -4,8 +4,20 @@ from __future__ import annotations
 
 import numpy as np
 
+from valle.request import Codes, Request
 from valle.step import Place
-from valle_lab.views import CandidateTable, Histogram, Look, StageView, StepView
+from valle_lab.views import (
+    Alignment,
+    AttentionLook,
+    AttentionView,
+    CandidateTable,
+    HeadView,
+    Histogram,
+    Look,
+    Reader,
+    StageView,
+    StepView,
+)
 
 STAGES = ("raw", "top_k", "min_p", "temperature")
 
@@ -33,6 +45,33 @@ def step_view(look: Look, place: Place) -> StepView:
         waterfall=_waterfall(logits, token),
         histogram=_histogram(raw, logits["temperature"], token, look.bins),
         candidates=_table(logits, look.candidates),
+    )
+
+
+def attention_view(look: AttentionLook, request: Request, level_0: Codes) -> AttentionView:
+    """Of 3 layers with 4 heads; head 1 of layer 2 reads along."""
+    symbols = tuple(f"{letter}" for letter in request.sentences[look.segment or 0].phonemes)
+    rows, columns = len(level_0) + 1, len(symbols)
+    row = rows - 1 if look.row is None else min(look.row, rows - 1)
+    random = np.random.default_rng([row, 1])
+    shares = random.dirichlet([1, 1, 1, 1], (3, 4))[..., :3].astype(np.float32)
+    path = np.minimum(np.arange(rows) // 2, columns - 1).astype(np.int32)
+    reading = np.full((rows, columns), 0.02, np.float32)
+    reading[np.arange(rows), path] = 0.7
+    head = None
+    if look.layer is not None and look.head is not None:
+        prompt = np.full(75 if request.prompt else 0, 0.001, np.float32)
+        head = HeadView(look.layer, look.head, reading[row], prompt, np.full(row, 0.001, np.float32))
+    readers = (Reader(2, 1, 0.6), Reader(0, 3, 0.05))
+    return AttentionView(
+        take=look.take,
+        segment=look.segment or 0,
+        row=row,
+        rows=rows,
+        symbols=symbols,
+        shares=shares,
+        head=head,
+        alignment=Alignment(readers, reading, path) if look.aligned else None,
     )
 
 

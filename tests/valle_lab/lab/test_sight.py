@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from bench import Bench
 from valle.errors import UserError
 from valle.step import Place
-from valle_lab.lab import sight
-from valle_lab.views import Look
+from valle_lab.views import AttentionLook, Look
 
 
-@pytest.fixture(autouse=True)
-def no_pace(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sight, "PACE", 0.0)
+@pytest.fixture
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
+    """A lab that looks again as soon as there is something new."""
+    for pace in ("PACE", "SLOW_PACE"):
+        monkeypatch.setattr(f"valle_lab.lab.lab.{pace}", 0.0)
+    return Bench(tmp_path)
 
 
 def test_nobody_looks_and_nothing_is_asked(bench: Bench) -> None:
@@ -70,6 +73,28 @@ def test_the_end_of_a_finished_take_has_a_place(bench: Bench) -> None:
     answer = bench.lab.see(Look("take-1"))
     bench.lab.wait()
     assert answer.result(0).place == Place(0, "nar", 7, 0)
+
+
+def test_attention_is_asked_for_while_a_pane_is_open(bench: Bench) -> None:
+    lab, service = bench.lab, bench.workers[0].service
+    lab.attention.look(AttentionLook("take-1", aligned=True))
+    bench.speak("Some words. And more.", steps=7)
+    lab.poll()
+    lab.poll()
+    view = lab.attention.view
+    assert view is not None and (view.segment, view.row, view.rows) == (0, 7, 8)
+    assert view.alignment is not None and view.alignment.map.shape == (8, len("Some words"))
+    lab.attention.look(None)
+    asked = len(service.looks)
+    bench.workers[0].allow()
+    lab.wait()
+    assert len(service.looks) == asked
+    answer = lab.attend(AttentionLook("take-1", segment=1, layer=0, head=2))
+    lab.wait()
+    last = answer.result(0)
+    assert last.rows == lab.takes[0].segments[1].frames + 1 and last.alignment is None
+    assert last.head is not None and len(last.head.response) == last.row
+    assert "no segment 2" in str(lab.attend(AttentionLook("take-1", segment=2)).exception())
 
 
 def test_what_cannot_be_seen_says_why(bench: Bench) -> None:

@@ -13,11 +13,18 @@ from valle.control import Event
 from valle.step import Place, Step
 from valle.take import codes_sha256
 from valle_lab.session.convert import from_session_take, to_session_take
-from valle_lab.views import Look, StepView
+from valle_lab.views import AttentionLook, Look, StepView
 from valle_lab.worker.client import WorkerClient
 from valle_lab.worker.inprocess import InProcessWorker
 from valle_lab.worker.looking import histogram
-from valle_lab.worker.looks import look_from_body, look_to_body, view_from_body, view_to_body
+from valle_lab.worker.looks import (
+    attention_from_body,
+    attention_to_body,
+    look_from_body,
+    look_to_body,
+    view_from_body,
+    view_to_body,
+)
 from valle_lab.worker.messages import Ask, ModelChoice
 from valle_lab.worker.surface import ForgottenStepError, Speaking
 
@@ -196,6 +203,35 @@ def test_a_take_from_a_session_is_made_again_as_it_was(tiny: Tiny) -> None:
     assert other.recall(restored.request, restored.steps).result()
     for step in speaking.steps:
         assert_fits(other.look(Look("take", step.place)).result(), step)
+
+
+def test_attention_of_a_running_and_of_a_finished_take(tiny: Tiny, tmp_path: Path) -> None:
+    made = worker(tiny)
+    speaking = spoken(made)
+    request, segment = speaking.begun.result().request, speaking.take().segments[0]
+    look = AttentionLook("take", 0, 3, over=2, layer=1, head=0, aligned=True)
+    view = made.attend(look, request, segment.levels[0]).result()
+    assert (view.row, view.rows) == (3, segment.frames + 1)
+    assert view.shares.shape == (2, 2, 3) and (view.shares.sum(-1) < 1).all()
+    assert len(view.symbols) == len(request.sentences[0].ids)
+    assert view.head is not None and request.prompt is not None
+    sizes = [len(part) for part in (view.head.text, view.head.prompt, view.head.response)]
+    assert sizes == [len(view.symbols), len(request.prompt.codes), 3]
+    assert view.alignment is not None
+    assert (
+        view.alignment.map.shape == (view.rows, len(view.symbols)) and len(view.alignment.path) == view.rows
+    )
+    one, other = (
+        made.attend(AttentionLook("take", 0, row), request, segment.levels[0]).result() for row in (2, 3)
+    )
+    assert np.allclose(view.shares, (one.shares + other.shares) / 2, atol=1e-6)
+    short = made.attend(AttentionLook("take", 0), request, segment.levels[0][:3]).result()
+    assert short.row == 3 and np.allclose(short.shares, other.shares, atol=1e-5)
+    back = attention_from_body(*attention_to_body(view))
+    assert back.head is not None and back.alignment is not None
+    assert np.array_equal(back.alignment.map, view.alignment.map)
+    assert np.array_equal(back.head.prompt, view.head.prompt)
+    assert (back.symbols, back.alignment.readers) == (view.symbols, view.alignment.readers)
 
 
 def test_looking_changes_nothing(tiny: Tiny) -> None:
