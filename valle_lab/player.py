@@ -1,4 +1,4 @@
-"""Play, pause, seek and loop one wave at a time, on whatever sink there is."""
+"""Play, pause, seek and loop one wave at a time, whole or while it is made, on whatever sink there is."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import threading
 from typing import Literal
 
 import numpy as np
+import soxr
 
 from valle.audio import wav
 from valle.audio.wav import SAMPLE_RATE, Wave
@@ -24,14 +25,20 @@ FADE_SECONDS = 0.01
 class Track:
     """A wave with silence at both ends, a position, and what to do at the end; the source of a sink.
 
-    Everything here is called from two threads, the player's and the sink's, and guarded by one lock.
+    A growing one may be added to until it is said to be whole; where nothing is left to play before that, it
+    gives silence and stays where it is. Everything here is called from two threads, the player's and the
+    sink's, and guarded by one lock.
     """
 
-    def __init__(self, wave: Wave, rate: int, loop: bool = False) -> None:
+    def __init__(self, wave: Wave, rate: int, loop: bool = False, growing: bool = False) -> None:
         self._pad = round(PAD_SECONDS * rate)
         self._samples = np.pad(np.asarray(wave, np.float32), self._pad)
         self._length = len(wave)
         self._rate = rate
+        self._growing = growing
+        self.gaps = 0
+        """How often there was nothing to play yet."""
+        self._in_gap = False
         self._lock = threading.Lock()
         self._place = 0
         self._running = False
@@ -53,6 +60,17 @@ class Track:
     def active(self) -> bool:
         """Whether it runs, or still fades out."""
         return self._running or len(self._fade) > 0
+
+    def add(self, wave: Wave) -> None:
+        """Put more [samples] at the end of a growing wave."""
+        with self._lock:
+            end = self._pad + self._length
+            self._samples = np.concatenate([self._samples[:end], wave, wav.silence(self._pad)])
+            self._length += len(wave)
+
+    def complete(self) -> None:
+        """Nothing more will come."""
+        self._growing = False
 
     def run(self) -> None:
         """Go on from the position, from the start if that is the end."""
@@ -89,18 +107,25 @@ class Track:
             filled = min(count, len(self._fade))
             out[:filled], self._fade = self._fade[:filled], self._fade[filled:]
             while self._running and filled < count:
-                part = self._samples[self._place : self._place + count - filled]
+                last = self._pad + self._length if self._growing else len(self._samples)
+                part = self._samples[self._place : min(last, self._place + count - filled)]
+                if not len(part) and self._growing:
+                    self.gaps += not self._in_gap
+                    self._in_gap = True
+                    break
+                self._in_gap = False
                 out[filled : filled + len(part)] = part
                 filled += len(part)
                 self._place += len(part)
-                if self._place >= len(self._samples):
+                if not self._growing and self._place >= len(self._samples):
                     self._reach_end()
         return out
 
     def rest(self) -> Wave:
-        """The samples from the position to the end, the silence included."""
+        """The samples from the position to the end, the silence included; of a growing wave those so far."""
         with self._lock:
-            return self._samples[self._place :].copy()
+            last = self._pad + self._length if self._growing else len(self._samples)
+            return self._samples[self._place : last].copy()
 
     def _reach_end(self) -> None:
         if self.loop and self._length:
@@ -110,7 +135,7 @@ class Track:
 
     def _finish(self) -> None:
         self._place = self._pad + self._length
-        self._running = False
+        self._running = self._growing = False
         self.ended.set()
 
 
@@ -121,6 +146,7 @@ class Player:
         self.sink = sink
         self._track = Track(wav.silence(0), sink.rate)
         self._state: State = "stopped"
+        self._resampler: soxr.ResampleStream | None = None
 
     @property
     def state(self) -> State:
@@ -148,10 +174,37 @@ class Player:
     def loop(self, loop: bool) -> None:
         self._track.loop = loop
 
+    @property
+    def gaps(self) -> int:
+        """How often a growing wave had nothing to play yet."""
+        return self._track.gaps
+
+    @property
+    def error(self) -> str:
+        """Why the sound ended before its end, empty where it did not."""
+        return self.sink.error
+
     def load(self, wave: Wave, rate: int = SAMPLE_RATE) -> None:
         """Take another wave [samples] at `rate` Hz, resampled for the sink, and stop at its start."""
         self.stop()
         self._track = Track(wav.resample(wave, rate, self.sink.rate), self.sink.rate, self._track.loop)
+
+    def stream(self, rate: int = SAMPLE_RATE) -> None:
+        """Begin a wave that grows by `feed`, and play it as it comes. Raises UserError of the sink."""
+        self.stop()
+        self._track = Track(wav.silence(0), self.sink.rate, growing=True)
+        self._resampler = None if rate == self.sink.rate else soxr.ResampleStream(rate, self.sink.rate, 1)
+        self._track.run()
+        self.sink.start(self._track)
+        self._state = "playing"
+
+    def feed(self, wave: Wave, last: bool = False) -> None:
+        """Add to the wave that `stream` began, [samples]; after the `last` part it ends like any other."""
+        if self._resampler is not None:
+            wave = np.asarray(self._resampler.resample_chunk(wave, last=last), np.float32)
+        self._track.add(wave)
+        if last:
+            self._track.complete()
 
     def play(self) -> None:
         """Play from the position, again from the start if that is the end. Raises UserError of the sink."""

@@ -173,7 +173,6 @@ class DeviceSink:
     """A sound device through PortAudio; one stream is kept open from the first sound on."""
 
     audible = True
-    error = ""
 
     def __init__(self, device: str = "auto") -> None:
         """Find the device and a rate that it takes. Raises UserError with the reason and what helps."""
@@ -183,13 +182,15 @@ class DeviceSink:
             self.rate, self._channels, name = self._accepted()
         self.description = f"sound device {name} at {self.rate} Hz"
         self.underflows = 0
+        """How often the device asked faster than it was answered."""
+        self.error = ""
         self._source: Source | None = None
         self._stream: Any = None
 
     def start(self, source: Source) -> None:
         if self._stream is not None and not self._stream.active:
             self.close()
-        self._source = source
+        self._source, self.error = source, ""
         if self._stream is not None:
             return
         try:
@@ -201,6 +202,7 @@ class DeviceSink:
                     device=self._device,
                     latency="high",
                     callback=self._fill,
+                    finished_callback=self._lost,
                 )
                 self._stream.start()
         except self._sounddevice.PortAudioError as error:
@@ -208,12 +210,18 @@ class DeviceSink:
             raise UserError(f"the sound device cannot be opened: {error}".replace("\n", " ")) from error
 
     def close(self) -> None:
-        if self._stream is not None:
+        stream, self._stream, self._source = self._stream, None, None
+        if stream is not None:
             with quiet_stderr(), contextlib.suppress(self._sounddevice.PortAudioError):
-                self._stream.stop()  # plays what it has taken, which close alone would drop
-                self._stream.close()
-            self._stream = None
-        self._source = None
+                stream.stop()  # plays what it has taken, which close alone would drop
+                stream.close()
+
+    def _lost(self) -> None:
+        """Called by PortAudio when the stream has ended: unless it was closed, the device is gone."""
+        source = self._source
+        if self._stream is not None and source is not None and source.active:
+            self.error = "the sound device is gone; play again to look for it"
+            source.end()
 
     def _fill(self, out: Any, count: int, _: Any, status: Any) -> None:
         self.underflows += bool(status.output_underflow)
@@ -264,8 +272,11 @@ class CommandSink:
     def _play(self, source: Source, stopping: threading.Event) -> None:
         """Play what is left of the source, again and again as long as it loops."""
         while source.active and not stopping.is_set():
-            file = Path(self._folder.name) / f"{threading.get_ident()}.wav"
             samples = source.rest()
+            if not len(samples):
+                stopping.wait(0.05)
+                continue
+            file = Path(self._folder.name) / f"{threading.get_ident()}.wav"
             try:
                 wav.write(file, samples)
                 process = subprocess.Popen(

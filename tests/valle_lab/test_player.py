@@ -121,3 +121,56 @@ def test_where_there_is_no_sound_playing_says_so_and_waiting_returns() -> None:
     with pytest.raises(UserError, match=r"only files \(PortAudio is missing\)"):
         player.play()
     assert player.state == "stopped" and player.wait(0)
+
+
+def grown(*parts: int) -> list[np.ndarray]:
+    """WAVE cut at these samples."""
+    return np.split(WAVE, parts)
+
+
+def test_a_growing_wave_is_played_as_it_comes_and_waits_where_nothing_is_there() -> None:
+    sink = NullSink()
+    player = Player(sink)
+    player.stream()
+    first, second, third = grown(4_800, 12_000)
+    assert not sink.advance(PAD_SECONDS + 0.1).any() and player.state == "playing"
+    player.feed(first)
+    heard = sink.advance(0.3)
+    assert np.array_equal(heard[:4_800], first) and not heard[4_800:].any()
+    assert (player.position, player.state, player.gaps) == (0.2, "playing", 2)
+    sink.advance(0.1)
+    player.feed(second)
+    assert np.array_equal(sink.advance(0.3), second)
+    player.feed(third, last=True)
+    assert np.array_equal(sink.advance(0.5), third)
+    assert (player.gaps, player.duration) == (2, 1.0)
+    sink.advance(0.2)
+    assert (player.state, player.position) == ("stopped", 1.0)
+
+
+def test_a_growing_wave_can_be_paused_and_gone_back_in() -> None:
+    sink = NullSink()
+    player = Player(sink)
+    player.stream()
+    player.feed(WAVE)
+    sink.advance(PAD_SECONDS + 0.5)
+    player.pause()
+    sink.advance(0.1)
+    player.seek(0.25)
+    player.play()
+    assert np.array_equal(sink.advance(0.5), WAVE[6_000:18_000])
+    player.stop()
+    assert player.state == "stopped"
+
+
+def test_a_growing_wave_is_resampled_without_seams() -> None:
+    sink = NullSink(48_000)
+    player = Player(sink)
+    player.stream()
+    tone = np.sin(np.arange(RATE, dtype=np.float32) * 0.1)
+    for part in np.split(tone, [100, 7_000, 7_001, 15_000]):
+        player.feed(part)
+    player.feed(np.zeros(0, np.float32), last=True)
+    heard = sink.advance(1.5)[2 * PAD : 2 * PAD + 48_000]
+    wanted = np.sin(np.arange(48_000) * 0.05)
+    assert np.abs(heard[200:-200] - wanted[200:-200]).max() < 1e-3

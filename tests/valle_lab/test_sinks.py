@@ -134,6 +134,37 @@ def test_a_stream_that_died_is_opened_again(fake: Callable[..., FakeSoundDevice]
     assert len(module.streams) == 2 and module.streams[1].play(RATE).any()
 
 
+def test_a_device_that_is_lost_while_it_plays_ends_the_sound_and_says_so(
+    fake: Callable[..., FakeSoundDevice],
+) -> None:
+    device = fake((RATE, 1))
+    player = Player(sinks.open_sink())
+    player.load(WAVE)
+    player.play()
+    (stream,) = device.streams
+    stream.play(3_000)
+    stream.active = False
+    stream.options["finished_callback"]()
+    assert player.state == "stopped" and "gone" in player.error
+    player.play()
+    assert len(device.streams) == 2 and player.error == "" and player.state == "playing"
+    player.close()
+    stream.options["finished_callback"]()
+    assert player.error == "", "a device that is given back is not lost"
+
+
+def test_underflows_of_the_device_are_counted(fake: Callable[..., FakeSoundDevice]) -> None:
+    device = fake((RATE, 1))
+    sink = sinks.DeviceSink()
+    Player(sink).load(WAVE)
+    player = Player(sink)
+    player.load(WAVE)
+    player.play()
+    out = np.ones((64, 1), np.float32)
+    device.streams[0].options["callback"](out, 64, None, SimpleNamespace(output_underflow=True))
+    assert sink.underflows == 1 and not out.any()
+
+
 def test_a_device_that_takes_no_rate_or_is_not_there(fake: Callable[..., FakeSoundDevice]) -> None:
     fake()
     with pytest.raises(UserError, match="neither 24 kHz nor its own"):
