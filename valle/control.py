@@ -43,6 +43,8 @@ class Guide:
     null_evidence: Evidence | None = None
     tolerance: float = 0.0
     """Absolute, in nats; how far a logit may move between machines. At 0 nobody asks what is within reach."""
+    hypothesis: int = 0
+    """Which hypothesis of a search was recorded."""
 
 
 class Control(Protocol):

@@ -6,8 +6,8 @@ Arrays are over the positions that a step decides: one in the autoregressive pha
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.floating[Any]]
 Integers = NDArray[np.integer[Any]]
+Numbers = TypeVar("Numbers", "StageMeasures", "Evidence")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -65,6 +66,19 @@ class Evidence:
 
 
 @dataclass(frozen=True, slots=True)
+class Alternative:
+    """A hypothesis that a search did not take."""
+
+    codes: Integers
+    """[frames]; the decision to stop is none."""
+    log_probability: float
+    """Of all its decisions, after the stack, in nats."""
+    score: float
+    """What it was compared by, the higher the better."""
+    stopped: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     """One decision of a phase, or, with no tokens, the notice that events ended the phase."""
 
@@ -75,6 +89,9 @@ class Step:
     choices: Integers
     """What the stack chose; differs from `tokens` only where a token was forced or recorded."""
     hypothesis: int = 0
+    """Which hypothesis of a search this was, and so whose noise it had."""
+    others: tuple[Alternative, ...] = ()
+    """Where a search ended with this step: what else it found, the best first."""
     events: tuple[Event, ...] = ()
     """The changes that took effect before this decision."""
     ended: str | None = None
@@ -92,3 +109,28 @@ class Step:
     """Where the choice differs from a recorded token: whether the numeric tolerance explains it."""
     seconds: float = 0.0
     """Wall time that this step took to compute; information only."""
+
+    def at(self, position: int) -> Step:
+        """The decision of one position alone."""
+        here = slice(position, position + 1)
+        return replace(
+            self,
+            tokens=self.tokens[here],
+            choices=self.choices[here],
+            log_probability=self.log_probability[here],
+            runner_up=self.runner_up[here],
+            margin=self.margin[here],
+            measures=tuple(_at(measures, here) for measures in self.measures),
+            evidence=None if self.evidence is None else _at(self.evidence, here),
+            null_evidence=None if self.null_evidence is None else _at(self.null_evidence, here),
+            within_reach=None if self.within_reach is None else self.within_reach[here],
+        )
+
+
+def _at(numbers: Numbers, here: slice) -> Numbers:
+    """The same numbers of these positions."""
+    values = {item.name: getattr(numbers, item.name) for item in fields(numbers)}
+    chosen: dict[str, Any] = {
+        name: value[here] for name, value in values.items() if isinstance(value, np.ndarray)
+    }
+    return replace(numbers, **chosen)

@@ -11,6 +11,8 @@ import torch
 from valle.decoding.branches import Pair, StepByStep, with_frames
 from valle.decoding.decide import Situation, decide
 from valle.decoding.run import Run
+from valle.decoding.search import search
+from valle.decoding.trail import Sought
 from valle.models.ar_nar import ArNar
 from valle.samplers.rows import Rows
 from valle.step import Place, Step
@@ -38,6 +40,9 @@ def decode_ar(model: ArNar, pair: Pair, run: Run, segment: int) -> Iterator[Step
         if before.events:
             sampler = run.sampler("ar", 0)
             states = sampler.carry(states, 1, model.device)
+        if index == 0 and sampler.search is not None:
+            yield from search(model, pair, run, Sought("ar", segment, limit, stop), before)
+            return
         made = history[:index]
         passes = branches.next(made, guided="null" in sampler.needs)
         rows = Rows.of(

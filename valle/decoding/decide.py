@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -40,23 +40,27 @@ def decide(run: Run, place: Place, before: Before, situation: Situation) -> tupl
     reach = None
     if guide is not None and guide.tolerance > 0 and not np.array_equal(decision.choice, decision.chosen):
         reach = _reach(situation, decision, guide)
-    step = Step(
+    step = replace(as_step(run, place, situation, decision), events=before.events, within_reach=reach)
+    if run.onlooker is not None:
+        run.onlooker.decided(step, situation)
+    return step, decision
+
+
+def as_step(run: Run, place: Place, situation: Situation, decision: Decision) -> Step:
+    """What was decided of R rows, and the evidence of it; all that others know of it is still to be added."""
+    logits, null = situation.logits, situation.rows.null
+    return Step(
         take=run.request.take,
         place=place,
         tokens=decision.chosen.astype(np.int16),
         choices=decision.choice.astype(np.int16),
-        events=before.events,
         log_probability=decision.log_probability,
         runner_up=decision.runner_up.astype(np.int16),
         margin=decision.margin.astype(np.float32),
         measures=_stage_measures(decision.measures),
         evidence=_evidence(run, logits, decision.tokens, place.phase),
-        null_evidence=_evidence(run, rows.null, decision.tokens, place.phase),
-        within_reach=reach,
+        null_evidence=_evidence(run, null, decision.tokens, place.phase),
     )
-    if run.onlooker is not None:
-        run.onlooker.decided(step, situation)
-    return step, decision
 
 
 def _forced(before: Before, guide: Guide | None, logits: Tensor) -> Tensor | None:

@@ -72,10 +72,13 @@ class Run:
         applied: list[Event] = []
         ending: Ending | None = None
         forced: int | None = None
+        search = self.sampler(place.phase, place.level).search
         for event in self.control.events(place):
             try:
                 if event.kind == "finish" or event.kind == "cancel":
                     ending = event.kind
+                elif search is not None:
+                    raise UserError(f"Only finish and cancel are taken while {search.key} is under way.")
                 elif event.kind == "force":
                     forced = self._forced(event, place)
                 else:
@@ -103,7 +106,9 @@ class Run:
         if not isinstance(event.value, wanted):
             raise UserError(f"The event {event.kind} {event.name} cannot have the value {event.value!r}.")
         stack = changes[event.kind](self.stack)
-        Sampler(stack, place.phase, place.level)
+        search = Sampler(stack, place.phase, place.level).search
+        if search is not None and place.step > 0:
+            raise UserError(f"{search.key} begins with the first step of a segment, not in the middle of it.")
         self.stack = stack
         self._samplers.clear()
 

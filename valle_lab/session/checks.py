@@ -91,6 +91,7 @@ def _check_trace(trace: Trace) -> None:
     for name in ("log_probability", "runner_up", "margin"):
         _check_shape(name, getattr(trace, name), (rows, positions))
     _check_shape("seconds", trace.seconds, (rows,))
+    _check_shape("hypothesis", trace.hypothesis, (rows,))
     _check_evidence("evidence", trace.evidence, rows, positions)
     if trace.null_evidence is not None:
         guided = trace.null_evidence.rows.values()

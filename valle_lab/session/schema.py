@@ -186,6 +186,17 @@ class Measures(Model):
     """None in phases that have no stop."""
 
 
+class Alternative(Model):
+    """A hypothesis that a search did not take."""
+
+    codes: Level
+    log_probability: Annotated[float, Field(allow_inf_nan=False)]
+    """Of all its decisions, after the stack, in nats."""
+    score: Annotated[float, Field(allow_inf_nan=False)]
+    """What it was compared by, the higher the better."""
+    stopped: bool
+
+
 class Trace(Model):
     """The decisions of one phase of a segment, a row each, in order; `nar` has a row per level."""
 
@@ -204,6 +215,10 @@ class Trace(Model):
     evidence: Evidence
     null_evidence: NullEvidence | None = None
     measures: Measures
+    hypothesis: Annotated[Array, holding("int16", dimensions=1, least=0)] | None = None
+    """Which hypothesis of a search each row was, where that is not 0."""
+    others: Annotated[tuple[Alternative, ...], Field(max_length=1000)] = ()
+    """What else a search found, the best first."""
 
 
 class Segment(Model):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from valle.errors import UserError
-from valle.step import Evidence, Place, StageMeasures, Step
+from valle.step import Alternative, Evidence, Place, StageMeasures, Step
 from valle_lab.session import schema
 from valle_lab.session.base import DType, array_document
 
@@ -48,6 +49,7 @@ def trace_document(steps: Sequence[Step]) -> dict[str, Any]:
         "evidence": _evidence_columns([step.evidence for step in steps if step.evidence is not None]),
         "null_evidence": {"rows": array_document(np.array(guided), "int32"), **null} if guided else None,
         "measures": _measures(steps, tokens.shape),
+        **_searched(steps),
     }
 
 
@@ -61,12 +63,15 @@ def steps_of(trace: schema.Trace, take: str, segment: int) -> list[Step]:
     null = trace.null_evidence
     null_evidence = dict(zip(null.rows.values().tolist(), _evidence_rows(null), strict=True)) if null else {}
     measures = _measures_rows(trace.measures, len(tokens))
+    hypothesis = trace.hypothesis.values() if trace.hypothesis else np.zeros(len(tokens), np.int16)
     return [
         Step(
             take=take,
             place=_place(trace.phase, segment, row),
             tokens=tokens[row],
             choices=choices[row],
+            hypothesis=int(hypothesis[row]),
+            others=_others(trace) if row == len(tokens) - 1 else (),
             ended=trace.ended if row == len(tokens) - 1 else None,
             log_probability=log_probability[row],
             runner_up=runner_up[row],
@@ -78,6 +83,24 @@ def steps_of(trace: schema.Trace, take: str, segment: int) -> list[Step]:
         )
         for row in range(len(tokens))
     ]
+
+
+def _searched(steps: Sequence[Step]) -> dict[str, Any]:
+    """What a search has left; nothing where there was none."""
+    hypothesis = np.array([step.hypothesis for step in steps])
+    document: dict[str, Any] = {"hypothesis": array_document(hypothesis, "int16")} if hypothesis.any() else {}
+    if others := [other for step in steps for other in step.others]:
+        document["others"] = [
+            {**asdict(other), "codes": array_document(other.codes, "int16")} for other in others
+        ]
+    return document
+
+
+def _others(trace: schema.Trace) -> tuple[Alternative, ...]:
+    return tuple(
+        Alternative(other.codes.values(), other.log_probability, other.score, other.stopped)
+        for other in trace.others
+    )
 
 
 def _place(phase: str, segment: int, row: int) -> Place:

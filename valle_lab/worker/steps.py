@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import asdict, fields
 from typing import Any
 
 import numpy as np
 
 from valle.control import Event
-from valle.step import Evidence, Place, StageMeasures, Step
+from valle.step import Alternative, Evidence, Place, StageMeasures, Step
 from valle_lab.worker.protocol import Array, Frame
 
 _MEASURES = tuple(f.name for f in fields(StageMeasures) if f.name != "stage")
@@ -30,6 +30,7 @@ def step_to_frame(step: Step, request: int) -> Frame:
     body = {
         "place": place_to_list(step.place),
         "hypothesis": step.hypothesis,
+        "others": [{**asdict(other), "codes": np.asarray(other.codes).tolist()} for other in step.others],
         "events": [event_to_dict(event) for event in step.events],
         "ended": step.ended,
         "seconds": step.seconds,
@@ -49,6 +50,9 @@ def step_from_frame(frame: Frame) -> Step:
         take=frame.take,
         place=place_from_list(body["place"]),
         hypothesis=body["hypothesis"],
+        others=tuple(
+            Alternative(**{**other, "codes": np.array(other["codes"], np.int16)}) for other in body["others"]
+        ),
         events=tuple(event_from_dict(event) for event in body["events"]),
         ended=body["ended"],
         seconds=body["seconds"],

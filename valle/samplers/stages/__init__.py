@@ -11,6 +11,7 @@ from valle.samplers.stages import (
     length,
     loops,
     penalties,
+    search,
     temperature,
     truncation,
     truncation_set,
@@ -28,6 +29,7 @@ _FAMILIES = (
     truncation_threshold,
     temperature,
     choosers,
+    search,
 )
 
 STAGES: dict[str, StageDeclaration] = {
