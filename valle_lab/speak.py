@@ -12,23 +12,23 @@ from time import perf_counter
 from types import FrameType
 from typing import TYPE_CHECKING, Literal
 
-import valle
 from valle.audio import wav
-from valle.control import Event, LiveControl, ScheduledControl
+from valle.control import Event, ScheduledControl
 from valle.errors import UserError
-from valle.inference import Engine
 from valle.request import NullBranch, Request
 from valle.samplers import Stack
 from valle.step import Step
 from valle.take import Take
-from valle.text.phonemes import Phonemizer
 from valle.text.sentences import SplitBy
 from valle.voices import Voice
+from valle_lab.engine import Engine
 from valle_lab.session.convert import to_session_take
 from valle_lab.session.journal import Journal
-from valle_lab.session.origin import environment
 from valle_lab.session.save import save_session, session_text
-from valle_lab.session.schema import Content, Origin, new_session
+from valle_lab.session.schema import new_session
+from valle_lab.worker.inprocess import InProcessWorker
+from valle_lab.worker.messages import ModelChoice
+from valle_lab.worker.surface import Speaking
 
 if TYPE_CHECKING:
     from valle_lab.settings import Settings
@@ -104,32 +104,26 @@ def speak(plan: Plan, watch: Watch) -> Spoken:
 
     Raises UserError for what cannot be spoken or written, before the first step wherever that can be known.
     """
-    engine = load_engine(plan)
+    worker = InProcessWorker()
     try:
-        return perform(engine, make_request(plan, engine), plan.schedule, plan.outputs, watch)
+        worker.load(_choice(plan)).result()
+        request = make_request(plan, worker.service.engine)
+        return perform(worker, request, plan.schedule, plan.outputs, watch)
     finally:
-        engine.close()
+        worker.close()
 
 
-def load_engine(plan: Plan) -> Engine:
-    """The engine that the plan's settings ask for; its phonemizer gets ready while the model is loaded."""
+def _choice(plan: Plan) -> ModelChoice:
     settings = plan.settings
-    phonemizer = Phonemizer(settings.language)
-    phonemizer.start()
-    try:
-        engine = Engine.load(
-            plan.model,
-            codec=settings.codec,
-            device=settings.device,
-            dtype=settings.dtype,
-            threads=None if settings.threads == "auto" else settings.threads,
-            attention=settings.attention,
-        )
-    except BaseException:
-        phonemizer.close()
-        raise
-    engine.adopt(phonemizer)
-    return engine
+    return ModelChoice(
+        plan.model,
+        codec=settings.codec,
+        device=settings.device,
+        dtype=settings.dtype,
+        threads=None if settings.threads == "auto" else settings.threads,
+        attention=settings.attention,
+        language=settings.language,
+    )
 
 
 def make_request(plan: Plan, engine: Engine) -> Request:
@@ -154,7 +148,11 @@ def make_request(plan: Plan, engine: Engine) -> Request:
 
 
 def perform(
-    engine: Engine, request: Request, schedule: tuple[Event, ...], outputs: Outputs, watch: Watch
+    worker: InProcessWorker,
+    request: Request,
+    schedule: tuple[Event, ...],
+    outputs: Outputs,
+    watch: Watch,
 ) -> Spoken:
     """Make a take, and keep it as session and wav.
 
@@ -163,53 +161,33 @@ def perform(
     replayed.
     """
     scheduled = ScheduledControl(schedule)
-    control = LiveControl(scheduled)
-    origin = origin_of(engine, request.language)
     with _journal_beside(outputs.session) as journal, _interruptible() as interrupted:
+        speaking = worker.speak(request, scheduled)
+        origin = speaking.begun.result().origin
         journal.begin(request, origin)
         begun = perf_counter()
-        take = _follow(engine, request, control, journal, watch, interrupted)
+        take = _follow(speaking, journal, watch, interrupted)
         journal.end(request.take, take.seconds)
-        wave = engine.wave(take.segments) if take.stop != "cancel" else None
+        wave = worker.decode(take.segments).result() if take.stop != "cancel" else None
         seconds = perf_counter() - begun
         record = new_session(to_session_take(take, origin))
         save_session(record, outputs.session)
         if wave is not None:
             wav.write(outputs.wav, wave, text=session_text(record, indent=None))
     kept = outputs.wav if wave is not None else None
-    vain = (*_in_vain(control, scheduled), *_unguided(take))
+    vain = (*_in_vain(speaking, scheduled), *_unguided(take))
     return Spoken(take, outputs.session, kept, interrupted(), seconds, vain)
 
 
-def origin_of(engine: Engine, language: str) -> Origin:
-    """What makes the takes of this engine, by name and by content."""
-    versions = engine.versions(language)
-    release = f"valle-lab {valle.__version__}" if engine.model_name == "builtin" else ""
-    return Origin(
-        model=Content(name=engine.model_name, sha256=engine.model_hash, release=release),
-        codec=Content(name=engine.codec.name, sha256=engine.codec.hash),
-        tokenizer=Content(name=engine.model_name, sha256=engine.tokenizer.hash),
-        environment=environment(versions.espeak, versions.phonemizer),
-    )
-
-
-def _follow(
-    engine: Engine,
-    request: Request,
-    control: LiveControl,
-    journal: Journal,
-    watch: Watch,
-    interrupted: Callable[[], bool],
-) -> Take:
-    generation = engine.generate(request, control)
+def _follow(speaking: Speaking, journal: Journal, watch: Watch, interrupted: Callable[[], bool]) -> Take:
     cancelled = False
-    for step in generation:
+    for step in speaking:
         journal.step(step)
         watch(step)
         if interrupted() and not cancelled:
             cancelled = True
-            control.put(Event("cancel"))
-    return generation.take
+            speaking.cancel()
+    return speaking.take()
 
 
 def check_schedule(schedule: tuple[Event, ...], stack: Stack) -> None:
@@ -218,9 +196,9 @@ def check_schedule(schedule: tuple[Event, ...], stack: Stack) -> None:
         stack = stack.set(event.name, event.value)
 
 
-def _in_vain(control: LiveControl, scheduled: ScheduledControl) -> tuple[str, ...]:
+def _in_vain(speaking: Speaking, scheduled: ScheduledControl) -> tuple[str, ...]:
     return (
-        *(f"{event.name} at {event.place} was refused: {reason}" for event, reason in control.refused),
+        *(f"{event.name} at {event.place} was refused: {reason}" for event, reason in speaking.refused),
         *(f"{event.name} at {event.place}: the take has no such step" for event in scheduled.never_met()),
     )
 

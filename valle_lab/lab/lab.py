@@ -277,5 +277,7 @@ def _choice(settings: Settings) -> ModelChoice:
         settings.dtype,
         threads,
         settings.attention,
+        settings.language,
+        str(settings.paths.models),
         settings.memory_budget_gb,
     )

@@ -91,13 +91,13 @@ class Engines:
         )
 
 
-def find_model(name: str, folder: Path | None) -> str:
+def find_model(name: str, folder: Path | str | None) -> str:
     """`builtin`, or the path of a model's file, also of one in the folder. UserError if there is none."""
     if name == "builtin":
         return name
     candidates = [Path(name)]
     if folder is not None:
-        candidates += [folder / f"{name}{ending}" for ending in ("", *ENDINGS)]
+        candidates += [Path(folder) / f"{name}{ending}" for ending in ("", *ENDINGS)]
     found = next((file for file in candidates if file.is_file()), None)
     if found is None:
         raise UserError(f"the model {name!r} is not there; give builtin, or the path of a model's file")

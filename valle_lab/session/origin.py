@@ -1,19 +1,35 @@
-"""The versions and the processor that a take was made with."""
+"""What a take was made with: model, codec and tokenizer by content, the versions and the processor."""
 
 from __future__ import annotations
 
 import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import valle
-from valle_lab.session.schema import Environment
+from valle_lab.session.schema import Content, Environment, Origin
+
+if TYPE_CHECKING:
+    from valle_lab.engine import Engine
 
 TELLING_FLAGS = (
     "sse4_2", "avx", "avx2", "fma", "f16c", "avx512f", "avx512bw", "avx512vl", "avx512_vnni", "avx512_bf16",
     "avx512_fp16", "avx_vnni", "amx_bf16", "amx_int8", "amx_tile", "asimd", "sve", "sve2", "bf16", "i8mm",
 )  # fmt: skip
 """Instruction sets that choose other kernels, and so change the last bits."""
+
+
+def origin_of(engine: Engine, language: str) -> Origin:
+    """What makes the takes of this engine, by name and by content."""
+    versions = engine.versions(language)
+    release = f"valle-lab {valle.__version__}" if engine.model_name == "builtin" else ""
+    return Origin(
+        model=Content(name=engine.model_name, sha256=engine.model_hash, release=release),
+        codec=Content(name=engine.codec.name, sha256=engine.codec.hash),
+        tokenizer=Content(name=engine.model_name, sha256=engine.tokenizer.hash),
+        environment=environment(versions.espeak, versions.phonemizer),
+    )
 
 
 def environment(espeak: str = "", phonemizer: str = "") -> Environment:

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Sequence, Sized
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, replace
 from itertools import count
 from pathlib import Path
-from typing import Any, Protocol
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Any
 
 from valle.audio import wav
-from valle.control import Control, Event, Guide, ScheduledControl
+from valle.control import Event, Guide, ScheduledControl
 from valle.errors import UserError
-from valle.request import Recipe, Request
 from valle.samplers.noise import SCHEME
 from valle.step import Place, Step
-from valle.take import Segment, Take, codes_sha256
+from valle.take import Take, codes_sha256
+from valle_lab.engine import Engine
 from valle_lab.session import schema
 from valle_lab.session.agreement import Tolerance
 from valle_lab.session.convert import from_session_take, to_session_take
@@ -28,48 +25,6 @@ from valle_lab.session.save import SessionError, load_session, session_text
 
 EXIT_CODES: dict[Verdict, int] = {"identical": 0, "diverged": 1, "error": 2, "benign": 3}
 WORST_FIRST = (2, 1, 3, 0)
-
-
-class Generation(Protocol):
-    """A take in the making."""
-
-    @property
-    def take(self) -> Take: ...
-
-    def __next__(self) -> Step: ...
-
-
-class Codec(Protocol):
-    """What is asked of a codec."""
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def hash(self) -> str: ...
-
-
-class Engine(Protocol):
-    """What a replay needs of `valle.inference.Engine`."""
-
-    @property
-    def model_hash(self) -> str: ...
-
-    @property
-    def codec(self) -> Codec: ...
-
-    @property
-    def languages(self) -> Sequence[str]: ...
-
-    @property
-    def tokenizer(self) -> Sized: ...
-
-    @property
-    def recipe(self) -> Recipe: ...
-
-    def generate(self, request: Request, control: Control | None = ...) -> Generation: ...
-
-    def wave(self, segments: Sequence[Segment], levels: int | None = ...) -> NDArray[np.float32]: ...
 
 
 FindEngine = Callable[[schema.Take], Engine]

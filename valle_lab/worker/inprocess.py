@@ -14,10 +14,11 @@ from valle.control import Event, LiveControl, ScheduledControl
 from valle.request import Codes, Prompt, Request
 from valle.step import Step
 from valle.take import Segment
+from valle_lab.engine import Generation
 from valle_lab.views import AttentionLook, AttentionView, Look, StepView
 from valle_lab.worker.bodies import recall_from_body, recall_to_body
 from valle_lab.worker.messages import Ask, Description, Made, ModelChoice, Progress
-from valle_lab.worker.service import EngineFactory, Generation, Service, load_engine
+from valle_lab.worker.service import EngineFactory, Service, load_engine
 from valle_lab.worker.surface import Speaking, Wave, ignore
 
 
@@ -62,7 +63,8 @@ class InProcessWorker:
         return _done(again)
 
     def close(self) -> None:
-        """There is no process to end."""
+        """There is no process to end but those of the phonemes."""
+        self.service.close()
 
 
 class _LazySpeaking(Speaking):

@@ -24,6 +24,10 @@ class ModelChoice:
     dtype: str = "auto"
     threads: int | None = None
     attention: str = "auto"
+    language: str = "en"
+    """Whose phonemes are made ready while the model is loaded."""
+    models: str | None = None
+    """The folder where models are looked for by name."""
     memory_budget_gb: float = 0.0
     """For what can be made again, such as the logits of finished takes; at 0 only the newest step is kept."""
 

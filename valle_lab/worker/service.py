@@ -5,124 +5,54 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Any
 
 from valle.control import Control
 from valle.errors import UserError
-from valle.request import Codes, Prompt, Recipe, Request
-from valle.samplers.stack import Stack
+from valle.request import Codes, Prompt, Request
 from valle.step import Step
-from valle.take import Segment, Take
-from valle.text.phonemes import Versions
-from valle.text.sentences import SplitBy
-from valle.text.tokens import Tokenizer
-from valle.voices import Voice, find_voice, list_voices
-from valle_lab.session.origin import environment
-from valle_lab.session.schema import Content, Origin
+from valle.take import Segment
+from valle.text.phonemes import Phonemizer
+from valle.voices import find_voice, list_voices
+from valle_lab.engine import Engine, Generation
+from valle_lab.session.engines import find_model
+from valle_lab.session.origin import origin_of
 from valle_lab.views import AttentionLook, AttentionView, Look, StepView
 from valle_lab.worker.memory import Memory
 from valle_lab.worker.messages import Ask, Begun, Description, ModelChoice, Progress
 from valle_lab.worker.surface import ForgottenStepError, Wave
 
-if TYPE_CHECKING:
-    from valle.decoding.onlooker import Onlooker
-    from valle.models.attention_maps import AttentionTrack
-
 Report = Callable[[Progress], None]
-
-
-class Generation(Protocol):
-    """A running take, as the engine gives it."""
-
-    request: Request
-
-    @property
-    def take(self) -> Take: ...
-
-    def __iter__(self) -> Iterator[Step]: ...
-
-    def __next__(self) -> Step: ...
-
-
-class Codec(Protocol):
-    """What is told of a codec."""
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def hash(self) -> str: ...
-
-
-class Engine(Protocol):
-    """What the worker needs of `valle.inference.Engine`; tests bring their own."""
-
-    @property
-    def model_name(self) -> str: ...
-
-    @property
-    def model_hash(self) -> str: ...
-
-    @property
-    def codec(self) -> Codec: ...
-
-    @property
-    def tokenizer(self) -> Tokenizer: ...
-
-    @property
-    def languages(self) -> tuple[str, ...]: ...
-
-    @property
-    def default_stack(self) -> Stack: ...
-
-    @property
-    def recipe(self) -> Recipe: ...
-
-    def prompt(self, voice: Voice, start: float = 0.0, seconds: float | None = None) -> Prompt: ...
-
-    def request(
-        self,
-        text: str,
-        *,
-        voice: Prompt | None = ...,
-        language: str = ...,
-        stack: Stack | None = ...,
-        seed: int | None = ...,
-        max_seconds: float = ...,
-        by: SplitBy = ...,
-        take: str = ...,
-    ) -> Request: ...
-
-    def versions(self, language: str) -> Versions: ...
-
-    def generate(
-        self, request: Request, control: Control | None = ..., *, onlooker: Onlooker | None = ...
-    ) -> Generation: ...
-
-    def observe(self, request: Request, segment: int, level_0: Codes) -> AttentionTrack: ...
-
-    def wave(self, segments: Sequence[Segment], levels: int | None = None) -> Wave: ...
 
 
 EngineFactory = Callable[[ModelChoice, Report], Engine]
 
 
 def load_engine(choice: ModelChoice, report: Report) -> Engine:
-    """The real engine; torch is imported here and nowhere earlier."""
-    report(Progress("starting torch", 0.05))
-    import torch  # noqa: F401
+    """The real engine, its phonemizer started meanwhile; torch is imported here and nowhere earlier."""
+    model = find_model(choice.model, choice.models)
+    phonemizer = Phonemizer(choice.language)
+    phonemizer.start()
+    try:
+        report(Progress("starting torch", 0.05))
+        import torch  # noqa: F401
 
-    from valle.inference import Engine as RealEngine
+        from valle.inference import Engine as RealEngine
 
-    report(Progress(f"loading the model {choice.model}", 0.5))
-    return RealEngine.load(
-        choice.model,
-        codec=choice.codec,
-        device=choice.device,
-        dtype=choice.dtype,
-        threads=choice.threads,
-        attention=choice.attention,
-    )
+        report(Progress(f"loading the model {choice.model}", 0.5))
+        engine = RealEngine.load(
+            model,
+            codec=choice.codec,
+            device=choice.device,
+            dtype=choice.dtype,
+            threads=choice.threads,
+            attention=choice.attention,
+        )
+    except BaseException:
+        phonemizer.close()
+        raise
+    engine.adopt(phonemizer)
+    return engine
 
 
 class Service:
@@ -144,7 +74,7 @@ class Service:
 
     def load(self, choice: ModelChoice, report: Report) -> Description:
         """Load; the model that was loaded before is let go first, so that both never share the memory."""
-        self._engine = None
+        self.close()
         self.memory = Memory(choice.memory_budget_gb)
         self._engine = self._factory(choice, report)
         report(Progress("ready", 1.0))
@@ -198,7 +128,7 @@ class Service:
     def request(self, ask: Ask) -> Request:
         """Text as ids, voice as codes, seed drawn where none is given."""
         voice = None if ask.voice is None else self.prompt(ask.voice, ask.prompt_start, ask.prompt_seconds)
-        limits = {} if ask.max_seconds is None else {"max_seconds": ask.max_seconds}
+        limits: dict[str, Any] = {} if ask.max_seconds is None else {"max_seconds": ask.max_seconds}
         return self.engine.request(
             ask.text,
             voice=voice,
@@ -212,15 +142,8 @@ class Service:
 
     def begun(self, generation: Generation) -> Begun:
         """What is spoken, with the content and the versions that its replay will ask for."""
-        engine, request = self.engine, generation.request
-        versions = engine.versions(request.language)
-        origin = Origin(
-            model=Content(name=engine.model_name, sha256=engine.model_hash),
-            codec=Content(name=engine.codec.name, sha256=engine.codec.hash),
-            tokenizer=Content(name=engine.model_name, sha256=engine.tokenizer.hash),
-            environment=environment(versions.espeak, versions.phonemizer),
-        )
-        return Begun(request, origin)
+        request = generation.request
+        return Begun(request, origin_of(self.engine, request.language))
 
     def decode(self, segments: Sequence[Segment], levels: int | None) -> Wave:
         """Codes as sound; nothing gives silence of no length."""
@@ -229,3 +152,9 @@ class Service:
     def prompt(self, voice: str, start: float, seconds: float | None) -> Prompt:
         """A voice as codes of the loaded codec."""
         return self.engine.prompt(find_voice(voice, self._voices), start, seconds)
+
+    def close(self) -> None:
+        """Let go of the engine, and end its helper processes."""
+        if self._engine is not None:
+            self._engine.close()
+            self._engine = None

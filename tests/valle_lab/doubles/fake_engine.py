@@ -13,7 +13,7 @@ import numpy as np
 
 from valle.control import Control, NoControl
 from valle.errors import UserError
-from valle.request import Prompt, Recipe, Request, Sentence
+from valle.request import NullBranch, Prompt, Recipe, Request, Sentence
 from valle.samplers.stack import Stack
 from valle.step import Evidence, Place, StageMeasures, Step
 from valle.take import Segment, Take
@@ -204,6 +204,12 @@ class FakeEngine:
             os.write(2, b"noise of errors\n")
             sys.stdout.flush()
         return FakeGeneration(request, control or NoControl())
+
+    def null_branch(self, *_: object) -> NullBranch:
+        return NullBranch()
+
+    def close(self) -> None:
+        """There is nothing to end."""
 
     def wave(self, segments: Sequence[Segment], levels: int | None = None) -> np.ndarray:
         frames = sum(segment.frames for segment in segments)

@@ -1,0 +1,106 @@
+"""What the laboratory needs of an engine: `valle.inference.Engine` is one, and tests bring their own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from valle.control import Control
+from valle.request import Codes, NullBranch, Prompt, Recipe, Request
+from valle.samplers.stack import Stack
+from valle.step import Step
+from valle.take import Segment, Take
+from valle.text.phonemes import Versions
+from valle.text.sentences import SplitBy
+from valle.text.tokens import Tokenizer
+from valle.voices import Voice
+
+if TYPE_CHECKING:
+    from valle.decoding.onlooker import Onlooker
+    from valle.models.attention_maps import AttentionTrack
+
+
+class Generation(Protocol):
+    """A take in the making."""
+
+    request: Request
+
+    @property
+    def take(self) -> Take: ...
+
+    def __iter__(self) -> Iterator[Step]: ...
+
+    def __next__(self) -> Step: ...
+
+
+class Codec(Protocol):
+    """What is told of a codec."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def hash(self) -> str: ...
+
+
+class Engine(Protocol):
+    """What is loaded, and what it can be asked for."""
+
+    @property
+    def model_name(self) -> str: ...
+
+    @property
+    def model_hash(self) -> str: ...
+
+    @property
+    def codec(self) -> Codec: ...
+
+    @property
+    def tokenizer(self) -> Tokenizer: ...
+
+    @property
+    def languages(self) -> tuple[str, ...]: ...
+
+    @property
+    def default_stack(self) -> Stack: ...
+
+    @property
+    def recipe(self) -> Recipe: ...
+
+    def prompt(self, voice: Voice, start: float = 0.0, seconds: float | None = None) -> Prompt: ...
+
+    def null_branch(
+        self,
+        text: str | None = ...,
+        voice: Voice | Literal["none"] | None = ...,
+        language: str = ...,
+    ) -> NullBranch: ...
+
+    def request(
+        self,
+        text: str,
+        *,
+        voice: Prompt | None = ...,
+        language: str = ...,
+        stack: Stack | None = ...,
+        seed: int | None = ...,
+        max_seconds: float = ...,
+        by: SplitBy = ...,
+        take: str = ...,
+        null: NullBranch = ...,
+    ) -> Request: ...
+
+    def versions(self, language: str) -> Versions: ...
+
+    def generate(
+        self, request: Request, control: Control | None = ..., *, onlooker: Onlooker | None = ...
+    ) -> Generation: ...
+
+    def observe(self, request: Request, segment: int, level_0: Codes) -> AttentionTrack: ...
+
+    def wave(self, segments: Sequence[Segment], levels: int | None = ...) -> NDArray[np.float32]: ...
+
+    def close(self) -> None: ...
