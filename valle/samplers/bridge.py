@@ -23,7 +23,6 @@ _CANNOT_GO = {
 }
 
 _UNSAID: dict[str, Any] = {
-    "guidance_scale": 1.0,
     "num_beams": 1,
     "min_length": 0,
     "encoder_repetition_penalty": 1.0,
@@ -149,6 +148,8 @@ def from_generation_config(config: GenerationConfig) -> Stack:
 
 def _penalties(config: GenerationConfig) -> list[dict[str, Any]]:
     stages: list[dict[str, Any]] = []
+    if config.guidance_scale not in (None, 1.0):
+        stages.append({"name": "guidance", "scale": config.guidance_scale, "log_softmax": True})
     if config.sequence_bias:
         stages.append({"name": "logit_bias", "biases": _biases(config.sequence_bias)})
     if config.repetition_penalty not in (None, 1.0):

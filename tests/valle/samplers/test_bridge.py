@@ -94,6 +94,29 @@ def test_greedy_generation_goes_on_as_the_config_asks(asked: dict[str, Any], mod
     assert generated(model, stack).tolist() == generated(model, **asked).tolist()
 
 
+def test_guidance_is_left_to_generate(model: Any) -> None:
+    asked = {"guidance_scale": 2.5, "repetition_penalty": 1.5}
+    stack = Stack.from_generation_config(GenerationConfig(**asked))
+    assert stack.to_dict()["ar"][0] == {"name": "guidance", "scale": 2.5, "log_softmax": True}
+    processors = stack.to_transformers()
+    assert processors.arguments == {"guidance_scale": 2.5}
+    ours = model.generate(
+        PROMPT, generation_config=config(), logits_processor=processors, **processors.arguments
+    )
+    assert ours.tolist() == generated(model, **asked).tolist()
+    assert ours.tolist() != generated(model, repetition_penalty=1.5).tolist()
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [{"rescale": 0.5}, {"blend": 0.7}, {"candidates": 9}, {"when": {"measure": "entropy", "above": 1}}],
+)
+def test_guidance_that_is_more_than_a_scale_is_refused(parameters: dict[str, Any]) -> None:
+    stack = ar({"name": "guidance", "scale": 2.0, **parameters}, {"name": "draw"})
+    with pytest.raises(StackError, match="guidance"):
+        stack.to_transformers()
+
+
 @pytest.mark.parametrize(
     "asked",
     [
@@ -131,7 +154,7 @@ def test_the_length_is_that_of_the_config() -> None:
     ("asked", "says"),
     [
         ({"num_beams": 3}, "num_beams"),
-        ({"guidance_scale": 1.5}, "guidance_scale"),
+        ({"guidance_scale": 1.5, "num_beams": 2}, "num_beams"),
         ({"bad_words_ids": [[1, 2]]}, "bad_words_ids"),
         ({"do_sample": True, "top_p": 0.0, "temperature": 9.0}, "temperature.value"),
     ],

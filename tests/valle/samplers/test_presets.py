@@ -41,6 +41,9 @@ AS_PUBLISHED: dict[str, dict[str, dict[str, Any]]] = {
             "repetition_aware.threshold": 0.1,
         }
     },
+    "chatterbox": {"ar": {"guidance.scale": 1.5, "temperature.value": 0.8}},
+    "dia": {"ar": {"guidance.scale": 4.0, "guidance.candidates": 45, "guidance.blend": 0.0}},
+    "guided-text": {"ar": {"guidance.scale": 3.0, "guidance.blend": 0.7, "top_p.p": 0.95}},
     "moshi": {"ar": {"temperature.value": 0.8, "top_k.k": 250}},
 }
 
@@ -80,7 +83,7 @@ def test_the_values_are_those_of_the_table(name: str) -> None:
 def test_a_preset_goes_through_json() -> None:
     document = find_preset("magnet").to_dict()
     assert document["mode"] == "nar-len"
-    assert document["stacks"]["nar_len"][0]["value"]["values"] == [3.0, 0.15]
+    assert document["stacks"]["nar_len"][1]["value"]["values"] == [3.0, 0.15]
 
 
 def test_an_unknown_preset_is_one_line_with_the_nearest_name() -> None:

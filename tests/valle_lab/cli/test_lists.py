@@ -147,7 +147,7 @@ def test_presets_are_listed_and_shown_in_full(capsys: pytest.CaptureFixture[str]
         "from sampling.py",
         "DAC codes at 86 Hz",
         "penalty=3.0 window=2",
-        "- Its guidance does not",
+        "guidance scale=2.0",
     ):
         assert words in shown
 
