@@ -19,10 +19,12 @@ from valle_lab.lab.commands import all_commands
 from valle_lab.lab.state import News, Notice
 from valle_lab.tui.edits import StackEdits
 from valle_lab.tui.keys import bindings, keymap
-from valle_lab.tui.messages import CommandWanted
+from valle_lab.tui.messages import CommandWanted, TextWanted
 from valle_lab.tui.palette import LabCommands
+from valle_lab.tui.screens.ask_text import AskTextScreen
 from valle_lab.tui.screens.bench import BenchScreen
 from valle_lab.tui.screens.command_line import CommandLine
+from valle_lab.tui.screens.jump import LETTERS, JumpScreen
 from valle_lab.tui.screens.leave import Answer, LeaveScreen
 from valle_lab.tui.widgets.pane import Pane
 from valle_lab.tui.widgets.stack import StackList
@@ -118,10 +120,11 @@ class LabApp(App[int], inherit_bindings=False):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Commands that cannot be given now are dimmed; the screen's own stay."""
-        if action in ("go", "zoom"):
+        if action in ("go", "zoom", "jump"):
             return self.screen is self._bench
         if action == "command" and parameters:
-            return True if self.lab.commands[str(parameters[0])].unavailable(self.lab) is None else None
+            found = next((c for c in self.lab.commands if c.name == parameters[0]), None)
+            return found is not None and (True if found.unavailable(self.lab) is None else None)
         return True
 
     def action_command(self, name: str) -> None:
@@ -171,6 +174,28 @@ class LabApp(App[int], inherit_bindings=False):
         """Give the whole screen to one pane, or take it back."""
         self._bench.zoom()
 
+    def action_jump(self) -> None:
+        """Letters over everything that can have the focus; those that are seen."""
+        seen = [node for node in self.screen.focus_chain if node.is_on_screen and node.region.area]
+        targets = dict(zip(LETTERS, seen, strict=False))
+
+        def go(letter: str | None) -> None:
+            if letter is not None:
+                targets[letter].focus()
+
+        places = {letter: node.region.offset for letter, node in targets.items()}
+        self.push_screen(JumpScreen(places), go)
+
+    def action_picture(self) -> None:
+        """What is on the screen, as an SVG file."""
+        folder = self.lab.settings.paths.out
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self.lab.tell(f"Picture saved: {self.save_screenshot(path=str(folder))}")
+        except OSError as error:
+            self.lab.tell(f"{folder}: the picture cannot be written: {error.strerror}", error=True)
+        self.poll()
+
     def action_pane_tab(self, pane: str, tab: str) -> None:
         """A tab in the title of a pane was clicked."""
         self._bench.query_one(f"#{pane}", Pane).show_tab(tab, focus=True)
@@ -178,6 +203,21 @@ class LabApp(App[int], inherit_bindings=False):
     @on(StackList.Wanted)
     def _edit(self, event: StackList.Wanted) -> None:
         self._edits.begin(event.what, event.row, event.state)
+
+    @on(TextWanted)
+    def _ask_text(self, event: TextWanted) -> None:
+        def typed(text: str | None) -> None:
+            if text is not None:
+                self.do(event.command, text)
+
+        self.push_screen(AskTextScreen(event.title, event.value, event.help), typed)
+
+    @on(Pane.CopyWanted)
+    def _copy(self, event: Pane.CopyWanted) -> None:
+        if event.text:
+            self.copy_to_clipboard(event.text)
+        self.lab.tell(f"{len(event.text)} characters copied" if event.text else "nothing here to copy")
+        self.poll()
 
     @on(CommandWanted)
     def _wanted(self, event: CommandWanted) -> None:

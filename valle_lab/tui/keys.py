@@ -43,6 +43,8 @@ SCREEN_BINDINGS = (
         id="screen.zoom",
         tooltip="Give the screen to one pane, or take it back",
     ),
+    Binding("f12", "picture", show=False, id="screen.picture", tooltip="Write the screen as an SVG file"),
+    Binding("ctrl+o", "jump", show=False, id="screen.jump", tooltip="Go anywhere by one letter"),
     Binding("ctrl+q", "quit", "Quit", priority=True, id="screen.quit", tooltip="Leave the lab"),
     Binding("ctrl+c", "help_quit", show=False, system=True, id="screen.interrupt", tooltip="How to leave"),
 )

@@ -13,3 +13,11 @@ class CommandWanted(Message):
     def __init__(self, command: str, *arguments: Any) -> None:
         super().__init__()
         self.command, self.arguments = command, arguments
+
+
+class TextWanted(Message):
+    """A command is to be done with a text that a person has to type first."""
+
+    def __init__(self, command: str, title: str, value: str = "", help: str = "") -> None:
+        super().__init__()
+        self.command, self.title, self.value, self.help = command, title, value, help

@@ -31,6 +31,10 @@ class Part(Widget):
     def paint(self) -> None:
         """Bring what is shown up to date."""
 
+    def clip(self) -> str:
+        """What the key for copying puts on the clipboard; empty where there is nothing."""
+        return ""
+
     def note(self, subjects: frozenset[Interest]) -> None:
         """Told of news; paints where they matter and somebody sees it."""
         if self.stale or subjects & self.ABOUT:

@@ -30,6 +30,13 @@ def fill(table: Table, columns: Sequence[str], rows: Sequence[Cells]) -> None:
                 table.update_cell_at((y, x), cell, update_width=True)  # type: ignore[arg-type]
 
 
+def as_text(table: Table) -> str:
+    """The whole table with tabs between its columns, to be pasted into a spreadsheet."""
+    rows = [[column.label.plain for column in table.ordered_columns]]
+    rows += [[cell.plain for cell in table.get_row_at(y)] for y in range(table.row_count)]
+    return "\n".join("\t".join(cell.strip() for cell in row) for row in rows)
+
+
 def number(text: str, style: str = "") -> Text:
     """A cell at the right of its column."""
     return Text(f" {text}", style=style, justify="right")

@@ -18,19 +18,24 @@ from valle_lab.tui.messages import CommandWanted
 from valle_lab.tui.part import CURSOR, Interest, Part
 from valle_lab.tui.view import View
 from valle_lab.tui.widgets.ask import AskLine, SpokenText
+from valle_lab.tui.widgets.attention import AttentionPart
 from valle_lab.tui.widgets.candidates import Candidates
 from valle_lab.tui.widgets.deck_bar import DeckBar
 from valle_lab.tui.widgets.histogram import HistogramView
 from valle_lab.tui.widgets.nar import NarLevels
 from valle_lab.tui.widgets.pane import Pane
 from valle_lab.tui.widgets.progress import Controls
+from valle_lab.tui.widgets.sound import SoundView
 from valle_lab.tui.widgets.stack import StackList
 from valle_lab.tui.widgets.status import NoticeLine, StatusLine
 from valle_lab.tui.widgets.takes import TakeList
 from valle_lab.tui.widgets.timeline import Timeline
+from valle_lab.tui.widgets.voices import VoicePane
 from valle_lab.tui.widgets.waterfall import Waterfall
 
 SLOW_BEATS_PER_SECOND = 2
+HEARD_SECONDS = 0.5
+"""Around a decision that surprises."""
 
 
 class BenchScreen(Screen[None]):
@@ -55,7 +60,7 @@ class BenchScreen(Screen[None]):
             yield Pane("timeline", PANES["timeline"], {"timeline": Timeline(view)}, id="timeline")
             yield DeckBar(id="deck")
             yield Pane("stack", PANES["stack"], {"stack": StackList(view)}, id="stack")
-            yield Pane("takes", PANES["takes"], {"takes": TakeList(view)}, id="takes")
+            yield Pane("takes", PANES["takes"], _take_parts(view), id="takes")
             yield Pane("step", PANES["step"], _step_parts(view), id="step")
         yield NoticeLine(id="notice")
         yield StatusLine(id="status")
@@ -133,8 +138,10 @@ class BenchScreen(Screen[None]):
 
     def _look(self) -> None:
         """Have the worker asked about the decision under the cursor, while a pane shows it."""
-        shown = any(part.is_on_screen for part in self._parts if "view" in part.ABOUT)
+        shown = any(self.query_one(part).is_on_screen for part in (Waterfall, HistogramView, Candidates))
         self._lab.sight.look(self.view.look if shown else None)
+        attention = self.query_one(AttentionPart)
+        self._lab.attention.look(attention.look if attention.is_on_screen else None)
 
     @on(Timeline.Moved)
     def _moved(self) -> None:
@@ -151,9 +158,19 @@ class BenchScreen(Screen[None]):
             Content(f"{width} x {height}: too small, {LEAST_WIDTH} x {LEAST_HEIGHT} needed")
         )
 
+    @on(Timeline.HearWanted)
+    def _hear(self, event: Timeline.HearWanted) -> None:
+        begin = max(0.0, event.seconds - HEARD_SECONDS / 2)
+        self.post_message(CommandWanted("take.hear", begin, HEARD_SECONDS))
+
     @on(TakeList.Chosen)
     def _choose(self, event: TakeList.Chosen) -> None:
         self.post_message(CommandWanted("take.choose", event.name))
+
+
+def _take_parts(view: View) -> dict[str, Widget]:
+    """The tabs of what came of it, and of what it is spoken with."""
+    return {"takes": TakeList(view), "sound": SoundView(view), "voices": VoicePane(view)}
 
 
 def _step_parts(view: View) -> dict[str, Widget]:
@@ -162,5 +179,6 @@ def _step_parts(view: View) -> dict[str, Widget]:
         "waterfall": Waterfall(view),
         "histogram": HistogramView(view),
         "candidates": Candidates(view),
+        "attention": AttentionPart(view),
         "NAR": NarLevels(view),
     }

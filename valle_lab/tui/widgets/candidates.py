@@ -7,7 +7,7 @@ from rich.text import Text
 from textual.widgets import DataTable
 
 from valle_lab.tui.part import CURSOR, Part
-from valle_lab.tui.tables import fill, number
+from valle_lab.tui.tables import as_text, fill, number
 from valle_lab.tui.view import View
 from valle_lab.views import StepView
 
@@ -28,6 +28,9 @@ class Candidates(DataTable[Text], Part):
     def __init__(self, view: View, *, id: str | None = None) -> None:
         super().__init__(id=id, cursor_type="row", cell_padding=0)
         self.view = view
+
+    def clip(self) -> str:
+        return as_text(self)
 
     def paint(self) -> None:
         seen = self.view.seen

@@ -9,9 +9,12 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
+from textual.message import Message
 from textual.style import Style
 from textual.widget import Widget
 from textual.widgets import ContentSwitcher
+
+from valle_lab.tui.part import Part
 
 
 class Pane(Vertical):
@@ -20,7 +23,15 @@ class Pane(Vertical):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("left_square_bracket", "turn(-1)", show=False, id="pane.before", tooltip="The tab before"),
         Binding("right_square_bracket", "turn(1)", show=False, id="pane.next", tooltip="The next tab"),
+        Binding("y", "copy", show=False, id="pane.copy", tooltip="Copy what is shown, over SSH too (OSC 52)"),
     ]
+
+    class CopyWanted(Message):
+        """A text is to go to the clipboard."""
+
+        def __init__(self, text: str) -> None:
+            super().__init__()
+            self.text = text
 
     def __init__(self, name: str, key: str, parts: dict[str, Widget], *, id: str) -> None:
         """`key` is the function key that goes here, for the title; `parts` are the tabs by their names."""
@@ -66,6 +77,11 @@ class Pane(Vertical):
     def action_tab(self, name: str) -> None:
         """A tab was clicked in the title."""
         self.show_tab(name, focus=True)
+
+    def action_copy(self) -> None:
+        """Copy what the tab in front has to give."""
+        part = self._parts[self._front]
+        self.post_message(self.CopyWanted(part.clip() if isinstance(part, Part) else ""))
 
     def enter(self) -> None:
         """Put the focus on what is in front."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, ClassVar
 
 from textual import on
@@ -69,6 +70,10 @@ class StackList(VerticalScroll, Part, can_focus=False):
             for row in self.query(StageRow):
                 row.show(known[row.row.list, row.row.key])
         self._tell(known)
+
+    def clip(self) -> str:
+        stack = self.view.lab.stack
+        return json.dumps(stack.to_dict(), indent=1) if stack else ""
 
     @property
     def row(self) -> StageRow | None:

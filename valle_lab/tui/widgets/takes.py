@@ -9,23 +9,39 @@ from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.widgets import DataTable
 
+from valle.request import FRAME_RATE
 from valle_lab.lab.state import LabTake
+from valle_lab.tui.messages import CommandWanted, TextWanted
 from valle_lab.tui.part import Part
+from valle_lab.tui.tables import fill, number
 from valle_lab.tui.view import View
+from valle_lab.tui.widgets.sound import TRANSPORT
 
 MOST_SHOWN = 200
-COLUMNS = ("take", "stop", "seconds", "seed", "voice", "text")
+COLUMNS = ("take", "stop", "sec", "seed", "voice", "★", "text")
+MOST_STARS = 5
 
 
 class TakeList(DataTable[Text], Part):
     """Every take of the session; the one under the cursor is shown, played and saved."""
 
+    ABOUT = frozenset({"takes", "steps"})
     HELP = (
-        "The takes of this session. Up and down (`k` and `j`) choose the one that is shown, played and saved."
+        "## Takes\n\nThe takes of this session. Up and down (`k` and `j`) choose the one that is shown, "
+        "played and saved. Space plays and pauses, `b` changes between two takes at the same place, 1 to 5 "
+        "rate, `0` takes the rating back, `i` writes a note, `y` copies the command that makes the take again."
     )
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("j", "cursor_down", "Down", show=False, id="takes.down", tooltip="The next take"),
         Binding("k", "cursor_up", "Up", show=False, id="takes.up", tooltip="The take before"),
+        *TRANSPORT,
+        *(
+            Binding(
+                str(n), f"rate({n})", show=False, id=f"takes.rate{n}", tooltip=f"Rate it {n} of {MOST_STARS}"
+            )
+            for n in range(MOST_STARS + 1)
+        ),
+        Binding("i", "note", "Note", id="takes.note", tooltip="Write a note to the take"),
     ]
 
     class Chosen(Message):
@@ -35,47 +51,63 @@ class TakeList(DataTable[Text], Part):
             super().__init__()
             self.name = name
 
-    ABOUT = frozenset({"takes", "steps"})
-
     def __init__(self, view: View, *, id: str | None = None) -> None:
-        super().__init__(id=id, cursor_type="row", zebra_stripes=False)
+        super().__init__(id=id, cursor_type="row", cell_padding=0)
         self.view = view
 
-    def on_mount(self) -> None:
-        for column in COLUMNS:
-            self.add_column(column, key=column)
-
     def paint(self) -> None:
-        """Bring the rows up to date, without touching those that stay as they are."""
         takes, chosen = self.view.lab.takes, self.view.lab.chosen
-        known = {key.value for key in self.rows}
-        for key in known - {take.name for take in takes}:
-            self.remove_row(str(key))
         with self.prevent(DataTable.RowHighlighted):
-            for take in takes:
-                cells = _cells(take)
-                if take.name not in known:
-                    self.add_row(*cells, key=take.name)
-                elif take.running or self.get_cell(take.name, "stop") != cells[1]:
-                    for column, cell in zip(COLUMNS, cells, strict=True):
-                        self.update_cell(take.name, column, cell, update_width=True)
-            if chosen is not None:
-                self.move_cursor(row=self.get_row_index(chosen.name))
+            fill(self, COLUMNS, [_cells(take) for take in takes])
+            if chosen is not None and chosen in takes:
+                self.move_cursor(row=takes.index(chosen))
+        self.say(_noted(chosen))
+
+    def action_seek(self, by: float) -> None:
+        player = self.view.lab.player
+        if player is not None:
+            self.post_message(CommandWanted("take.seek", max(0.0, player.position + by)))
+
+    def action_rate(self, stars: int) -> None:
+        self.post_message(CommandWanted("take.rate", stars))
+
+    def action_note(self) -> None:
+        take = self.view.take
+        if take is not None:
+            self.post_message(
+                TextWanted("take.note", f"note on {take.name}", getattr(take, "note", "") or "")
+            )
+
+    def clip(self) -> str:
+        take = self.view.take
+        return "" if take is None else said_again(take, self.view.lab.language)
 
     def on_data_table_row_highlighted(self, event: DataTable.RowHighlighted) -> None:
         event.stop()
-        if event.row_key.value is not None and self.has_focus:
-            self.post_message(self.Chosen(event.row_key.value))
+        takes = self.view.lab.takes
+        if self.has_focus and 0 <= event.cursor_row < len(takes):
+            self.post_message(self.Chosen(takes[event.cursor_row].name))
 
 
-def _cells(take: LabTake) -> tuple[Text, ...]:
-    frames = take.timeline.frames
-    words = (
-        take.name,
-        take.stop or "…",
-        f"{frames / 75:.2f}",
-        str(take.seed),
-        take.voice or "none",
-        take.text[:MOST_SHOWN],
-    )
-    return tuple(Text(word.replace("\n", " ")) for word in words)
+def said_again(take: LabTake, language: str) -> str:
+    """The command line that makes a take with the same seed."""
+    import shlex
+
+    voice = f" --voice {shlex.quote(take.voice)}" if take.voice else ""
+    return f"valle-lab say {shlex.quote(take.text)} --seed {take.seed} --language {language}{voice}"
+
+
+def _cells(take: LabTake) -> list[Text]:
+    return [
+        Text(take.name),
+        Text(f" {take.stop or '…'}"),
+        number(f"{take.timeline.frames / FRAME_RATE:.2f}"),
+        number(str(take.seed)),
+        Text(f" {take.voice or 'none'}"),
+        number(str(getattr(take, "rating", "") or "")),
+        Text(" " + take.text[:MOST_SHOWN].replace("\n", " ")),
+    ]
+
+
+def _noted(take: LabTake | None) -> str:
+    return "" if take is None else getattr(take, "note", "") or ""

@@ -97,6 +97,15 @@ class Timeline(Part, can_focus=True):
         self.say("" if cursor is None else _described(self.view, cursor))
         self.refresh()
 
+    def clip(self) -> str:
+        timeline = self.view.timeline
+        rows = zip(*(timeline.values(axis.measure).tolist() for axis in AXES), strict=True)
+        head = ",".join(("seconds", *(axis.measure for axis in AXES)))
+        lines = (
+            ",".join(f"{value:.6g}" for value in (timeline.seconds(at), *row)) for at, row in enumerate(rows)
+        )
+        return "\n".join((head, *lines))
+
     def render_line(self, y: int) -> Strip:
         return self._strips[y] if y < len(self._strips) else Strip.blank(self.size.width, self.rich_style)
 

@@ -7,7 +7,7 @@ from textual.widgets import DataTable
 
 from valle.step import StageMeasures, Step
 from valle_lab.tui.part import CURSOR, Part
-from valle_lab.tui.tables import fill, number
+from valle_lab.tui.tables import as_text, fill, number
 from valle_lab.tui.view import View
 from valle_lab.views import StageView
 
@@ -31,6 +31,9 @@ class Waterfall(DataTable[Text], Part):
     def __init__(self, view: View, *, id: str | None = None) -> None:
         super().__init__(id=id, cursor_type="row", cell_padding=0)
         self.view = view
+
+    def clip(self) -> str:
+        return as_text(self)
 
     def paint(self) -> None:
         step, seen = self.view.step, self.view.seen

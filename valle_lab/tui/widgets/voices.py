@@ -1,0 +1,228 @@
+"""The voices: a list to search, and the recording of the one under the cursor with its trim in view."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.text import Text
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.content import Content
+from textual.strip import Strip
+from textual.widget import Widget
+from textual.widgets import DataTable, Input, Static
+
+from valle.audio.wav import SAMPLE_RATE
+from valle.errors import UserError
+from valle.voices import Voice, list_voices
+from valle_lab.lab.answers import beside
+from valle_lab.tui.braille import curve
+from valle_lab.tui.lines import Line, to_strip
+from valle_lab.tui.messages import CommandWanted, TextWanted
+from valle_lab.tui.part import Part
+from valle_lab.tui.tables import fill
+from valle_lab.tui.view import View
+from valle_lab.tui.widgets.sound import stretched
+
+COLUMNS = ("", "voice", "language", "transcript")
+NUDGE = 0.1
+LEAST_SECONDS = 0.5
+
+
+class VoicePane(Vertical, Part):
+    """Search, list, waveform and transcript."""
+
+    ABOUT = frozenset({"voices", "model"})
+    HELP = (
+        "## Voices\n\n`/` searches by name, language or transcript. Enter takes the voice for the next take, "
+        "space plays its recording. `<` and `>` move where the prompt begins, `,` and `.` where it ends; `x` "
+        "takes all of it again. `t` edits the transcript, `A` adds a recording, `0` speaks without a voice."
+    )
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("slash", "search", "Search", id="voices.search", tooltip="Search the voices"),
+        Binding("enter", "choose", "Take", id="voices.choose", tooltip="Speak with this voice"),
+        Binding("space", "hear", "Hear", id="voices.hear", tooltip="Hear the recording"),
+        Binding("t", "ask('transcript')", show=False, id="voices.transcript", tooltip="Edit what is said"),
+        Binding("A", "ask('add')", "Add", id="voices.add", tooltip="Add a recording as a voice"),
+        Binding(
+            "less_than_sign", f"trim(-{NUDGE}, 0)", show=False, id="voices.earlier", tooltip="Begin earlier"
+        ),
+        Binding(
+            "greater_than_sign", f"trim({NUDGE}, 0)", show=False, id="voices.later", tooltip="Begin later"
+        ),
+        Binding("comma", f"trim(0, -{NUDGE})", show=False, id="voices.shorter", tooltip="End earlier"),
+        Binding("full_stop", f"trim(0, {NUDGE})", show=False, id="voices.longer", tooltip="End later"),
+        Binding("x", "whole", show=False, id="voices.whole", tooltip="The whole recording"),
+        Binding("0", "app.command('voice.none')", show=False, id="voices.none", tooltip="Without a voice"),
+    ]
+
+    def __init__(self, view: View, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self.view = view
+        self._voices: list[Voice] = []
+        self._shown: list[Voice] = []
+
+    def compose(self) -> ComposeResult:
+        yield Input(placeholder="type to search, enter goes to the list", compact=True, id="voice-search")
+        yield DataTable(id="voice-list", cursor_type="row", cell_padding=0)
+        yield VoiceWave(id="voice-wave")
+        yield Static("", id="voice-words", markup=False)
+
+    def paint(self) -> None:
+        described = self.view.lab.description
+        try:
+            known = {voice.name: voice for voice in list_voices(self.view.lab.settings.paths.voices)}
+        except UserError as error:
+            known = {}
+            self.say(str(error))
+        names = described.voices if described else ()
+        self._voices = [known.get(name) or _nameless(name) for name in names]
+        self._search()
+
+    @property
+    def voice(self) -> Voice | None:
+        """The voice under the cursor."""
+        row = self.query_one(DataTable).cursor_row
+        return self._shown[row] if 0 <= row < len(self._shown) else None
+
+    def action_search(self) -> None:
+        self.query_one(Input).focus()
+
+    def action_choose(self) -> None:
+        if (voice := self.voice) is not None:
+            self.post_message(CommandWanted("voice.choose", voice.name))
+
+    def action_hear(self) -> None:
+        if (voice := self.voice) is not None:
+            self.post_message(CommandWanted("voice.hear", voice.name))
+
+    def action_ask(self, what: str) -> None:
+        """Has to ask for a text first."""
+        voice = self.voice
+        if what == "add":
+            self.post_message(TextWanted("voice.add", "a recording to add as a voice", ""))
+        elif voice is not None:
+            self.action_choose()
+            self.post_message(TextWanted("voice.transcript", f"what {voice.name} says", voice.transcript))
+
+    def action_trim(self, begin: float, end: float) -> None:
+        wave = self.query_one(VoiceWave)
+        if self.voice is not None and wave.nudge(begin, end):
+            self.action_choose()
+            self.post_message(CommandWanted("voice.trim", wave.start, wave.seconds))
+
+    def action_whole(self) -> None:
+        self.query_one(VoiceWave).whole()
+        self.post_message(CommandWanted("voice.trim", 0.0))
+
+    @on(Input.Changed, "#voice-search")
+    def _search(self) -> None:
+        words = self.query_one("#voice-search", Input).value.casefold().split()
+        self._shown = [v for v in self._voices if all(word in _told(v).casefold() for word in words)]
+        chosen = self.view.lab.resolved_voice()
+        rows = [
+            [
+                Text("●" if voice.name == chosen else " "),
+                Text(f" {voice.name}"),
+                Text(f" {voice.language}"),
+                Text(f" {voice.transcript}"),
+            ]
+            for voice in self._shown
+        ]
+        fill(self.query_one(DataTable), COLUMNS, rows)
+        self.say(f"{len(self._shown)} of {len(self._voices)}")
+        self._look()
+
+    @on(Input.Submitted, "#voice-search")
+    def _to_list(self) -> None:
+        self.query_one(DataTable).focus()
+
+    @on(DataTable.RowHighlighted)
+    def _look(self) -> None:
+        voice = self.voice
+        self.query_one("#voice-words", Static).update(Content(_described(voice) if voice else ""))
+        self.query_one(VoiceWave).show(voice)
+
+    @on(DataTable.RowSelected)
+    def _selected(self) -> None:
+        self.action_choose()
+
+
+class VoiceWave(Widget):
+    """The waveform of a recording; what is not part of the prompt is dimmed."""
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"wave--prompt", "wave--rest"}
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._voice: Voice | None = None
+        self._wave: NDArray[np.float32] = np.zeros(0, np.float32)
+        self._strips: list[Strip] = []
+        self.start = 0.0
+        self.seconds = 0.0
+
+    def show(self, voice: Voice | None) -> None:
+        """Read another recording, in a thread of its own, and draw it."""
+        if voice is self._voice or voice is None:
+            return
+        self._voice, self._wave = voice, np.zeros(0, np.float32)
+        self.whole()
+        if voice.recording.is_file():
+            answer = beside(voice.wave)
+            answer.add_done_callback(lambda done: self.app.call_later(self._read, voice, done))
+
+    def whole(self) -> None:
+        """Take all of it as the prompt."""
+        self.start, self.seconds = 0.0, len(self._wave) / SAMPLE_RATE
+        self._draw()
+
+    def nudge(self, begin: float, end: float) -> bool:
+        """Move the ends of the prompt; says whether there is anything to move."""
+        length = len(self._wave) / SAMPLE_RATE
+        stop = min(length, self.start + self.seconds + end)
+        start = min(max(0.0, self.start + begin), max(0.0, stop - LEAST_SECONDS))
+        self.start, self.seconds = round(start, 2), round(stop - start, 2)
+        self._draw()
+        return length > 0
+
+    def on_resize(self) -> None:
+        self._draw()
+
+    def render_line(self, y: int) -> Strip:
+        return self._strips[y] if y < len(self._strips) else Strip.blank(self.size.width, self.rich_style)
+
+    def _draw(self) -> None:
+        width, height = self.size
+        self._strips = []
+        if len(self._wave) and width:
+            highest = max(float(np.abs(self._wave).max()), 1e-3)
+            rows = curve(stretched(self._wave, 2 * width), width, height, -highest, highest)
+            length = len(self._wave) / SAMPLE_RATE
+            first, last = (int(at / length * width) for at in (self.start, self.start + self.seconds))
+            styles = [f"wave--{'prompt' if first <= x < last else 'rest'}" for x in range(width)]
+            style_of = self.get_component_rich_style
+            self._strips = [to_strip(Line("", row, styles), 0, "wave--rest", style_of) for row in rows]
+        self.refresh()
+
+    def _read(self, voice: Voice, done: Future[NDArray[np.float32]]) -> None:
+        if voice is self._voice and done.exception() is None:
+            self._wave = done.result()
+            self.whole()
+
+
+def _nameless(name: str) -> Voice:
+    return Voice(name, Path(name))
+
+
+def _told(voice: Voice) -> str:
+    return f"{voice.name} {voice.language} {voice.transcript} {voice.description}"
+
+
+def _described(voice: Voice) -> str:
+    return "\n".join(filter(None, (f"“{voice.transcript}”" if voice.transcript else "", voice.description)))
