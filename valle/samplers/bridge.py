@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 from transformers import GenerationConfig, LogitsProcessorList
 
-from valle.samplers.declaration import plain
 from valle.samplers.errors import StackError
 from valle.samplers.resolve import EffectiveStage
 from valle.samplers.rows import Rows
@@ -88,13 +87,10 @@ def _require_fit(stage: EffectiveStage, stop: int | None) -> None:
 
 def _guidance_arguments(stage: EffectiveStage) -> dict[str, Any]:
     """What to ask of ``generate`` for a stage of guidance; StackError where that is more than a scale."""
-    for parameter in stage.declaration.parameters:
-        if parameter.name not in ("scale", "log_softmax"):
-            value = stage.parameters[parameter.name]
-            if plain(value) != plain(parameter.default):
-                raise StackError(
-                    f"{stage.key}.{parameter.name} cannot go into generate: its guidance has a scale only"
-                )
+    for name in ("rescale", "blend", "candidates"):
+        parameter = stage.declaration.parameter(name)
+        if parameter is not None and stage.parameters[name] != parameter.default:
+            raise StackError(f"{stage.key}.{name} cannot go into generate: its guidance has a scale only")
     scale = stage.parameters["scale"]
     if not isinstance(scale, (int, float)) or stage.stage.when is not None:
         raise StackError(

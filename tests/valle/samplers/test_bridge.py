@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -95,7 +97,7 @@ def test_greedy_generation_goes_on_as_the_config_asks(asked: dict[str, Any], mod
 
 
 def test_guidance_is_left_to_generate(model: Any) -> None:
-    asked = {"guidance_scale": 2.5, "repetition_penalty": 1.5}
+    asked: dict[str, Any] = {"guidance_scale": 2.5, "repetition_penalty": 1.5}
     stack = Stack.from_generation_config(GenerationConfig(**asked))
     assert stack.to_dict()["ar"][0] == {"name": "guidance", "scale": 2.5, "log_softmax": True}
     processors = stack.to_transformers()
@@ -162,6 +164,56 @@ def test_the_length_is_that_of_the_config() -> None:
 def test_what_a_stack_cannot_say_is_named(asked: dict[str, Any], says: str) -> None:
     with pytest.raises(StackError, match=says):
         Stack.from_generation_config(GenerationConfig(**asked))
+
+
+GUIDED = {"name": "guidance", "scale": 2.5, "log_softmax": True}
+
+
+def test_guidance_becomes_the_argument_that_generate_has(model: Any) -> None:
+    """Against a loop of two passes a step; the null pass of generate begins with the prompt's last id."""
+    endless = {"name": "ban_tokens", "ids": [model.config.eos_token_id]}
+    stack = ar(GUIDED, endless, {"name": "repetition_penalty", "window": 0}, {"name": "greedy"})
+    processors = stack.to_transformers()
+    assert processors.arguments == {"guidance_scale": 2.5}
+    found = model.generate(
+        PROMPT, generation_config=config(), logits_processor=processors, **processors.arguments
+    )
+    sampler, ids = Sampler(stack, "ar"), PROMPT
+    for step in range(LENGTH):
+        with torch.inference_mode():
+            logits, null = model(ids).logits[:, -1], model(ids[:, PROMPT.shape[1] - 1 :]).logits[:, -1]
+        rows = Rows.of("ar", 2, step=step, past=ids, null=null)
+        ids = torch.cat([ids, sampler.decide(logits, rows).tokens[:, None]], 1)
+    assert found.tolist() == ids.tolist()
+    assert found.tolist() != generated(model, ar(*stack.to_dict()["ar"][1:])).tolist()
+
+
+@pytest.mark.parametrize(
+    ("stages", "says"),
+    [
+        ([{"name": "beam_search"}], "beam_search searches over several steps and cannot go into generate"),
+        ([{"name": "best_of"}], "best_of searches over several steps"),
+        ([{**GUIDED, "blend": 0.7}, {"name": "draw"}], "guidance.blend cannot go into generate"),
+        (
+            [{**GUIDED, "scale": {"curve": "linear", "values": [3, 1], "end": 9}}, {"name": "draw"}],
+            "the same scale at every step",
+        ),
+    ],
+)
+def test_what_cannot_go_into_generate_is_refused_by_name(stages: list[dict[str, Any]], says: str) -> None:
+    with pytest.raises(StackError, match=says):
+        ar(*stages).to_transformers()
+
+
+def test_the_bridge_is_crossed_only_when_it_is_used() -> None:
+    code = (
+        "import sys; from valle.samplers import Stack; "
+        "Stack.from_dict({'ar': [{'name': 'draw'}]}); "
+        "print(sorted({'torch', 'transformers'} & set(sys.modules))); "
+        "Stack.from_dict({'ar': [{'name': 'draw'}]}).to_transformers(); print('transformers' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["[]", "True"]
 
 
 def test_stages_that_stop_need_the_id(model: Any) -> None:

@@ -233,6 +233,7 @@ def test_the_reference_has_an_order_of_its_own() -> None:
         {"do_sample": True, "temperature": 0.7, "top_k": 30, "top_p": 0.8, "min_p": 0.1, "typical_p": 0.9},
         {"do_sample": True, "top_k": 0, "epsilon_cutoff": 0.01, "eta_cutoff": 0.02, "top_h": 0.5},
         {"repetition_penalty": 1.3, "no_repeat_ngram_size": 3, "min_new_tokens": 5, "suppress_tokens": [4]},
+        {"guidance_scale": 1.5},
         {"exponential_decay_length_penalty": [9, 1.2], "sequence_bias": [[[4], 1.5], [[5], -1.0]]},
     ],
 )
@@ -260,8 +261,9 @@ def test_every_flag_exists_and_every_preset_is_exported() -> None:
 @pytest.mark.parametrize("table", [LLAMA_CPP, REFERENCE, TRANSFORMERS])
 def test_a_table_speaks_of_stages_and_parameters_that_there_are(table: Any) -> None:
     for name, said in table.items():
-        if name in STAGES:
-            assert {*said.names, *said.fixed} <= {item.name for item in STAGES[name].parameters}, name
+        if name == "entropix" and name not in STAGES:
+            continue
+        assert {*said.names, *said.fixed} <= {item.name for item in STAGES[name].parameters}, name
 
 
 def test_an_unknown_program_is_one_line_with_the_nearest_name() -> None:
