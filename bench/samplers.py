@@ -1,9 +1,9 @@
 """The sampler stack beside transformers' processors: every stage that both have, and a chain of eight.
 
-Both get the same logits, past and parameters and take turns, one call at a time, so that whatever else the
-machine does meets both alike. Figures are medians over the calls, in microseconds; of one thread it is the
-time that it computed, so that a busy machine changes little. A stage is its function alone; the stack is the
-sampler as the loop runs it, its checks included, without the chooser's draw.
+Both get the same logits, past and parameters and take turns in short blocks, so that whatever else the
+machine does meets both alike. Figures are medians over the blocks, in microseconds a call; of one thread it
+is the time that it computed, so that a busy machine changes little. A stage is its function alone; the stack
+is the sampler as the loop runs it, its checks included, without the chooser's draw.
 
     python bench/samplers.py
     python bench/samplers.py --threads 2 --json
@@ -28,8 +28,8 @@ from valle.samplers.rows import Rows
 from valle.samplers.sampler import Sampler, resolve_function
 
 STEP, START, STOP = 200, 150, 1023
-SHAPES = {(1, 1025): 400, (900, 1024): 15}
-"""Rows and ids, and how often each call is made."""
+SHAPES = {(1, 1025): (60, 20), (900, 1024): (15, 1)}
+"""Rows and ids; how many blocks are made of each call, and how many calls make a block."""
 STAGE_LIMIT, STACK_LIMIT, MEASURES_LIMIT = 1.1, 1 / 1.3, 1.0
 
 Call = Callable[[], object]
@@ -54,7 +54,7 @@ BOTH: dict[str, tuple[dict[str, Any], Callable[[Any], Any]]] = {
 }
 """Our parameters for a stage, and transformers' processor with the same ones."""
 CHAIN = ("repetition_penalty", "temperature", "top_k", "top_p", "min_p", "typical", "epsilon", "eta")
-"""Eight stages in an order that both can run; those in which transformers loops over rows are left out."""
+"""Eight stages in an order in which each has something to do."""
 OURS_ALONE: dict[str, dict[str, Any]] = {
     "ban_tokens": {"ids": [3, 4]},
     "allowed_range": {"first": 0, "last": 1000},
@@ -97,16 +97,18 @@ class Line:
         return {**asdict(self), "ratio": self.ratio, "holds": self.holds}
 
 
-def medians(calls: Sequence[Call], repeats: int) -> list[float]:
-    """The median microseconds of each call, taking turns."""
+def medians(calls: Sequence[Call], blocks: int, size: int) -> list[float]:
+    """The median microseconds of each call over blocks of `size` calls, taking turns."""
     clock = time.thread_time if torch.get_num_threads() == 1 else time.perf_counter
     taken: list[list[float]] = [[] for _ in calls]
-    for _ in range(repeats + 3):
+    for _ in range(blocks + 1):
         for call, times in zip(calls, taken, strict=True):
+            call()  # after another's turn the processor has to find its way back
             begun = clock()
-            call()
-            times.append((clock() - begun) * 1e6)
-    return [statistics.median(times[3:]) for times in taken]  # the first ones warm up
+            for _ in range(size):
+                call()
+            times.append((clock() - begun) / size * 1e6)
+    return [statistics.median(times[1:]) for times in taken]  # the first warms up
 
 
 def stage_call(name: str, given: dict[str, Any], logits: Tensor, rows: Rows) -> Call:
@@ -117,7 +119,7 @@ def stage_call(name: str, given: dict[str, Any], logits: Tensor, rows: Rows) -> 
     return lambda: function(logits, rows, parameters, None)
 
 
-def compare(shape: tuple[int, int], repeats: int) -> list[Line]:
+def compare(shape: tuple[int, int], blocks: int, size: int) -> list[Line]:
     """All comparisons on rows of one shape."""
     count, width = shape
     generator = torch.Generator().manual_seed(0)
@@ -128,21 +130,17 @@ def compare(shape: tuple[int, int], repeats: int) -> list[Line]:
     for name, (given, make) in BOTH.items():
         processor = make(logits_process)
         theirs: Call = lambda processor=processor: processor(past, logits)  # type: ignore[misc]  # noqa: E731
-        slow = name == "no_repeat_ngram" and count > 1
-        ours, other = medians(
-            (stage_call(name, given, logits, rows), theirs), max(3, repeats // 5) if slow else repeats
-        )
+        ours, other = medians((stage_call(name, given, logits, rows), theirs), blocks, size)
         lines.append(Line(count, name, ours, other, STAGE_LIMIT))
     for name, declaration in STAGES.items():
         if declaration.kind == "stage" and name not in BOTH and declaration.start is None:
-            (ours,) = medians(
-                (stage_call(name, OURS_ALONE.get(name, {}), logits, rows),), max(3, repeats // 5)
-            )
+            call = stage_call(name, OURS_ALONE.get(name, {}), logits, rows)
+            (ours,) = medians((call,), max(3, blocks // 5), size)
             lines.append(Line(count, name, ours, None, None))
-    return lines + compare_stacks(logits, past, rows, repeats)
+    return lines + compare_stacks(logits, past, rows, blocks, size)
 
 
-def compare_stacks(logits: Tensor, past: Tensor, rows: Rows, repeats: int) -> list[Line]:
+def compare_stacks(logits: Tensor, past: Tensor, rows: Rows, blocks: int, size: int) -> list[Line]:
     """The chain of eight beside transformers', and what measures between its stages add to it."""
     stages = [{"name": name, **BOTH[name][0]} for name in CHAIN]
     sampler = Sampler(Stack.from_dict({"ar": [*stages, {"name": "draw"}]}), "ar")
@@ -156,7 +154,8 @@ def compare_stacks(logits: Tensor, past: Tensor, rows: Rows, repeats: int) -> li
             lambda: sampler.decide(logits, rows, measure="none"),
             lambda: sampler.decide(logits, rows, measure="all"),
         ),
-        repeats,
+        blocks,
+        size,
     )
     count = len(logits)
     return [
@@ -186,15 +185,15 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--repeats", type=float, default=1.0, help="times the usual number of calls")
+    parser.add_argument("--repeats", type=float, default=1.0, help="times the usual number of blocks")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     with torch.inference_mode():
         lines = [
             line
-            for shape, repeats in SHAPES.items()
-            for line in compare(shape, max(3, round(repeats * options.repeats)))
+            for shape, (blocks, size) in SHAPES.items()
+            for line in compare(shape, max(3, round(blocks * options.repeats)), size)
         ]
     print(json.dumps([line.to_dict() for line in lines], indent=1) if options.json else table(lines))
 

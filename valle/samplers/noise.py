@@ -40,7 +40,7 @@ def counters(
 
     Raises ValueError where a number does not fit its part of the counter.
     """
-    if ((segment | hypothesis | step | position) >> 32).any() or (level >> 8).any():
+    if ((segment | hypothesis | step | position) >> 32 | level >> 8).any():
         raise ValueError(
             "segment, hypothesis, step and position must be below 2^32, level below 2^8, none negative"
         )
@@ -53,12 +53,22 @@ def counters(
 
 
 def bits(seeds: NDArray[np.uint64], counter: NDArray[np.uint64], width: int) -> NDArray[np.uint64]:
-    """Random bits [R, width] for seeds [R] and counters [R, 4]."""
+    """Random bits [R, width] for seeds [R] and counters [R, 4].
+
+    One generator is set to each row in turn, which takes a fifth of the time of making one.
+    """
     result = np.empty((len(counter), width), dtype=np.uint64)
     key = np.zeros((len(counter), 2), dtype=np.uint64)
     key[:, 0] = seeds
+    if not len(result):
+        return result
+    generator = np.random.Philox(key=key[0], counter=counter[0])
+    state = generator.state  # with an empty buffer
     for row in range(len(counter)):
-        result[row] = np.random.Philox(key=key[row], counter=counter[row]).random_raw(width)
+        if row:
+            state["state"] = {"counter": counter[row], "key": key[row]}
+            generator.state = state
+        result[row] = generator.random_raw(width)
     return result
 
 

@@ -45,12 +45,8 @@ def best_of(final: NDArray[np.float32], scores: NDArray[np.float64]) -> Choice:
     scores[row, token] = -np.inf
     second = scores.argmax(-1)
     following = scores[row, second]
-    return Choice(
-        token=token,
-        log_probability=log_probability(final, token),
-        runner_up=np.where(np.isneginf(following), -1, second),
-        margin=best - following,
-    )
+    second[following == -np.inf] = -1
+    return Choice(token, log_probability(final, token), second, best - following)
 
 
 def log_probability(final: NDArray[np.float32], token: NDArray[Any]) -> NDArray[np.float32]:

@@ -19,8 +19,9 @@ def latest(rows: Rows, window: int | Tensor, width: int, *, ordered: bool = True
     if rows.past is None or rows.past_length is None or rows.past.shape[1] == 0:
         return None
     if not isinstance(window, Tensor):
-        end = int(rows.past_length[0])
-        if rows.count == 1 or bool((rows.past_length == end).all()):
+        lengths = set(rows.past_length.tolist())
+        if len(lengths) == 1:
+            (end,) = lengths
             ids = rows.past[:, max(end - window, 0) if window else 0 : end]
             return (ids.flip(-1) if ordered else ids) if end else None
         return _padded(rows, window, width)[0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -21,14 +22,19 @@ def no_repeat_ngram(logits: Tensor, rows: Rows, parameters: Parameters, states: 
     ids = latest(rows, parameters["window"], width)
     if size == 0 or ids is None or ids.shape[1] < size:
         return logits
-    # Newest first: the first id of a window of n is the one that followed the other n - 1.
-    ngrams, last = ids.unfold(1, size, 1), ids[:, None, : size - 1]
-    again = ((ngrams[..., 1:] == last) & (last < width)).all(-1)
-    if not bool(again.any()):
+    # Newest first: an id followed the size - 1 after it, and would follow the latest ones.
+    known = ids.cpu().numpy()
+    places = ids.shape[1] - size + 1
+    again = known[:, :places] < width
+    for distance in range(size - 1):
+        last = known[:, distance, None]
+        again &= (known[:, distance + 1 : distance + 1 + places] == last) & (last < width)
+    if not np.count_nonzero(again):
         return logits
-    banned = torch.zeros(len(logits), width + 1, dtype=torch.bool, device=logits.device)
-    banned.scatter_(1, torch.where(again, ngrams[..., 0], width).clamp_max(width), True)
-    return logits.masked_fill(banned[:, :width], NEVER)
+    row, place = again.nonzero()
+    result = logits.clone()
+    result[torch.from_numpy(row), torch.from_numpy(known[row, place])] = NEVER
+    return result
 
 
 def dry(logits: Tensor, rows: Rows, parameters: Parameters, states: None) -> Tensor:

@@ -4,24 +4,31 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from valle.samplers.functions.common import NEVER, Parameters, falling, keep_best, keep_first
+from valle.samplers.functions.common import (
+    NEVER,
+    Parameters,
+    falling,
+    floats,
+    keep_first,
+    whole_at_one,
+)
 from valle.samplers.rows import Rows
 
 
 def top_k(logits: Tensor, rows: Rows, parameters: Parameters, states: None) -> Tensor:
     """Keeps the k most likely ids; 0 keeps all (Fan et al. 2018)."""
     k, width = parameters["k"], logits.shape[-1]
-    if not isinstance(k, Tensor):
-        if k == 0 or k >= width:
-            return logits
-        ordered = falling(logits)
-        threshold, following = ordered[:, k - 1 : k], ordered[:, k : k + 1]
-        return keep_best(logits, threshold, k, (threshold == following).any())
-    count = k.round().long()
-    return keep_first(logits, falling(logits), torch.where((count == 0) | (count > width), width, count))
+    if isinstance(k, Tensor):
+        k = k.round().long().cpu().numpy()
+        k = np.where((k == 0) | (k > width), width, k)
+    elif k == 0 or k >= width:
+        return logits
+    given = floats(logits)
+    return keep_first(given, falling(given), k, logits)
 
 
 def top_p(logits: Tensor, rows: Rows, parameters: Parameters, states: None) -> Tensor:
@@ -31,20 +38,19 @@ def top_p(logits: Tensor, rows: Rows, parameters: Parameters, states: None) -> T
     drops an id where the probability before it exceeds p; ``below`` keeps what stays within p, and the first.
     """
     p = parameters["p"]
-    if isinstance(p, Tensor):
-        p = torch.where(p >= 1.0, 2.0, p)
-    elif p >= 1.0:
+    if not isinstance(p, Tensor) and p >= 1.0:
         return logits
-    ordered = falling(logits)
-    reached = ordered.softmax(-1).cumsum(-1)
+    p, given = whole_at_one(p), floats(logits)
+    ordered = falling(given)
+    reached = torch.from_numpy(ordered.copy()).softmax(-1).cumsum(-1).numpy()
     match parameters["rule"]:
         case "reach":
-            count = (reached[:, :-1] < p).sum(-1, keepdim=True) + 1
+            count = (reached[:, :-1] < p).sum(-1, keepdims=True) + 1
         case "llama3":
-            count = (reached[:, :-1] <= p).sum(-1, keepdim=True) + 1
+            count = (reached[:, :-1] <= p).sum(-1, keepdims=True) + 1
         case _:
-            count = (reached <= p).sum(-1, keepdim=True).clamp_min(1)
-    return keep_first(logits, ordered, count)
+            count = np.maximum((reached <= p).sum(-1, keepdims=True), 1)
+    return keep_first(given, ordered, count, logits)
 
 
 def min_p(logits: Tensor, rows: Rows, parameters: Parameters, states: None) -> Tensor:

@@ -4,10 +4,25 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from valle.samplers.functions.common import NEVER, Parameters, entropy, falling, keep_first
+from valle.samplers.functions.common import (
+    FLOOR,
+    NEVER,
+    Parameters,
+    entropy,
+    falling,
+    floats,
+    keep_first,
+    kept,
+    single_column,
+    whole_at_one,
+)
 from valle.samplers.rows import Rows
+
+ID = np.uint64(0xFFFFFFFF)
+"""The half of a pair that holds the id."""
 
 
 def typical(logits: Tensor, rows: Rows, parameters: Parameters, states: None) -> Tensor:
@@ -18,29 +33,26 @@ def typical(logits: Tensor, rows: Rows, parameters: Parameters, states: None) ->
     p = parameters["p"]
     if not isinstance(p, Tensor) and p >= 1.0:
         return logits
-    log_probability = logits.float().log_softmax(-1)
-    order = _rising((log_probability + entropy(log_probability)).abs())
-    reached = log_probability.gather(-1, order).exp().cumsum(-1)
-    if isinstance(p, Tensor):
-        p = torch.where(p >= 1.0, 2.0, p)
-    keep = torch.ones_like(logits, dtype=torch.bool)
-    keep.scatter_(-1, order[:, 1:], reached[:, :-1] < p)
-    return torch.where(keep, logits, NEVER)
+    log_probability = logits.float().log_softmax(-1).cpu()
+    pairs = _pairs((log_probability + entropy(log_probability)).abs().numpy())
+    rising = np.sort(pairs, -1)
+    order = torch.from_numpy((rising & ID).view(np.int64))
+    reached = log_probability.gather(-1, order).clamp_min_(FLOOR).exp_().cumsum(-1).numpy()
+    last = (reached[:, :-1] < whole_at_one(p)).sum(-1)
+    keep = pairs <= rising[np.arange(len(rising)), last, None]
+    return kept(floats(logits), keep, logits)
 
 
-def _rising(scores: Tensor) -> Tensor:
-    """The ids of each row in rising order of scores that are not negative, the lowest id first among equals.
+def _pairs(scores: NDArray[np.float32]) -> NDArray[np.uint64]:
+    """Scores that are not negative with their ids below them, as whole numbers that rise as the scores do.
 
-    On the CPU numpy sorts pairs of score and id as whole numbers, many times faster than torch sorts with
-    indices: the bits of such floats rise with them. The id is the lower half of a little-endian pair.
+    numpy sorts these many times faster than torch sorts with indices, the lowest id first among equals: the
+    bits of such floats rise with them.
     """
-    if scores.device.type != "cpu":
-        return scores.sort(dim=-1, stable=True).indices
-    pairs = np.empty((*scores.shape, 2), dtype="<u4")
-    pairs[..., 0] = np.arange(scores.shape[-1])
-    pairs[..., 1] = scores.numpy().view(np.uint32)
-    pairs.view("<u8")[..., 0].sort(-1)
-    return torch.from_numpy(pairs[..., 0].astype(np.int64))
+    pairs = scores.view(np.uint32).astype(np.uint64)
+    pairs <<= np.uint64(32)
+    pairs |= np.arange(scores.shape[-1], dtype=np.uint64)
+    return pairs
 
 
 def tail_free(logits: Tensor, rows: Rows, parameters: Parameters, states: None) -> Tensor:
@@ -53,16 +65,15 @@ def tail_free(logits: Tensor, rows: Rows, parameters: Parameters, states: None) 
     z = parameters["z"]
     if logits.shape[-1] < 3 or (not isinstance(z, Tensor) and z >= 1.0):
         return logits
-    ordered = falling(logits)
-    probability = ordered.float().softmax(-1)
+    z, given = single_column(z), floats(logits)
+    ordered = falling(given)
+    probability = torch.from_numpy(ordered.copy()).softmax(-1).numpy()
     slope = probability[:, 1:] - probability[:, :-1]
-    bend = torch.where(ordered[:, 2:] > NEVER, (slope[:, 1:] - slope[:, :-1]).abs(), 0.0)
-    reached = bend.cumsum(-1)
-    straight = (reached <= z * reached[:, -1:]).sum(-1, keepdim=True)
-    count = torch.where(straight == bend.shape[-1], logits.shape[-1], straight + 1)
-    if isinstance(z, Tensor):
-        count = torch.where(z >= 1.0, logits.shape[-1], count)
-    return keep_first(logits, ordered, count)
+    bend = np.where(ordered[:, 2:] > NEVER, np.abs(slope[:, 1:] - slope[:, :-1]), 0.0)
+    reached = torch.from_numpy(bend).cumsum(-1).numpy()
+    straight = (reached <= z * reached[:, -1:]).sum(-1, keepdims=True)
+    whole = (straight == bend.shape[-1]) | np.greater_equal(z, 1.0)
+    return keep_first(given, ordered, np.where(whole, logits.shape[-1], straight + 1), logits)
 
 
 def top_h(logits: Tensor, rows: Rows, parameters: Parameters, states: None) -> Tensor:
@@ -73,12 +84,13 @@ def top_h(logits: Tensor, rows: Rows, parameters: Parameters, states: None) -> T
     h = parameters["h"]
     if not isinstance(h, Tensor) and h >= 1.0:
         return logits
-    ordered = falling(logits)
-    probability = ordered[:, : parameters["candidates"] or None].float().softmax(-1)
-    reached = torch.special.entr(probability).cumsum(-1)
-    within = (reached <= h * reached[:, -1:]) & (probability > 0)
-    kept = keep_first(logits, ordered, within.sum(-1, keepdim=True).clamp_min(1))
-    return torch.where(h >= 1.0, logits, kept) if isinstance(h, Tensor) else kept
+    given = floats(logits)
+    ordered = falling(given)
+    probability = torch.from_numpy(ordered.copy())[:, : parameters["candidates"] or None].softmax(-1)
+    reached = torch.special.entr(probability).cumsum(-1).numpy()
+    within = (reached <= single_column(h) * reached[:, -1:]) & (probability.numpy() > 0)
+    best = keep_first(given, ordered, np.maximum(within.sum(-1, keepdims=True), 1), logits)
+    return torch.where(h >= 1.0, logits, best) if isinstance(h, Tensor) else best
 
 
 def xtc(logits: Tensor, rows: Rows, parameters: Parameters, states: None) -> Tensor:
