@@ -112,7 +112,10 @@ def beam(width: int, **parameters: Any) -> Stack:
 
 
 def test_two_beams_find_the_path_that_greedy_misses(request_: Request) -> None:
-    """By hand: .35 x .90 = .315 for 1 and stop; what greedy begins, 0 and stop, has .06."""
+    """Defect 50 of the reference: its beams forget where they came from, and add raw logits up.
+
+    By hand: .35 x .90 = .315 for 1 and stop; what greedy begins, 0 and stop, has .06.
+    """
     steps = found(GRAPH, beam(2), request_)
     assert path(steps) == [1, 3]
     assert sum(float(step.log_probability[0]) for step in steps) == pytest.approx(np.log(0.315), abs=1e-5)
