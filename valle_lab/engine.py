@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from valle.control import Control
-from valle.request import Codes, NullBranch, Prompt, Recipe, Request
+from valle.request import Codes, NullBranch, Prompt, Recipe, Request, Sentence
 from valle.samplers.stack import Stack
 from valle.step import Step
 from valle.take import Segment, Take
@@ -45,6 +45,8 @@ class Codec(Protocol):
     @property
     def hash(self) -> str: ...
 
+    def decode_chunks(self, chunks: Iterable[Codes]) -> Iterator[NDArray[np.float32]]: ...
+
 
 class Engine(Protocol):
     """What is loaded, and what it can be asked for."""
@@ -69,6 +71,8 @@ class Engine(Protocol):
 
     @property
     def recipe(self) -> Recipe: ...
+
+    def sentences(self, text: str, language: str = ..., by: SplitBy = ...) -> tuple[Sentence, ...]: ...
 
     def prompt(self, voice: Voice, start: float = 0.0, seconds: float | None = None) -> Prompt: ...
 

@@ -95,6 +95,7 @@ class PathSettings(_Table):
     out: Folder
     sessions: Folder
     voices: Folder
+    presets: Folder
     models: Folder
 
 

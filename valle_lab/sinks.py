@@ -176,7 +176,7 @@ class DeviceSink:
 
     def __init__(self, device: str = "auto") -> None:
         """Find the device and a rate that it takes. Raises UserError with the reason and what helps."""
-        self._sounddevice = _import_sounddevice()
+        self._sounddevice = import_sounddevice()
         self._device = None if device == "auto" else int(device) if device.isdecimal() else device
         with quiet_stderr():
             self.rate, self._channels, name = self._accepted()
@@ -314,7 +314,8 @@ class CommandSink:
             source.end()
 
 
-def _import_sounddevice() -> Any:
+def import_sounddevice() -> Any:
+    """The package sounddevice, imported late: on Linux it fails without PortAudio. Raises UserError."""
     try:
         with quiet_stderr():
             import sounddevice

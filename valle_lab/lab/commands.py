@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from valle_lab.lab import models, session, stack, takes, text, voices
+from valle_lab.lab import (
+    listening,
+    models,
+    preferences,
+    presets,
+    session,
+    stack,
+    takes,
+    text,
+    voices,
+)
 from valle_lab.lab.registry import Registry
 
 
@@ -11,10 +21,13 @@ def all_commands() -> Registry:
     return Registry(
         (
             *takes.COMMANDS,
+            *listening.COMMANDS,
             *text.COMMANDS,
             *voices.COMMANDS,
             *stack.COMMANDS,
+            *presets.COMMANDS,
             *models.COMMANDS,
             *session.COMMANDS,
+            *preferences.COMMANDS,
         )
     )

@@ -7,23 +7,30 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from itertools import count
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from valle.control import Event
 from valle.errors import UserError
 from valle.samplers.stack import Stack
+from valle.text.sentences import SplitBy
 from valle_lab.lab import takes
 from valle_lab.lab.answers import Answers, beside
 from valle_lab.lab.commands import all_commands
 from valle_lab.lab.history import History
+from valle_lab.lab.listening import Stream
 from valle_lab.lab.record import Record
 from valle_lab.lab.sight import PACE, SLOW_PACE, Sight, attend, see
 from valle_lab.lab.state import LabTake, News, Notice, Subject
+from valle_lab.lab.takes import the_player
+from valle_lab.lab.voices import Part
 from valle_lab.player import Player
 from valle_lab.settings import Settings
 from valle_lab.views import AttentionLook, AttentionView, Look, StepView
 from valle_lab.worker.messages import Ask, Description, ModelChoice, Progress
-from valle_lab.worker.surface import Worker
+from valle_lab.worker.surface import Wave, Worker
+
+if TYPE_CHECKING:
+    from valle_lab.microphone import Microphone
 
 StartWorker = Callable[[Callable[[], None]], Worker]
 """Starts a worker, which calls what it is given, from any thread, when something else than a step arrived."""
@@ -43,6 +50,8 @@ class Lab:
         self.language = settings.language
         self.voice: str | None = settings.voice
         """A voice's name or a recording's path; `auto` is the model's first, None is none."""
+        self.part = Part()
+        """Which part of the voice's recording is the prompt."""
         self.seed: int | None = None if settings.seed == "new" else settings.seed
         """None draws a new one for each take."""
         self.max_seconds = settings.max_duration
@@ -50,6 +59,23 @@ class Lab:
         """None until a model has named its own."""
         self.takes: list[LabTake] = []
         self.chosen: LabTake | None = None
+        self.row: int | None = None
+        """Which decision of the chosen take's timeline is looked at; None is none, or the newest."""
+        self.negative_text: str | None = None
+        """What guidance leads away from."""
+        self.negative_voice: str | None = None
+        self.by: SplitBy = "sentence"
+        """What one segment of a take is made of."""
+        self.levels: int | None = None
+        """How many of the leading codebooks are heard; None is all."""
+        self.playing: str | None = None
+        """The take that the player has, if it has one."""
+        self.pair: tuple[str, str] | None = None
+        """The takes that are compared."""
+        self.stream: Stream | None = None
+        """The take that is heard while it is made."""
+        self.recording: tuple[Microphone, str, str] | None = None
+        """The microphone while it records, and the name and transcript of the voice it is to be."""
         self.choice = _choice(settings)
         self.description: Description | None = None
         self.loading: Progress | None = None
@@ -70,6 +96,7 @@ class Lab:
         self._notices: list[Notice] = []
         self._arrived = threading.Event()
         self._death_told = False
+        self._sound_error = ""
 
     @property
     def stack(self) -> Stack | None:
@@ -151,11 +178,17 @@ class Lab:
             stack=self.stack,
             seed=seed,
             max_seconds=self.max_seconds,
+            by=self.by,
+            negative_text=self.negative_text,
+            negative_voice=self.negative_voice,
+            prompt_start=self.part.start,
+            prompt_seconds=self.part.seconds,
+            prompt_looped=self.part.looped,
         )
         take = LabTake(name, text, seed, voice, self.living_worker().speak(ask))
         self.takes.append(take)
-        self.chosen = take
-        self.mark("takes", "seed")
+        self.chosen, self.row = take, None
+        self.mark("takes", "seed", "cursor")
         return take
 
     def resolved_voice(self) -> str | None:
@@ -189,6 +222,14 @@ class Lab:
         self.change_running(event)
         self.mark("stack")
 
+    def sound(self, wave: Wave) -> None:
+        """Play a wave [samples] that is no take."""
+        player = the_player(self)
+        self.stream = self.playing = None
+        player.load(wave)
+        player.play()
+        self.mark("sound")
+
     def hint(self, name: str) -> str:
         """A command with its key, for a message."""
         key = self.settings.keys.get(name, self.commands[name].key)
@@ -213,8 +254,7 @@ class Lab:
                 self._tell_failure(error)
         self.sight.poll()
         self.attention.poll()
-        if self.player is not None and self.player.state == "playing":
-            self.mark("sound")
+        self._poll_sound()
         if self.worker is not None and self.worker.death is not None and not self._death_told:
             self._death_told = True
             self.description, self.loading = None, None
@@ -238,6 +278,23 @@ class Lab:
             self._arrived.wait(TICK)
         self._notices.extend(notices)
         self._changed.update(subjects)
+
+    def _poll_sound(self) -> None:
+        if self.player is None:
+            return
+        if self.stream is not None:
+            try:
+                self.stream.poll()
+            except UserError as error:
+                self.stream = None
+                self._tell_failure(error)
+        if self.player.state == "playing":
+            self.mark("sound")
+        if self.player.error != self._sound_error:
+            self._sound_error = self.player.error
+            if self._sound_error:
+                self.tell(self._sound_error, error=True)
+                self.mark("sound")
 
     def _report(self, progress: Progress) -> None:
         self.loading = progress

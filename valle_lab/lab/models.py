@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from valle_lab.lab.registry import command
 
 if TYPE_CHECKING:
+    from valle_lab.cli.models import ModelFile
     from valle_lab.lab.lab import Lab
 
 
@@ -16,9 +17,23 @@ def load(lab: Lab, model: str) -> None:
     lab.load(replace(lab.choice, model=model))
 
 
+def known(lab: Lab) -> list[ModelFile]:
+    """List the built-in model and those in the models folder."""
+    from valle_lab.cli.models import known_models
+
+    return known_models(lab.settings.paths.models)
+
+
 def restart(lab: Lab) -> None:
     """Start the model's process again; what it was doing is lost, takes and session are kept."""
     lab.start_worker()
+
+
+def _names(lab: Lab) -> list[str]:
+    from valle_lab.session.engines import ENDINGS
+
+    own = sorted(file.stem for file in lab.settings.paths.models.glob("*") if file.suffix in ENDINGS)
+    return ["builtin", *own]
 
 
 def _while_speaking(lab: Lab) -> str | None:
@@ -26,6 +41,7 @@ def _while_speaking(lab: Lab) -> str | None:
 
 
 COMMANDS = (
-    command("model.load", load, unavailable=_while_speaking),
+    command("model.load", load, unavailable=_while_speaking, complete={"model": _names}, rest="model"),
+    command("model.list", known),
     command("model.restart", restart, key="f9"),
 )

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import fcntl
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import asdict
 from datetime import datetime
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from valle.errors import UserError
-from valle.step import Step
+from valle.step import Place, Step
 from valle_lab.lab.state import LabTake
 
 if TYPE_CHECKING:
@@ -67,6 +68,15 @@ class Record:
             with self._once():
                 self._journal.end(take.name, take.made.seconds)
 
+    def rate(self, take: str, scale: str, value: float) -> None:
+        """A take was judged. Raises UserError where the journal cannot be written."""
+        self._opine(lambda journal: journal.rate(take, {"scale": scale, "value": value}))
+
+    def note(self, take: str, text: str, place: Place | None = None) -> None:
+        """Something was said of a take. Raises UserError where the journal cannot be written."""
+        where = None if place is None else asdict(place)
+        self._opine(lambda journal: journal.note(take, {"text": text, "place": where}))
+
     def session(self) -> Session:
         """The session as the journal tells it; a take that is still running ends there."""
         from valle_lab.session.save import load_session
@@ -120,6 +130,12 @@ class Record:
         self._journal = Journal(self._free_name(), session)
         self._lock = self._journal.path.open("rb")
         fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    def _opine(self, write: Callable[[Journal], None]) -> None:
+        if self._journal is not None:
+            self.unsaved = True
+            with self._once():
+                write(self._journal)
 
     @contextmanager
     def _once(self) -> Iterator[None]:

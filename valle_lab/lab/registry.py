@@ -118,7 +118,7 @@ def command(
     rest: str = "",
 ) -> Command:
     """A command from a function: arguments from the signature, help from the docstring's first line."""
-    hints = get_type_hints(run, localns={"Lab": object})
+    hints = _hints(run)
     parameters = list(inspect.signature(run).parameters.values())[1:]
     arguments = tuple(
         Argument(
@@ -183,6 +183,13 @@ def _bound(found: Command, given: Sequence[Any]) -> list[Any]:
         argument.parse(found.name, value) for argument, value in zip(found.arguments, given, strict=False)
     ]
     return values + [argument.default for argument in found.arguments[len(given) :]]
+
+
+def _hints(run: Callable[..., Any]) -> dict[str, Any]:
+    """The types of a function's arguments; what it returns need not be importable here."""
+    declared = {name: hint for name, hint in run.__annotations__.items() if name != "return"}
+    holder = type("Arguments", (), {"__annotations__": declared})
+    return get_type_hints(holder, run.__globals__, {"Lab": object})
 
 
 def _plain_type(hint: Any) -> type:

@@ -9,13 +9,14 @@ from valle.audio import wav
 from valle.errors import UserError
 from valle_lab.lab.registry import command
 from valle_lab.lab.state import LabTake
-from valle_lab.lab.takes import named, with_wave
+from valle_lab.lab.takes import HIDDEN, STARS, named, with_wave
 from valle_lab.worker.messages import Begun, Made
 from valle_lab.worker.surface import Wave
 
 if TYPE_CHECKING:
     from valle_lab.lab.lab import Lab
     from valle_lab.session.schema import Session
+    from valle_lab.session.schema import Take as Record
 
 
 def save(lab: Lab, file: str | None = None) -> Path:
@@ -83,10 +84,21 @@ def _lab_takes(session: Session) -> list[LabTake]:
             steps=list(take.steps),
             made=Made(take.segments, take.seconds),
         )
+        _judged(restored, record)
         for step in take.steps:
             restored.timeline.add(step)
         takes.append(restored)
     return takes
+
+
+def _judged(restored: LabTake, record: Record) -> None:
+    """What was said of a take before."""
+    from valle_lab.session.opinions import notes_of, ratings_of
+
+    values = {rating.scale: rating.value for rating in ratings_of(record)}
+    restored.rating = values.get(STARS)
+    restored.hidden = bool(values.get(HIDDEN, 0.0))
+    restored.notes = tuple(note.text for note in notes_of(record))
 
 
 def _wav_path(lab: Lab, take: LabTake, file: str | None) -> Path:

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 from valle.control import Event
 from valle.errors import UserError
 from valle.samplers.declaration import plain
+from valle.samplers.lint import lint
+from valle.samplers.naming import parse_stage
 from valle.samplers.stack import Stack, parse_setting
 from valle.samplers.stage import keyed
 from valle.samplers.stages import STAGES
-from valle.samplers.values import Condition, Curve
+from valle.samplers.values import MEASURES, Condition, Curve
 from valle_lab.lab.registry import command
 
 if TYPE_CHECKING:
@@ -45,11 +47,46 @@ def switch(lab: Lab, stage: str, on: bool) -> None:
     lab.change_stack(current(lab).switch(stage, on), Event("switch", stage, on))
 
 
+def duplicate(lab: Lab, stage: str) -> None:
+    """Put a second stage of the same kind and values right behind one."""
+    name = parse_stage(stage, "ar")
+    stack = current(lab)
+    stages = list(stack.stages(name.list))
+    keys = [key for key, _ in keyed(stages)]
+    if name.key not in keys:
+        raise UserError(f"{name.list} has no {name.key}; it has {', '.join(keys)}.")
+    at = keys.index(name.key)
+    if stages[at].declaration.decides:
+        raise UserError(f"{name} decides the token; there can be only one such stage.")
+    stages.insert(at + 1, stages[at])
+    replace_stack(lab, stack.replace(name.list, stages))
+
+
+def set_curve(lab: Lab, name: str, curve: str) -> None:
+    """Let a parameter follow a curve: `linear FROM TO BEGIN END`, `cosine ...`, `list ...`, or JSON.
+
+    It follows the step, or with `over entropy` at the end a measure.
+    """
+    set_parameter(lab, name, curve if curve.lstrip().startswith("{") else _curve(curve))
+
+
+def set_condition(lab: Lab, stage: str, measure: str, above: str = "-", below: str = "-") -> None:
+    """Let a stage act only where entropy or varentropy is above and below these bits; `-` leaves one out."""
+    bounds = {"above": _bound("above", above), "below": _bound("below", below)}
+    when = {"measure": measure, **{key: value for key, value in bounds.items() if value is not None}}
+    set_parameter(lab, f"{stage}.when", when if len(when) > 1 else None)
+
+
+def check(lab: Lab) -> tuple[str, ...]:
+    """What is odd about the stack, though it can be used."""
+    return tuple(f"{remark.list}: {remark.stage}: {remark.text}" for remark in lint(current(lab)))
+
+
 def reset(lab: Lab) -> None:
     """Go back to the model's own stack."""
     if lab.description is None:
         raise UserError("No model is loaded yet.")
-    _replace(lab, lab.description.default_stack)
+    replace_stack(lab, lab.description.default_stack)
 
 
 def undo(lab: Lab) -> None:
@@ -76,7 +113,8 @@ def current(lab: Lab) -> Stack:
     return lab.stack
 
 
-def _replace(lab: Lab, stack: Stack) -> None:
+def replace_stack(lab: Lab, stack: Stack) -> None:
+    """Put another stack in the place of the whole one."""
     lab.change_stack(stack, Event("replace", value=stack.to_dict()))
 
 
@@ -88,6 +126,36 @@ def _follow(lab: Lab, stack: Stack) -> None:
 
 def _plain(value: Any) -> Any:
     return value.to_dict() if isinstance(value, Condition | Curve) else plain(value)
+
+
+def _curve(words: str) -> dict[str, Any]:
+    """A curve in few words as a dict."""
+    head, _, over = words.partition(" over ")
+    kind, *numbers = head.split()
+    try:
+        values = [float(number) for number in numbers]
+    except ValueError:
+        raise UserError(
+            f"The curve {words[:60]!r} must be a kind and numbers, like linear 1.0 0.6 0 75."
+        ) from None
+    if kind in ("linear", "cosine") and len(values) == 4:
+        curve: dict[str, Any] = {"curve": kind, "values": values[:2], "begin": values[2], "end": values[3]}
+    elif kind == "list" and values:
+        curve = {"curve": kind, "values": values}
+    else:
+        raise UserError(f"The curve {words[:60]!r} must be like linear 1.0 0.6 0 75, or a curve as JSON.")
+    return curve | ({"over": over.strip()} if over else {})
+
+
+def _bound(name: str, word: str) -> float | None:
+    if word == "-":
+        return None
+    try:
+        return float(word)
+    except ValueError:
+        raise UserError(
+            f"{name} must be a number of bits, or - to leave it out, not {word[:40]!r}."
+        ) from None
 
 
 def _present(lab: Lab) -> Iterator[str]:
@@ -117,6 +185,10 @@ COMMANDS = (
     command("stack.remove", remove, complete={"stage": _present}),
     command("stack.move", move, complete={"stage": _present}),
     command("stack.switch", switch, complete={"stage": _present}),
+    command("stack.duplicate", duplicate, complete={"stage": _present}),
+    command("stack.curve", set_curve, complete={"name": _parameters}, rest="curve"),
+    command("stack.when", set_condition, complete={"stage": _present, "measure": lambda lab: MEASURES}),
+    command("stack.lint", check),
     command("stack.reset", reset),
     command("stack.undo", undo, key="alt+z", unavailable=_nothing_to_undo),
     command("stack.redo", redo, key="alt+y", unavailable=_nothing_to_redo),

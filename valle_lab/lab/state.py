@@ -5,13 +5,29 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+import numpy as np
+
 from valle.step import Step
 from valle.take import Segment, Take, assemble
 from valle_lab.lab.timeline import Timeline
+from valle_lab.views import LevelView
 from valle_lab.worker.messages import Begun, Made
 from valle_lab.worker.surface import Speaking, Wave
 
-Subject = Literal["text", "stack", "takes", "steps", "model", "voices", "seed", "session", "sound", "view"]
+Subject = Literal[
+    "text",
+    "stack",
+    "takes",
+    "steps",
+    "model",
+    "voices",
+    "seed",
+    "session",
+    "sound",
+    "view",
+    "cursor",
+    "settings",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +68,11 @@ class LabTake:
     """Why it came to nothing more, in one line."""
     wave: Wave | None = field(default=None, repr=False)
     """The decode of the whole take, once it was asked for."""
+    rating: float | None = None
+    """Stars, 0 to 5."""
+    notes: tuple[str, ...] = ()
+    hidden: bool = False
+    """Off the list; it stays in the session."""
 
     @property
     def running(self) -> bool:
@@ -64,6 +85,11 @@ class LabTake:
         if self.made is not None:
             return self.made.segments
         return self.take.segments if self.begun is not None else ()
+
+    @property
+    def levels(self) -> list[LevelView]:
+        """The passes of the NAR so far."""
+        return [_level(step) for step in self.steps if step.place.phase == "nar" and step.measures]
 
     @property
     def stop(self) -> str:
@@ -80,3 +106,16 @@ class LabTake:
         if self.made is None:
             return assemble(self.begun.request, self.steps, self.timeline.compute_seconds)
         return Take(self.begun.request, self.made.segments, tuple(self.steps), self.made.seconds)
+
+
+def _level(step: Step) -> LevelView:
+    raw, final = step.measures[0], step.measures[-1]
+    return LevelView(
+        segment=step.place.segment,
+        level=step.place.level,
+        entropy=raw.entropy.astype(np.float32),
+        final_entropy=final.entropy.astype(np.float32),
+        margin=step.margin.astype(np.float32),
+        rank=raw.rank.astype(np.int32),
+        seconds=step.seconds,
+    )

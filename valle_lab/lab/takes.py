@@ -16,6 +16,10 @@ from valle_lab.worker.surface import Speaking, Wave, WorkerClosedError
 if TYPE_CHECKING:
     from valle_lab.lab.lab import Lab
 
+STARS, HIDDEN = "stars", "hidden"
+"""Scales of ratings: how good a take is, and whether it is off the list."""
+MOST_STARS = 5
+
 
 def speak(lab: Lab, text: str | None = None) -> LabTake:
     """Speak the text as a new take."""
@@ -37,27 +41,56 @@ def cancel(lab: Lab) -> None:
 
 def choose(lab: Lab, take: str) -> None:
     """Choose the take that is shown, played and saved."""
-    lab.chosen = named(lab, take)
-    lab.mark("takes")
+    lab.chosen, lab.row = named(lab, take), None
+    lab.mark("takes", "cursor")
 
 
-def play(lab: Lab, take: str | None = None) -> None:
-    """Play a take, by default the chosen one; of a running one what exists so far."""
-    chosen, player = named(lab, take), _player(lab)
-    if not any(segment.frames for segment in chosen.segments):
-        raise UserError(f"{chosen.name} has no sound yet.")
-
-    def sound(wave: Wave) -> None:
-        player.load(wave)
-        player.play()
-
-    with_wave(lab, chosen, sound)
+def step_to(lab: Lab, by: int = 1) -> None:
+    """Choose the next take, or with -1 the one before."""
+    shown = shown_takes(lab)
+    if lab.chosen not in shown:
+        lab.chosen = shown[-1] if shown else None
+    else:
+        lab.chosen = shown[(shown.index(lab.chosen) + by) % len(shown)]
+    lab.row = None
+    lab.mark("takes", "cursor")
 
 
-def silence(lab: Lab) -> None:
-    """Stop playing."""
-    _player(lab).stop()
-    lab.mark("sound")
+def rate(lab: Lab, stars: float, take: str | None = None) -> None:
+    """Rate a take, by default the chosen one, with 0 to 5 stars; it stands in the session."""
+    if not 0 <= stars <= MOST_STARS:
+        raise UserError(f"A take gets 0 to {MOST_STARS} stars, not {stars:g}.")
+    rated = _kept(lab, take)
+    lab.record.rate(rated.name, STARS, stars)
+    rated.rating = stars
+    lab.mark("takes", "session")
+
+
+def note(lab: Lab, text: str) -> None:
+    """Put a note on the chosen take; where the cursor is, if it is anywhere."""
+    noted = _kept(lab, None)
+    place = None if lab.row is None else noted.timeline.place(lab.row)
+    lab.record.note(noted.name, text, place)
+    noted.notes = (*noted.notes, text)
+    lab.mark("takes", "session")
+
+
+def hide(lab: Lab, take: str | None = None) -> None:
+    """Take a take off the list; it stays in the session, and `take.show` brings it back."""
+    _set_hidden(lab, _kept(lab, take), True)
+    if lab.chosen is not None and lab.chosen.hidden:
+        shown = shown_takes(lab)
+        lab.chosen = shown[-1] if shown else None
+
+
+def show(lab: Lab, take: str) -> None:
+    """Bring a hidden take back on the list."""
+    _set_hidden(lab, _kept(lab, take), False)
+
+
+def list_takes(lab: Lab) -> list[LabTake]:
+    """List the takes."""
+    return shown_takes(lab)
 
 
 def named(lab: Lab, name: str | None) -> LabTake:
@@ -69,23 +102,26 @@ def named(lab: Lab, name: str | None) -> LabTake:
     for take in lab.takes:
         if name in (take.name, take.name.removeprefix("take-")):
             return take
-    raise UserError(f"There is no take {name!r}; there are {', '.join(_names(lab)) or 'none'}.")
+    raise UserError(f"There is no take {name!r}; there are {', '.join(take_names(lab)) or 'none'}.")
 
 
-def with_wave(lab: Lab, take: LabTake, then: Callable[[Wave], None]) -> None:
-    """Have the worker decode a take and hand on the sound; that of a finished take is kept."""
-    finished = not take.running
+def with_wave(lab: Lab, take: LabTake, then: Callable[[Wave], None], levels: int | None = None) -> None:
+    """Have the worker decode a take, all of it or the leading levels, and hand on the sound.
+
+    That of all levels of a finished take is kept.
+    """
+    kept = not take.running and levels is None
 
     def decoded(wave: Wave) -> None:
-        if finished:
+        if kept:
             take.wave = wave
         then(wave)
         lab.mark("sound", "takes")
 
-    if finished and take.wave is not None:
+    if kept and take.wave is not None:
         decoded(take.wave)
     else:
-        lab.answers.expect(lab.living_worker().decode(take.segments), decoded)
+        lab.answers.expect(lab.living_worker().decode(take.segments, levels), decoded)
 
 
 def take_in(lab: Lab, take: LabTake) -> None:
@@ -111,7 +147,8 @@ def take_in(lab: Lab, take: LabTake) -> None:
         _end(lab, take, speaking)
 
 
-def _player(lab: Lab) -> Player:
+def the_player(lab: Lab) -> Player:
+    """The player; UserError while the device is looked for."""
     if lab.player is None:
         raise UserError("The sound device is still being looked for.")
     return lab.player
@@ -130,8 +167,32 @@ def _end(lab: Lab, take: LabTake, speaking: Speaking) -> None:
             lab.tell(take.failure, error=True)
 
 
-def _names(lab: Lab) -> tuple[str, ...]:
+def shown_takes(lab: Lab) -> list[LabTake]:
+    """The takes that are not hidden."""
+    return [take for take in lab.takes if not take.hidden]
+
+
+def _kept(lab: Lab, name: str | None) -> LabTake:
+    """A take that stands in the session."""
+    take = named(lab, name)
+    if take.begun is None:
+        raise UserError(f"{take.name} never began, and is not in the session.")
+    return take
+
+
+def _set_hidden(lab: Lab, take: LabTake, hidden: bool) -> None:
+    lab.record.rate(take.name, HIDDEN, float(hidden))
+    take.hidden = hidden
+    lab.mark("takes", "session")
+
+
+def take_names(lab: Lab) -> tuple[str, ...]:
+    """The names of all takes."""
     return tuple(take.name for take in lab.takes)
+
+
+def _hidden(lab: Lab) -> tuple[str, ...]:
+    return tuple(take.name for take in lab.takes if take.hidden)
 
 
 def _not_ready(lab: Lab) -> str | None:
@@ -142,19 +203,25 @@ def _not_ready(lab: Lab) -> str | None:
     return "a take is being made; stop it first." if lab.running else None
 
 
-def _nothing_running(lab: Lab) -> str | None:
+def nothing_running(lab: Lab) -> str | None:
+    """Why a command for a running take cannot be given."""
     return None if lab.running else "no take is being made."
 
 
-def _no_takes(lab: Lab) -> str | None:
+def no_takes(lab: Lab) -> str | None:
+    """Why a command for a take cannot be given."""
     return None if lab.takes else "there is no take yet."
 
 
 COMMANDS = (
     command("take.speak", speak, key="ctrl+g", footer="Speak", unavailable=_not_ready, rest="text"),
-    command("take.stop", stop, key="escape", footer="Stop", unavailable=_nothing_running),
-    command("take.cancel", cancel, key="ctrl+b", unavailable=_nothing_running),
-    command("take.play", play, key="ctrl+t", footer="Play", unavailable=_no_takes, complete={"take": _names}),
-    command("take.silence", silence),
-    command("take.choose", choose, unavailable=_no_takes, complete={"take": _names}),
+    command("take.stop", stop, key="escape", footer="Stop", unavailable=nothing_running),
+    command("take.cancel", cancel, key="ctrl+b", unavailable=nothing_running),
+    command("take.choose", choose, unavailable=no_takes, complete={"take": take_names}, rest="take"),
+    command("take.next", step_to, unavailable=no_takes),
+    command("take.list", list_takes),
+    command("take.rate", rate, unavailable=no_takes, complete={"take": take_names}),
+    command("take.note", note, unavailable=no_takes, rest="text"),
+    command("take.hide", hide, unavailable=no_takes, complete={"take": take_names}),
+    command("take.show", show, unavailable=no_takes, complete={"take": _hidden}),
 )

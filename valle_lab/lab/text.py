@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import secrets
+from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
 from valle.errors import UserError
-from valle.request import SEED_LIMIT
+from valle.request import SEED_LIMIT, Sentence
+from valle.text.sentences import SplitBy
 from valle_lab.lab.registry import command
 
 if TYPE_CHECKING:
@@ -30,6 +32,30 @@ def set_language(lab: Lab, language: str) -> None:
     if known and language not in known:
         raise UserError(f"The model does not know the language {language!r}; it knows {', '.join(known)}.")
     lab.language = language
+    lab.mark("text")
+
+
+def set_split(lab: Lab, by: str) -> None:
+    """Set what is spoken in one piece: a `sentence`, a `line`, or with `none` the whole text."""
+    known: dict[str, SplitBy] = {"sentence": "sentence", "line": "line", "none": "none"}
+    if by not in known:
+        raise UserError(f"A text is split by sentence, line or none, not {by[:40]!r}.")
+    lab.by = known[by]
+    lab.mark("text")
+
+
+def phonemes(lab: Lab, text: str | None = None) -> Future[tuple[Sentence, ...]]:
+    """Show the phonemes of the text, sentence by sentence, as the model will get them."""
+    answer: Future[tuple[Sentence, ...]] = Future()
+    spoken = lab.text if text is None else text
+    asked = lab.living_worker().sentences(spoken, lab.language, lab.by)
+    lab.answers.expect(asked, answer.set_result, answer.set_exception)
+    return answer
+
+
+def set_negative(lab: Lab, text: str = "") -> None:
+    """Set the text that guidance leads away from; empty again leads away from no text and no voice."""
+    lab.negative_text = text or None
     lab.mark("text")
 
 
@@ -58,6 +84,10 @@ def toggle_lock(lab: Lab) -> None:
     lab.mark("seed")
 
 
+def _no_model(lab: Lab) -> str | None:
+    return None if lab.description else "no model is loaded."
+
+
 def _languages(lab: Lab) -> tuple[str, ...]:
     return lab.description.languages if lab.description else ()
 
@@ -66,6 +96,9 @@ COMMANDS = (
     command("text.set", set_text, rest="text"),
     command("text.language", set_language, complete={"language": _languages}),
     command("text.limit", set_limit),
+    command("text.split", set_split, complete={"by": lambda lab: ("sentence", "line", "none")}),
+    command("text.phonemes", phonemes, unavailable=_no_model, rest="text"),
+    command("text.negative", set_negative, rest="text"),
     command("seed.set", set_seed),
     command("seed.lock", toggle_lock, key="ctrl+l"),
 )

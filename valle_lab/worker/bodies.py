@@ -61,11 +61,11 @@ def request_from_body(body: Mapping[str, Any], arrays: Mapping[str, Array]) -> R
     return Request(
         **{
             **body,
-            "sentences": tuple(map(_sentence, body["sentences"])),
+            "sentences": tuple(map(sentence_from_body, body["sentences"])),
             "stack": Stack.from_dict(body["stack"]),
             "prompt": _voice_from_body(body["prompt"], arrays.get("prompt")),
             "null": NullBranch(
-                text=_sentence(text) if isinstance(text, Mapping) else text,
+                text=sentence_from_body(text) if isinstance(text, Mapping) else text,
                 voice=_voice_from_body(voice, arrays.get("null.prompt")),
             ),
             "recipe": _recipe(body["recipe"]),
@@ -159,7 +159,7 @@ def _recipe(body: Mapping[str, Any]) -> Recipe:
     return Recipe(**{**body, "batch": tuple(body["batch"])})
 
 
-def _sentence(body: Mapping[str, Any]) -> Sentence:
+def sentence_from_body(body: Mapping[str, Any]) -> Sentence:
     return Sentence(body["text"], body["phonemes"], tuple(body["ids"]))
 
 

@@ -15,9 +15,10 @@ from typing import Any, BinaryIO, cast
 
 from valle.control import Event
 from valle.errors import UserError
-from valle.request import Codes, Prompt, Request
+from valle.request import Codes, Prompt, Request, Sentence
 from valle.step import Step
 from valle.take import Segment
+from valle.text.sentences import SplitBy
 from valle_lab.views import AttentionLook, AttentionView, Look, StepView
 from valle_lab.worker.bodies import (
     asked_to_body,
@@ -27,6 +28,7 @@ from valle_lab.worker.bodies import (
     recall_to_body,
     request_to_body,
     segments_to_body,
+    sentence_from_body,
 )
 from valle_lab.worker.looks import attention_from_body, look_to_body, view_from_body
 from valle_lab.worker.messages import Ask, Description, ModelChoice, Progress
@@ -144,6 +146,15 @@ class WorkerClient:
         return self._ask(
             Frame("decode", body={**body, "wanted": levels}, arrays=arrays), lambda f: f.arrays["wave"]
         )
+
+    def decode_piece(self, name: str, codes: Codes, *, first: bool, last: bool) -> Future[Wave]:
+        body = {"name": name, "first": first, "last": last}
+        frame = Frame("decode_piece", body=body, arrays={"codes": codes})
+        return self._ask(frame, lambda answer: answer.arrays["wave"])
+
+    def sentences(self, text: str, language: str, by: SplitBy = "sentence") -> Future[tuple[Sentence, ...]]:
+        frame = Frame("sentences", body={"text": text, "language": language, "by": by})
+        return self._ask(frame, lambda answer: tuple(map(sentence_from_body, answer.body["sentences"])))
 
     def prompt(self, voice: str, start: float = 0.0, seconds: float | None = None) -> Future[Prompt]:
         body = {"voice": voice, "start": start, "seconds": seconds}

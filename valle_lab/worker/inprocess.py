@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from valle.control import Event, LiveControl, ScheduledControl
-from valle.request import Codes, Prompt, Request
+from valle.request import Codes, Prompt, Request, Sentence
 from valle.step import Step
 from valle.take import Segment
+from valle.text.sentences import SplitBy
 from valle_lab.engine import Generation
 from valle_lab.views import AttentionLook, AttentionView, Look, StepView
 from valle_lab.worker.bodies import recall_from_body, recall_to_body
@@ -44,6 +45,12 @@ class InProcessWorker:
 
     def decode(self, segments: Sequence[Segment], levels: int | None = None) -> Future[Wave]:
         return _done(lambda: self.service.decode(segments, levels))
+
+    def decode_piece(self, name: str, codes: Codes, *, first: bool, last: bool) -> Future[Wave]:
+        return _done(lambda: self.service.decode_piece(name, codes, first=first, last=last))
+
+    def sentences(self, text: str, language: str, by: SplitBy = "sentence") -> Future[tuple[Sentence, ...]]:
+        return _done(lambda: self.service.sentences(text, language, by))
 
     def prompt(self, voice: str, start: float = 0.0, seconds: float | None = None) -> Future[Prompt]:
         return _done(lambda: self.service.prompt(voice, start, seconds))

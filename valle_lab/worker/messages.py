@@ -74,6 +74,12 @@ class Ask:
     """What one segment is made of."""
     prompt_start: float = 0.0
     prompt_seconds: float | None = None
+    negative_text: str | None = None
+    """What guidance leads away from; None and no negative voice: a pass without text and voice."""
+    negative_voice: str | None = None
+    """Name of a voice, path of a recording, or `none`."""
+    prompt_looped: float | None = None
+    """How many seconds of prompt are made by repeating that part; None leaves it as it is."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ import threading
 import traceback
 from collections import deque
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import BinaryIO
 
 from valle.control import LiveControl, ScheduledControl
@@ -30,7 +31,7 @@ from valle_lab.worker.service import Service
 from valle_lab.worker.steps import event_from_dict, event_to_dict, step_to_frame
 from valle_lab.worker.surface import ForgottenStepError
 
-BETWEEN_STEPS = frozenset({"describe", "decode", "prompt", "look", "attend"})
+BETWEEN_STEPS = frozenset({"describe", "decode", "decode_piece", "sentences", "prompt", "look", "attend"})
 """Requests that are answered while a take runs; the others wait for its end."""
 
 
@@ -50,6 +51,8 @@ class Server:
             "describe": self._describe,
             "speak": self._speak,
             "decode": self._decode,
+            "decode_piece": self._decode_piece,
+            "sentences": self._sentences,
             "prompt": self._prompt,
             "look": self._look,
             "attend": self._attend,
@@ -127,6 +130,18 @@ class Server:
         segments = segments_from_body(frame.body, frame.arrays)
         wave = self._service.decode(segments, frame.body["wanted"])
         self._send(Frame("wave", frame.request, arrays={"wave": wave}))
+
+    def _decode_piece(self, frame: Frame) -> None:
+        body = frame.body
+        wave = self._service.decode_piece(
+            body["name"], frame.arrays["codes"], first=body["first"], last=body["last"]
+        )
+        self._send(Frame("wave", frame.request, arrays={"wave": wave}))
+
+    def _sentences(self, frame: Frame) -> None:
+        sentences = self._service.sentences(**frame.body)
+        body = {"sentences": [asdict(sentence) for sentence in sentences]}
+        self._send(Frame("sentences", frame.request, body=body))
 
     def _prompt(self, frame: Frame) -> None:
         prompt = self._service.prompt(frame.body["voice"], frame.body["start"], frame.body["seconds"])

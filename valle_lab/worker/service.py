@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+import numpy as np
 
 from valle.control import Control
 from valle.errors import UserError
-from valle.request import Codes, Prompt, Request
+from valle.request import FRAME_RATE, Codes, NullBranch, Prompt, Request, Sentence
 from valle.step import Step
 from valle.take import Segment
 from valle.text.phonemes import Phonemizer
-from valle.voices import find_voice, list_voices
-from valle_lab.engine import Engine, Generation
+from valle.text.sentences import SplitBy
+from valle.voices import Voice, find_voice, list_voices
+from valle_lab.engine import Codec, Engine, Generation
 from valle_lab.session.engines import find_model
 from valle_lab.session.origin import origin_of
 from valle_lab.views import AttentionLook, AttentionView, Look, StepView
@@ -64,6 +69,7 @@ class Service:
         self._voices = voices
         self._engine: Engine | None = None
         self.memory = Memory()
+        self._pieces: dict[str, SoundInPieces] = {}
 
     @property
     def engine(self) -> Engine:
@@ -128,6 +134,8 @@ class Service:
     def request(self, ask: Ask) -> Request:
         """Text as ids, voice as codes, seed drawn where none is given."""
         voice = None if ask.voice is None else self.prompt(ask.voice, ask.prompt_start, ask.prompt_seconds)
+        if voice is not None and ask.prompt_looped is not None:
+            voice = looped(voice, ask.prompt_looped)
         limits: dict[str, Any] = {} if ask.max_seconds is None else {"max_seconds": ask.max_seconds}
         return self.engine.request(
             ask.text,
@@ -137,8 +145,32 @@ class Service:
             seed=ask.seed,
             by=ask.by,
             take=ask.take,
+            null=self._null_branch(ask),
             **limits,
         )
+
+    def _null_branch(self, ask: Ask) -> NullBranch:
+        voice: Voice | Literal["none"] | None = None
+        if ask.negative_voice == "none":
+            voice = "none"
+        elif ask.negative_voice is not None:
+            voice = find_voice(ask.negative_voice, self._voices)
+        return self.engine.null_branch(ask.negative_text, voice, ask.language)
+
+    def sentences(self, text: str, language: str, by: SplitBy) -> tuple[Sentence, ...]:
+        """A text as it would be spoken: its segments with their phonemes and ids."""
+        return self.engine.sentences(text, language, by)
+
+    def decode_piece(self, name: str, codes: Codes, *, first: bool, last: bool) -> Wave:
+        """The sound of codes [frames, levels] that go on where the piece of that name before ended.
+
+        It comes as late as the codec needs later frames for it; the last piece brings all that is left.
+        """
+        if first or name not in self._pieces:
+            self._pieces = {name: SoundInPieces(self.engine.codec)}
+        pieces = self._pieces[name]
+        wave = pieces.add(codes) if len(codes) else np.zeros(0, np.float32)
+        return np.concatenate([wave, pieces.end()]) if last else wave
 
     def begun(self, generation: Generation) -> Begun:
         """What is spoken, with the content and the versions that its replay will ask for."""
@@ -158,3 +190,30 @@ class Service:
         if self._engine is not None:
             self._engine.close()
             self._engine = None
+
+
+class SoundInPieces:
+    """A wave whose codes come piece by piece."""
+
+    def __init__(self, codec: Codec) -> None:
+        self._codes: deque[Codes] = deque()
+        self._waves = codec.decode_chunks(self._taken())
+
+    def _taken(self) -> Iterator[Codes]:
+        while self._codes:
+            yield self._codes.popleft()
+
+    def add(self, codes: Codes) -> Wave:
+        """Take more codes, at least one frame; the sound that they settle."""
+        self._codes.append(codes)
+        return next(self._waves)
+
+    def end(self) -> Wave:
+        """All the sound that is left."""
+        return next(self._waves, np.zeros(0, np.float32))
+
+
+def looped(prompt: Prompt, seconds: float) -> Prompt:
+    """A prompt that is repeated, or cut, until it is so long."""
+    frames = max(1, round(seconds * FRAME_RATE))
+    return replace(prompt, codes=np.resize(prompt.codes, (frames, prompt.codes.shape[1])))

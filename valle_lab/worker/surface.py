@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from valle.control import Event
 from valle.errors import UserError
-from valle.request import Codes, Prompt, Request
+from valle.request import Codes, Prompt, Request, Sentence
 from valle.step import Step
 from valle.take import Segment, Take, assemble
+from valle.text.sentences import SplitBy
 from valle_lab.views import AttentionLook, AttentionView, Look, StepView
 from valle_lab.worker.messages import Ask, Begun, Description, Made, ModelChoice, Progress
 
@@ -59,6 +60,12 @@ class Worker(Protocol):
 
     def decode(self, segments: Sequence[Segment], levels: int | None = None) -> Future[Wave]:
         """Codes as sound, of all levels or of the leading ones; answered between the steps of a take."""
+
+    def decode_piece(self, name: str, codes: Codes, *, first: bool, last: bool) -> Future[Wave]:
+        """The sound of codes [frames, levels] that go on where the piece of that name before ended."""
+
+    def sentences(self, text: str, language: str, by: SplitBy = "sentence") -> Future[tuple[Sentence, ...]]:
+        """A text as it would be spoken: its segments with their phonemes."""
 
     def prompt(self, voice: str, start: float = 0.0, seconds: float | None = None) -> Future[Prompt]:
         """A voice as codes of the loaded codec."""

@@ -6,7 +6,7 @@ import math
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,6 +33,15 @@ NOTHING = np.zeros(0, np.int16)
 class FakeCodec:
     name: str = "fake-codec"
     hash: str = "c" * 64
+
+    def decode_chunks(self, chunks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        """A frame sounds as its code of level 0, one frame later than it comes."""
+        late = np.zeros(0, np.float32)
+        for codes in chunks:
+            wave = np.concatenate([late, np.repeat(codes[:, 0].astype(np.float32) / 4096, 320)])
+            late = wave[-320:]
+            yield wave[:-320]
+        yield late
 
 
 class FakeGeneration:
@@ -183,14 +192,17 @@ class FakeEngine:
         max_seconds: float = 12.0,
         by: str = "sentence",
         take: str = "take",
+        null: NullBranch | None = None,
     ) -> Request:
         if "bug" in text:
             raise RuntimeError("a bug")
         if not any(letter.isalpha() for letter in text):
             raise UserError("The text has no sound in it.")
+        return Request(self.sentences(text), language, stack or STACK, seed or 0, voice, take)
+
+    def sentences(self, text: str, language: str = "en", by: str = "sentence") -> tuple[Sentence, ...]:
         parts = [part.strip() for part in text.split(".") if part.strip()]
-        sentences = tuple(Sentence(part, part, tuple(range(len(part)))) for part in parts)
-        return Request(sentences, language, stack or STACK, seed or 0, voice, take)
+        return tuple(Sentence(part, part, tuple(range(len(part)))) for part in parts)
 
     def generate(
         self, request: Request, control: Control | None = None, *, onlooker: object = None
