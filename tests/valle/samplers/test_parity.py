@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from tests.valle.samplers.examples import run
+from valle.samplers.measures import entropies
 from valle.samplers.rows import Rows
 
 STORED = Path(__file__).parents[2] / "data/parity/samplers/golden.safetensors"
@@ -37,7 +38,14 @@ CASES: list[tuple[str, str, list[dict[str, Any]]]] = [
 ] + [
     ("topno1.peaked", "peaked_logits", [{"name": "top_n_sigma", "n": 1.0}]),
     ("dyntemp1.2_0.3.ar", "ar_logits", [SIGMOID]),
+    ("dyntemp1.2_0.3.nar", "nar_logits", [SIGMOID]),
     ("dyntemp1.2_0.3.peaked", "peaked_logits", [SIGMOID]),
+    ("sample.greedy.logits", "ar_logits", [{"name": "top_n_sigma", "n": 1.0}]),
+    (
+        "sample.t0.8_topno_default.logits",
+        "ar_logits",
+        [{"name": "temperature", "value": 0.8}, {"name": "top_n_sigma", "n": 1.0}],
+    ),
     ("sample.t1.2_min0.3.logits", "ar_logits", [SIGMOID]),
     ("sample.t0.8_topno0.logits", "ar_logits", [{"name": "temperature", "value": 0.8}]),
     (
@@ -75,3 +83,16 @@ def test_the_reference_penalises_repetition_the_same_where_logits_are_positive(
     assert torch.allclose(final[positive], expected[positive], atol=1e-5)
     assert int((expected != logits)[positive].sum()) > 10
     assert (final[~positive] <= logits[~positive]).all()
+
+
+@pytest.mark.parametrize(
+    ("row", "entropy", "varentropy"),
+    [("ar_logits", 6.279792, 6.375498), ("peaked_logits", 8.707673e-08, 3.051017e-06)],
+)
+def test_the_reference_measures_the_same(
+    golden: dict[str, Tensor], row: str, entropy: float, varentropy: float
+) -> None:
+    """In bits, of rows without banned ids."""
+    found = entropies(golden[row])
+    assert float(found["entropy"]) == pytest.approx(entropy, rel=1e-5)
+    assert float(found["varentropy"]) == pytest.approx(varentropy, rel=1e-5)
