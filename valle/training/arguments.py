@@ -22,6 +22,11 @@ def parser() -> argparse.ArgumentParser:
     data.add_argument("--utterances", type=int, default=2000, help="in each shard")
     codec = commands.add_parser("codec", help="train the codec")
     codec.add_argument("--utterances", type=int, default=5000)
+    codec.add_argument(
+        "--decoder",
+        action="store_true",
+        help="train the decoder and pitch reader of the package on; no code changes",
+    )
     encode = commands.add_parser(
         "encode", help="encode the rendered shards as they appear, with the package's codec"
     )
@@ -55,7 +60,9 @@ def parser() -> argparse.ArgumentParser:
     )
     export = commands.add_parser("export", help="write the package's files from the saved runs")
     export.add_argument(
-        "what", choices=("codec", "model", "random"), help="random: a model that has learnt nothing"
+        "what",
+        choices=("codec", "decoder", "model", "random"),
+        help="decoder: the codec after `codec --decoder`; random: a model that has learnt nothing",
     )
     export.add_argument("--out", type=Path, default=None, help="the file to write, instead of the package's")
     commands.add_parser("voices", help="record the package's voices")

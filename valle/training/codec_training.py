@@ -22,7 +22,11 @@ FRAMES = 75
 
 @dataclass(frozen=True)
 class CodecRecipe:
-    """How the codec is trained."""
+    """How the codec is trained.
+
+    `frozen` leaves encoder and codebooks as they are: decoder and pitch reader go on learning, and no code
+    changes.
+    """
 
     batch: int = 6
     learning_rate: float = 1.2e-3
@@ -34,6 +38,7 @@ class CodecRecipe:
     commitment_weight: float = 0.25
     clip: float = 2.0
     seed: int = 0
+    frozen: bool = False
     shape: CodecShape = field(default_factory=CodecShape)
 
 
@@ -62,7 +67,9 @@ class CodecTrainer:
         self.head = phoneme_head(recipe.shape.latent, len(data.symbols))
         self.quantiser = TrainedQuantiser(self.network.codebooks, recipe.shape)
         self.loss = SpectralLoss()
-        self.parameters = [*self.network.parameters(), *self.head.parameters()]
+        learning = [self.network.pitch_reader, self.network.decoder]
+        learning += [] if recipe.frozen else [self.network.encoder, self.head]
+        self.parameters = [parameter for module in learning for parameter in module.parameters()]
         self.optimizer = torch.optim.AdamW(
             self.parameters, recipe.learning_rate, betas=(0.8, 0.98), weight_decay=0.0, fused=True
         )
@@ -85,6 +92,10 @@ class CodecTrainer:
         self.quantiser.load_state_dict(state["quantiser"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.step = state["step"]
+
+    def adopt(self, network: CodecNetwork) -> None:
+        """Begin with a trained codec, its quantiser as it is, and fresh optimisers."""
+        self.network.load_state_dict(network.state_dict())
 
     def batch(self, random: np.random.Generator, count: int) -> CodecBatch:
         """Crops at random places, a little louder or softer than the data."""
@@ -116,7 +127,7 @@ class CodecTrainer:
         recipe = self.recipe
         random = np.random.default_rng((recipe.seed, self.step))
         generator = torch.Generator().manual_seed(int(random.integers(1 << 60)))
-        if self.step == recipe.quantiser_start:
+        if self.step == recipe.quantiser_start and not recipe.frozen:
             self._start_quantiser(random, generator)
         for group in self.optimizer.param_groups:
             group["lr"] = recipe.learning_rate * factor
@@ -134,17 +145,29 @@ class CodecTrainer:
         self.step += 1
         return {name: float(value.detach()) for name, value in parts.items()}
 
+    def _quantised(
+        self, batch: CodecBatch, random: np.random.Generator, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """What the decoder is given: the sum over the levels, the first level, and the commitment loss."""
+        all_levels = self.recipe.shape.levels
+        fewer = random.random() < self.recipe.fewer_levels
+        levels = int(random.integers(1, all_levels + 1)) if fewer else all_levels
+        if self.recipe.frozen:
+            with torch.no_grad():
+                codes = self.network.quantise(self.network.encoder(batch.wave, batch.pitch, batch.voicing))
+                quantised, first = self.network.vectors(codes[..., :levels])
+            return quantised, first, quantised.new_zeros(())
+        with torch.autocast("cpu", torch.bfloat16):
+            latents = self.network.encoder(batch.wave, batch.pitch, batch.voicing).float()
+        if self.step < self.recipe.quantiser_start:
+            return latents, latents, latents.new_zeros(())
+        found: tuple[Tensor, Tensor, Tensor] = self.quantiser(latents, levels, generator)
+        return found
+
     def _parts(
         self, batch: CodecBatch, random: np.random.Generator, generator: torch.Generator
     ) -> dict[str, Tensor]:
-        with torch.autocast("cpu", torch.bfloat16):
-            latents = self.network.encoder(batch.wave, batch.pitch, batch.voicing).float()
-        commitment, quantised, first = latents.new_zeros(()), latents, latents
-        if self.step >= self.recipe.quantiser_start:
-            all_levels = self.recipe.shape.levels
-            fewer = random.random() < self.recipe.fewer_levels
-            levels = int(random.integers(1, all_levels + 1)) if fewer else all_levels
-            quantised, first, commitment = self.quantiser(latents, levels, generator)
+        quantised, first, commitment = self._quantised(batch, random, generator)
         pitch, odds = self.network.pitch_reader(first)
         begin = torch.rand((len(pitch), 1), generator=generator, dtype=torch.float64)
         turns = frame_phases(batch.pitch)

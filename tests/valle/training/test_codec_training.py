@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +42,21 @@ def test_training_lowers_the_loss(codec_data: CodecData, codec_recipe: CodecReci
     trainer = CodecTrainer(codec_data, codec_recipe)
     losses = [trainer.train_step(1.0)["mel"] for _ in range(25)]
     assert np.mean(losses[-8:]) < 0.97 * np.mean(losses[:3])
+
+
+def test_a_frozen_codec_learns_to_decode_and_keeps_its_codes(
+    codec_data: CodecData, codec_recipe: CodecRecipe
+) -> None:
+    trained = CodecTrainer(codec_data, codec_recipe)
+    for _ in range(4):
+        trained.train_step(1.0)
+    trainer = CodecTrainer(codec_data, replace(codec_recipe, frozen=True))
+    trainer.adopt(trained.network)
+    losses = [trainer.train_step(1.0)["mel"] for _ in range(20)]
+    assert np.mean(losses[-6:]) < np.mean(losses[:3])
+    before, after = trained.network.state_dict(), trainer.network.state_dict()
+    changed = {name.split(".")[0] for name in before if not torch.equal(before[name], after[name])}
+    assert changed == {"decoder", "pitch_reader"}
 
 
 def test_spectral_loss_is_nought_for_the_same_wave_and_does_not_see_phase() -> None:
