@@ -233,7 +233,14 @@ class Engine:
             raise UserError(f"The model {self.model_name} has no task {request.task} in mode {request.mode}.")
         torch.set_num_threads(request.recipe.threads)
         vocabulary = self.model.config.stop + 1
-        run = Run(request, control, vocabulary=vocabulary, measured=measured, onlooker=onlooker)
+        run = Run(
+            request,
+            control,
+            vocabulary=vocabulary,
+            measured=measured,
+            onlooker=onlooker,
+            attends=self.model.attends,
+        )
         yield from decode_speech(self.model, run, self.details.languages[request.language])
 
 

@@ -44,7 +44,7 @@ def decode_ar(model: ArNar, pair: Pair, run: Run, segment: int) -> Iterator[Step
             yield from search(model, pair, run, Sought("ar", segment, limit, stop), before)
             return
         made = history[:index]
-        passes = branches.next(made, guided="null" in sampler.needs)
+        passes = branches.next(made, "null" in sampler.needs, "attention" in sampler.needs)
         rows = Rows.of(
             "ar",
             seed=run.request.seed,
@@ -53,6 +53,7 @@ def decode_ar(model: ArNar, pair: Pair, run: Run, segment: int) -> Iterator[Step
             past=made,
             stop=stop,
             null=passes.null,
+            attention=passes.attention,
         )
         step, decision = decide(run, place, before, Situation(sampler, passes.conditional, rows, states))
         states = decision.states

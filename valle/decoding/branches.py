@@ -10,10 +10,12 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
+from valle.decoding.attention import LastQuery
 from valle.models.ar_nar import ArNar
 from valle.models.arch.cache import Cache
 from valle.models.base import Inputs
 from valle.request import Recipe
+from valle.samplers.rows import AttentionMeasures
 
 ONE_BATCH = "one batch"
 
@@ -35,19 +37,22 @@ class Pair:
 
 @dataclass(frozen=True, eq=False)
 class Passes:
-    """Raw logits [R, V] of both passes; without guidance there is no null pass."""
+    """Raw logits [R, V] of both passes; without guidance there is no null pass.
+
+    `attention` is that of the conditional pass, where it was asked for.
+    """
 
     conditional: Tensor
     null: Tensor | None = None
+    attention: AttentionMeasures | None = None
 
 
 def in_one_pass(model: ArNar, pair: Pair, recipe: Recipe, guided: bool) -> Passes:
     """Answer all positions of a row at once, [T, V]."""
-    if not guided:
-        return Passes(*model.full([pair.conditional]))
-    if recipe.guidance == ONE_BATCH:
-        return Passes(*model.full([pair.conditional, pair.null]))
-    return Passes(*model.full([pair.conditional]), *model.full([pair.null]))
+    rows = [pair.conditional, pair.null] if guided else [pair.conditional]
+    batches = [rows] if recipe.guidance == ONE_BATCH else [[row] for row in rows]
+    answers = [logits for batch in batches for logits in model.full(batch)]
+    return Passes(answers[0], answers[1] if guided else None)
 
 
 class StepByStep:
@@ -72,44 +77,49 @@ class StepByStep:
         self._aside: Cache | None = None
         """The null branch, where the two are passes of their own."""
 
-    def next(self, made: Tensor, guided: bool) -> Passes:
-        """Answer what follows `made`, all tokens so far [step], one of them more at every call."""
-        if self._cache is None:
-            return self._begin(guided)
-        latest = made[-1:]
+    def next(self, made: Tensor, guided: bool, attended: bool = False) -> Passes:
+        """Answer what follows `made`, all tokens so far [step], one of them more at every call.
+
+        `attended` asks for the attention that the conditional answer was made with.
+        """
+        watch = LastQuery() if attended else None
         if not guided:
             self._let_go()
-            return Passes(self._model.advance(self._cache, latest))
-        if self._aside is not None:
-            conditional = self._model.advance(self._cache, latest)
-            return Passes(conditional, self._model.advance(self._aside, latest))
-        if len(self._cache) == 2:
-            both = self._model.advance(self._cache, latest.expand(2))
-            return Passes(both[:1], both[1:])
-        return self._join(made)
+        if self._cache is None:
+            self._cache, conditional, null = self._begin(guided, watch)
+        else:
+            conditional, null = self._go_on(self._cache, made[-1:], watch)
+        attention = None if watch is None else watch.measures(self._cache.keep)
+        if guided and null is None:
+            null = self._join(self._cache, made)
+        return Passes(conditional, null, attention)
 
-    def _begin(self, guided: bool) -> Passes:
-        rows, model, capacity = self._pair, self._model, self._capacity
+    def _begin(self, guided: bool, watch: LastQuery | None) -> tuple[Cache, Tensor, Tensor | None]:
+        pair, model, capacity = self._pair, self._model, self._capacity
         if guided and self._together:
-            self._cache, both = model.begin([rows.conditional, rows.null], capacity)
-            return Passes(both[:1], both[1:])
-        self._cache, conditional = model.begin([rows.conditional], capacity)
+            cache, both = model.begin([pair.conditional, pair.null], capacity, watch)
+            return cache, both[:1], both[1:]
+        cache, conditional = model.begin([pair.conditional], capacity, watch)
         if not guided:
-            return Passes(conditional)
-        self._aside, null = model.begin([rows.null], capacity)
-        return Passes(conditional, null)
+            return cache, conditional, None
+        self._aside, null = model.begin([pair.null], capacity)
+        return cache, conditional, null
 
-    def _join(self, made: Tensor) -> Passes:
-        """Go on with the conditional branch alone for this step, and fill the null branch by one pass."""
-        assert self._cache is not None
-        conditional = self._model.advance(self._cache, made[-1:])
+    def _go_on(self, cache: Cache, latest: Tensor, watch: LastQuery | None) -> tuple[Tensor, Tensor | None]:
+        logits = self._model.advance(cache, latest.expand(len(cache)), watch)
+        if len(cache) == 2:
+            return logits[:1], logits[1:]
+        return logits, None if self._aside is None else self._model.advance(self._aside, latest)
+
+    def _join(self, cache: Cache, made: Tensor) -> Tensor:
+        """Fill the null branch by one pass, for this step and those to come."""
         filled = self._grow(self._pair.null, made)
         aside, null = self._model.begin([filled], self._capacity - len(made))
         if self._together:
-            self._cache = self._cache.beside(aside)
+            self._cache = cache.beside(aside)
         else:
             self._aside = aside
-        return Passes(conditional, null)
+        return null
 
     def _let_go(self) -> None:
         self._aside = None

@@ -40,26 +40,40 @@ class Run:
         vocabulary: int,
         measured: bool = True,
         onlooker: Onlooker | None = None,
+        attends: bool = True,
     ) -> None:
         """`vocabulary` is the number of ids of level 0, stop included.
 
-        `measured` off leaves out measures and evidence.
+        `measured` off leaves out measures and evidence. `attends` says whether the backbone has attention
+        that stages can look at.
         """
         self.request = request
         self.control = control
         self.onlooker = onlooker
         self.keep_evidence = measured
         self._vocabulary = vocabulary
+        self._attends = attends
         self.stack = request.stack
         self.cancelled = False
         self._samplers: dict[tuple[str, int], Sampler] = {}
 
     def sampler(self, phase: str, level: int) -> Sampler:
-        """The effective stack of a phase and level, ready to run; made again only after a change."""
+        """The effective stack of a phase and level, ready to run; made again only after a change.
+
+        Raises UserError for a stage that asks for what the model does not have.
+        """
         key = (phase, level)
         if key not in self._samplers:
-            self._samplers[key] = Sampler(self.stack, phase, level)
+            self._samplers[key] = self._usable(self.stack, phase, level)
         return self._samplers[key]
+
+    def _usable(self, stack: Stack, phase: str, level: int) -> Sampler:
+        sampler = Sampler(stack, phase, level)
+        if "attention" in sampler.needs and not self._attends:
+            running = (item for item in sampler.effective if item.runs)
+            stage = next(item.key for item in running if "attention" in item.declaration.needs)
+            raise UserError(f"{phase}:{stage} looks at attention, and the model's backbone has none.")
+        return sampler
 
     def measure(self, phase: str) -> MeasureAt:
         """Where to measure: after every stage where one row is decided, at both ends where hundreds are."""
@@ -106,7 +120,7 @@ class Run:
         if not isinstance(event.value, wanted):
             raise UserError(f"The event {event.kind} {event.name} cannot have the value {event.value!r}.")
         stack = changes[event.kind](self.stack)
-        search = Sampler(stack, place.phase, place.level).search
+        search = self._usable(stack, place.phase, place.level).search
         if search is not None and place.step > 0:
             raise UserError(f"{search.key} begins with the first step of a segment, not in the middle of it.")
         self.stack = stack

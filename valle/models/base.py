@@ -104,6 +104,11 @@ class Base(nn.Module):
         """Where the weights are."""
         return self.sep.device
 
+    @property
+    def attends(self) -> bool:
+        """Whether the backbone shows an observer queries and keys."""
+        return self.model.attends
+
     def layouts(self, rows: Sequence[Inputs], growing: bool = False) -> list[Layout]:
         """Lay rows out as the passes below do; an observer finds its segments by them."""
         return [arrange(row, self.config, growing) for row in rows]

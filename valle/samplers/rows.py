@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -11,19 +12,35 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from valle.samplers import noise as philox
+from valle.samplers.errors import StackError
 
 Integers = philox.Integers
 
 
 @dataclass(frozen=True, slots=True)
 class AttentionMeasures:
-    """Attention of the last query, averaged over layers and heads, each [R]: entropy and varentropy in
-    bits."""
+    """Attention of the last query, averaged over the heads of each layer, each [R, layers].
+
+    Entropy in bits, varentropy in bits squared; agreement of the heads from 0 to 1; interaction is the mean
+    absolute raw score.
+    """
 
     entropy: Tensor
     varentropy: Tensor
     agreement: Tensor
     interaction: Tensor
+
+    def over(self, layers: Sequence[int] = ()) -> AttentionMeasures:
+        """The averages [R] over these layers, counted from 0, or over all.
+
+        Raises StackError for a layer that the model does not have.
+        """
+        count = self.entropy.shape[1]
+        if beyond := [layer for layer in layers if layer >= count]:
+            raise StackError(f"there is no layer {beyond[0]}: the model has {count}, counted from 0")
+        picked = list(layers or range(count))
+        parts = {field.name: getattr(self, field.name)[:, picked].mean(1) for field in fields(self)}
+        return AttentionMeasures(**parts)
 
 
 @dataclass(frozen=True, slots=True)

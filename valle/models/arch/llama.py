@@ -112,6 +112,9 @@ class Block(nn.Module):
 class Llama(nn.Module):
     """The stack of blocks and the final norm."""
 
+    attends = True
+    """Whether an observer is shown queries and keys."""
+
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self._config = config

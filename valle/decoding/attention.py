@@ -1,0 +1,57 @@
+"""What a step's attention comes to, at its last query: told by the side channel, only when asked for."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from valle.samplers.measures import BIT
+from valle.samplers.rows import AttentionMeasures
+
+FLOOR = -80.0
+"""Where log-probabilities end, so that 0 log 0 is 0."""
+
+
+class LastQuery:
+    """Raw scores q k / sqrt(d) of the last query of the first row of a pass; an observer of that one pass."""
+
+    def __init__(self) -> None:
+        self._scores: list[Tensor] = []
+
+    def attention(self, layer: int, query: Tensor, key: Tensor) -> None:
+        """Take the query [R, H, Tq, d] and all keys [R, H, Tk, d] of a layer; see `Observer`."""
+        scores = query[0, :, -1:].float() @ key[0].float().transpose(1, 2)
+        self._scores.append(scores[:, 0] / math.sqrt(query.shape[-1]))
+
+    def measures(self, keep: Tensor | None) -> AttentionMeasures:
+        """What the scores come to, for one row; `keep` [R, 1, 1, T] is the cache's mask, where it has one.
+
+        Raises ValueError if no pass was seen.
+        """
+        if not self._scores:
+            raise ValueError("no pass was seen, so there is no attention to measure")
+        scores = torch.stack(self._scores)
+        return measured(scores if keep is None else scores[..., keep[0, 0, 0, : scores.shape[-1]]])
+
+
+def measured(scores: Tensor) -> AttentionMeasures:
+    """Measures [1, layers] of raw scores [layers, heads, keys] that are all seen.
+
+    Entropy and varentropy (in bits and bits squared) are those of each head, averaged. Agreement is 1 less
+    the mean total variation distance of the heads from their mean: 1 where all look at the same, whatever
+    the length. Interaction is the mean absolute score (xjdr, entropix, whose agreement was a disagreement).
+    """
+    log_probability = scores.log_softmax(-1)
+    probability = log_probability.exp()
+    bits = -BIT * log_probability.clamp_min(FLOOR)
+    entropy = (probability * bits).sum(-1)
+    varentropy = (probability * (bits - entropy[..., None]) ** 2).sum(-1)
+    apart = (probability - probability.mean(1, keepdim=True)).abs().sum(-1) / 2
+    return AttentionMeasures(
+        entropy=entropy.mean(1)[None],
+        varentropy=varentropy.mean(1)[None],
+        agreement=1.0 - apart.mean(1)[None],
+        interaction=scores.abs().mean((1, 2))[None],
+    )
