@@ -7,8 +7,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol, get_args
 
+import numpy as np
+
 from valle.errors import UserError
-from valle.step import Evidence, Integers, Place
+from valle.step import Evidence, Floats, Integers, Place
 
 EventKind = Literal[
     "set", "add", "remove", "move", "switch", "replace", "force", "adapter", "finish", "cancel"
@@ -45,6 +47,17 @@ class Guide:
     """Absolute, in nats; how far a logit may move between machines. At 0 nobody asks what is within reach."""
     hypothesis: int = 0
     """Which hypothesis of a search was recorded."""
+    relative: float = 0.0
+    """As a share of the logit; it may move that far where this is more than `tolerance`."""
+
+    def moves(self, logits: Floats) -> Floats:
+        """How far each of these logits may move, in nats."""
+        return np.maximum(self.tolerance, self.relative * np.abs(logits))
+
+    @property
+    def farthest(self) -> float:
+        """How far the logit of a recorded token may move at most, in nats."""
+        return self.tolerance if self.evidence is None else float(self.moves(self.evidence.chosen).max())
 
 
 class Control(Protocol):

@@ -106,7 +106,10 @@ class Step:
     evidence: Evidence | None = None
     null_evidence: Evidence | None = None
     within_reach: NDArray[np.bool_] | None = None
-    """Where the choice differs from a recorded token: whether the numeric tolerance explains it."""
+    """Where the choice differs from a recorded token: whether the numeric tolerance explains it.
+
+    After the first position that it does not explain, nobody asks any more, and it is False.
+    """
     seconds: float = 0.0
     """Wall time that this step took to compute; information only."""
 

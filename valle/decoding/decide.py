@@ -72,6 +72,7 @@ def _forced(before: Before, guide: Guide | None, logits: Tensor) -> Tensor | Non
 
 
 def _reach(situation: Situation, decision: Decision, guide: Guide) -> NDArray[np.bool_]:
+    """Which rows chose the recorded token or could have; one that could not answers for those after it."""
     reach: NDArray[np.bool_] = np.equal(decision.choice, decision.chosen)
     for row in np.flatnonzero(~reach):
         reach[row] = within_reach(
@@ -83,6 +84,8 @@ def _reach(situation: Situation, decision: Decision, guide: Guide) -> NDArray[np
             replayed=int(decision.choice[row]),
             guide=guide,
         )
+        if not reach[row]:
+            break
     return reach
 
 

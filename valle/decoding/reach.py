@@ -29,10 +29,10 @@ def within_reach(
     tolerance; the first copy has the recorded id as high and the replayed one as low as it may be.
     """
     recorded = int(guide.tokens[row])
-    moved = _moved(logits[row], guide.evidence, row, recorded, replayed, guide.tolerance)
+    moved = _moved(logits[row], guide, guide.evidence, row, replayed)
     null = rows.null
     if null is not None:
-        null = _moved(null[row], guide.null_evidence, row, recorded, replayed, guide.tolerance)
+        null = _moved(null[row], guide, guide.null_evidence, row, replayed)
     copies = np.full(TRIALS, row)
     decision = sampler.decide(
         moved,
@@ -43,15 +43,13 @@ def within_reach(
     return bool((decision.choice == recorded).any())
 
 
-def _moved(
-    logits: Tensor, evidence: Evidence | None, row: int, recorded: int, replayed: int, tolerance: float
-) -> Tensor:
-    """TRIALS copies [TRIALS, V] of one row of logits [V], moved within the tolerance."""
-    width = len(logits)
-    generator = np.random.Generator(np.random.Philox(key=recorded))
-    offsets = generator.uniform(-tolerance, tolerance, (TRIALS, width))
-    offsets[0, recorded], offsets[0, replayed] = tolerance, -tolerance
-    copies = logits.double() + torch.from_numpy(offsets).to(logits.device)
+def _moved(logits: Tensor, guide: Guide, evidence: Evidence | None, row: int, replayed: int) -> Tensor:
+    """TRIALS copies [TRIALS, V] of one row of logits [V], moved as far as the guide lets them."""
+    recorded, values = int(guide.tokens[row]), logits.double()
+    most = guide.moves(values.cpu().numpy())
+    offsets = np.random.Generator(np.random.Philox(key=recorded)).uniform(-most, most, (TRIALS, len(most)))
+    offsets[0, recorded], offsets[0, replayed] = most[recorded], -most[replayed]
+    copies = values + torch.from_numpy(offsets).to(logits.device)
     if evidence is not None:
         copies[1:, recorded] = float(evidence.chosen[row])
         if evidence.top_ids is not None and evidence.top_logits is not None:

@@ -108,7 +108,7 @@ def _checked(
         seconds = time.perf_counter() - begun
         steps.append(replace(step, hypothesis=guide.hypothesis, seconds=seconds, ended=sought.ended(step)))
     if all(np.array_equal(step.choices, step.tokens) for step in steps):
-        _mark_parting(trail, steps, winner, recorded[0].tolerance)
+        _mark_parting(trail, steps, winner, recorded[0].farthest)
     return steps
 
 

@@ -28,11 +28,19 @@ class Tolerance:
         """The tolerance between runs of these dtypes."""
         return cls(any(dtype != "float32" for dtype in dtypes))
 
+    @property
+    def absolute(self) -> float:
+        """In nats, whatever the value."""
+        return HALF_PRECISION if self.half else FULL_PRECISION
+
+    @property
+    def relative(self) -> float:
+        """As a share of the value, where that is more."""
+        return HALF_PRECISION / 4 if self.half else 0.0
+
     def at(self, values: NDArray[Any]) -> NDArray[np.float64]:
         """Absolute, in nats, for each of the values."""
-        if not self.half:
-            return np.full(values.shape, FULL_PRECISION)
-        return HALF_PRECISION * np.maximum(1.0, np.abs(values.astype(np.float64)) / 4)
+        return np.maximum(self.absolute, self.relative * np.abs(values.astype(np.float64)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,9 +86,15 @@ class Judge:
             return None
         if self._model is not None or self._unexplained:
             return Guide(step.tokens, hypothesis=step.hypothesis)
-        logits = np.zeros(1) if step.evidence is None else step.evidence.chosen
-        tolerance = float(self._tolerance.at(logits).max())
-        return Guide(step.tokens, step.evidence, step.null_evidence, tolerance, step.hypothesis)
+        tolerance = self._tolerance
+        return Guide(
+            step.tokens,
+            step.evidence,
+            step.null_evidence,
+            tolerance.absolute,
+            step.hypothesis,
+            tolerance.relative,
+        )
 
     def see(self, step: Step) -> bool:
         """Compare one step; False once the replay has left what was recorded and cannot be fed on."""
