@@ -39,10 +39,11 @@ def write_setting(key: str, value: Any, file: Path | None = None) -> Path:
     first, _, rest = key.partition(".")
     parts = [first, rest] if first == "keys" else key.split(".")
     for part in parts[:-1]:
-        if not isinstance(table.get(part), AbstractTable):
-            table[part] = tomlkit.table()
-        table = table[part]
-    table[parts[-1]] = _item(value)
+        table = _table(table, part)
+    if isinstance(value, Mapping):
+        _fill(_table(table, parts[-1]), value)
+    else:
+        table[parts[-1]] = _item(value)
     write_atomically(path, tomlkit.dumps(document).encode())
     return path
 
@@ -55,6 +56,21 @@ def write_table(values: Mapping[str, Any], path: Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, tomlkit.dumps(document).encode())
     return path
+
+
+def _table(parent: Any, name: str) -> Any:
+    """The table of that name, made where it is not there yet."""
+    if not isinstance(parent.get(name), AbstractTable):
+        parent[name] = tomlkit.table()
+    return parent[name]
+
+
+def _fill(table: Any, values: Mapping[str, Any]) -> None:
+    """Give a table these entries and no others; its comments stay."""
+    for key in [key for key in table if key not in values]:
+        del table[key]
+    for key, value in values.items():
+        table[key] = _item(value)
 
 
 def _item(value: Any) -> Any:

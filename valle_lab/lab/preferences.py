@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,10 @@ from valle_lab.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from valle_lab.lab.lab import Lab
+
+
+LOADED = ("codec", "device", "dtype", "threads", "attention")
+"""Settings that matter when a model is loaded."""
 
 
 def show(lab: Lab, key: str | None = None) -> dict[str, Any]:
@@ -28,11 +33,19 @@ def show(lab: Lab, key: str | None = None) -> dict[str, Any]:
 
 
 def change(lab: Lab, key: str, value: str) -> Path:
-    """Change a setting here and in lab.toml, which keeps its comments; the value is as lab.toml has it."""
+    """Change a setting here and in lab.toml, which keeps its comments; the value is as lab.toml has it.
+
+    What is about the model holds from the next load on.
+    """
     from valle_lab.preferences import write_setting
 
     parsed = _parsed(value)
-    lab.settings = _with(lab.settings, load_settings(None, {key: parsed}), key.split("."))
+    top, _, rest = key.partition(".")
+    given = {top: {rest: parsed}} if top == "keys" and rest else {key: parsed}
+    lab.settings = _with(lab.settings, load_settings(None, given), key.split("."))
+    if key in LOADED:
+        loaded: dict[str, Any] = {key: None if (key, parsed) == ("threads", "auto") else parsed}
+        lab.choice = replace(lab.choice, **loaded)
     path = write_setting(key, parsed)
     lab.tell(f"{key} = {value} in {path}")
     lab.mark("settings")
