@@ -45,7 +45,29 @@ AS_PUBLISHED: dict[str, dict[str, dict[str, Any]]] = {
     "dia": {"ar": {"guidance.scale": 4.0, "guidance.candidates": 45, "guidance.blend": 0.0}},
     "guided-text": {"ar": {"guidance.scale": 3.0, "guidance.blend": 0.7, "top_p.p": 0.95}},
     "moshi": {"ar": {"temperature.value": 0.8, "top_k.k": 250}},
+    "vall-e-x": {"ar": {"best_of.count": 5, "best_of.score": "mean"}},
+    "vall-e-2": {"ar": {"repetition_aware.window": 10, "repetition_aware.threshold": 0.1}},
+    "dualcodec-valle": {"ar": {"top_k.k": 15, "top_p.p": 0.85, "repetition_penalty.penalty": 1.1}},
+    "voicecraft": {"ar": {"top_k.k": 40}},
+    "fish-speech": {"ar": {"temperature.value": 0.8, "repetition_aware.top_k": 30}},
+    "higgs-audio": {"ar": {"temperature.value": 0.7, "repetition_aware.window": 7}},
+    "llasa": {"ar": {"temperature.value": 0.8, "repetition_penalty.penalty": 1.2}},
+    "sesame-csm": {"ar": {"temperature.value": 0.9, "top_k.k": 50}},
+    "xtts": {"ar": {"temperature.value": 0.75, "top_k.k": 50, "top_p.p": 0.85}},
+    "tortoise": {"ar": {"temperature.value": 0.8, "top_p.p": 0.8, "repetition_penalty.penalty": 2.0}},
+    "indextts2": {"ar": {"temperature.value": 0.8, "top_k.k": 30, "repetition_penalty.penalty": 10.0}},
+    "gpt-sovits": {"ar": {"top_k.k": 15, "repetition_penalty.penalty": 1.35}},
+    "spark-tts": {"ar": {"temperature.value": 0.8, "top_k.k": 50, "top_p.p": 0.95}},
+    "qwen3-tts": {"ar": {"temperature.value": 0.9, "top_k.k": 50, "repetition_penalty.penalty": 1.05}},
+    "kyutai-tts": {"ar": {"temperature.value": 0.6, "top_k.k": 250}},
+    "musicgen": {"ar": {"guidance.scale": 3.0, "top_k.k": 250}},
+    "magnet": {"nar_len": {"top_p.p": 0.9}},
+    "maskgct": {"nar_len": {"guidance.scale": 3.5, "guidance.rescale": 0.75}},
+    "parler": {"ar": {"minimum_length.steps": 10}},
+    "zonos-interface": {"ar": {"unified.linear": 0.5, "unified.confidence": 0.4}},
 }
+NO_SETTINGS = {"lifeiteng", "reference", "vibevoice"}
+"""Systems whose level 0 is a plain draw, or greedy."""
 
 
 def test_every_preset_says_where_its_values_come_from() -> None:
@@ -54,6 +76,11 @@ def test_every_preset_says_where_its_values_come_from() -> None:
         assert preset.title and preset.tokens and preset.source and preset.notes
         first = "nar_len" if preset.mode == "nar-len" else "ar"
         assert next(iter(preset.stack.lists)) == first
+
+
+def test_every_system_has_its_preset() -> None:
+    """Those of the table of 30 systems, llama3's function, and the authors of the paper on guidance."""
+    assert set(preset_names()) == {*AS_PUBLISHED, *NO_SETTINGS}
 
 
 def test_a_file_holds_nothing_that_is_not_read() -> None:
