@@ -13,6 +13,8 @@ from typing import Any
 from valle.audio import wav
 from valle.control import Event, Guide, ScheduledControl
 from valle.errors import UserError
+from valle.inference import MAX_SECONDS
+from valle.request import FRAME_RATE
 from valle.samplers.noise import SCHEME
 from valle.step import Place, Step
 from valle.take import Take, codes_sha256
@@ -127,12 +129,15 @@ def replay_take(
     """
     check_fits(record, engine)
     recorded = from_session_take(record)
-    recipe = engine.recipe
-    judge = Judge(recorded, mode, Tolerance.of(recorded.request.recipe.dtype, recipe.dtype))
-    recipe = replace(recipe, threads=threads or _threads(recorded.request.recipe.threads, mode))
     as_recorded = recorded.request.recipe
-    recipe = replace(recipe, batch=as_recorded.batch, guidance=as_recorded.guidance)
-    request = replace(recorded.request, recipe=recipe)
+    judge = Judge(recorded, mode, Tolerance.of(as_recorded.dtype, engine.recipe.dtype))
+    recipe = replace(
+        engine.recipe,
+        threads=threads or _threads(as_recorded.threads, mode),
+        batch=as_recorded.batch,
+        guidance=as_recorded.guidance,
+    )
+    request = replace(recorded.request, recipe=recipe, max_frames=_most_frames(recorded))
     generation = engine.generate(request, _Feeding(recorded.events, judge))
     for number in count(1):
         if most_steps is not None and number > most_steps:
@@ -166,6 +171,12 @@ def check_fits(record: schema.Take, engine: Engine) -> None:
     highest = max(int(item.ids.values().max(initial=0)) for item in (*request.sentences, *other))
     if highest >= len(engine.tokenizer):
         raise UserError(f"it has the phoneme id {highest}; the model has {len(engine.tokenizer)} of them")
+
+
+def _most_frames(recorded: Take) -> int:
+    """What a segment may come to: room is made for it beforehand, and a file may ask for any amount."""
+    longest = max((segment.frames for segment in recorded.segments), default=0)
+    return min(recorded.request.max_frames, max(round(MAX_SECONDS * FRAME_RATE), longest + 1))
 
 
 def _threads(recorded: int, mode: Mode) -> int:

@@ -11,15 +11,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from toy_model import STACK, toy_model, toy_request
 
 from valle.checkpoints.details import CodecName, Details
 from valle.checkpoints.loading import LoadedModel
 from valle.control import Control
 from valle.inference import Engine
 from valle.models.ar_nar import ArNar
-from valle.models.config import ModelConfig
-from valle.request import Prompt, Recipe, Request, Sentence
-from valle.samplers import Stack
+from valle.request import Recipe, Request
 from valle.take import Take
 from valle.text.tokens import Tokenizer
 from valle_lab.session import schema
@@ -27,20 +26,6 @@ from valle_lab.session.convert import to_session_take
 from valle_lab.session.origin import environment
 
 sys.path.insert(0, str(Path(__file__).parent))
-
-STACK = {
-    "ar": [
-        {"name": "top_k", "k": 200},
-        {"name": "top_p", "p": 0.95},
-        {"name": "temperature", "value": 0.9},
-        {"name": "draw"},
-    ],
-    "nar": [{"name": "greedy"}],
-}
-SENTENCES = (
-    Sentence("One.", "wˈʌn.", (1, 20, 31, 42, 2)),
-    Sentence("Two of them.", "tˈuː", (1, 51, 17, 42, 66, 23, 2)),
-)
 
 
 @dataclass(frozen=True)
@@ -52,17 +37,6 @@ class ToyCodec:
 
     def decode(self, codes: np.ndarray) -> np.ndarray:
         return (codes.sum(axis=1) / 8192).astype(np.float32)
-
-
-def make_model() -> ArNar:
-    """Two layers of random weights, sharpened so that distributions are neither flat nor certain."""
-    torch.manual_seed(3)
-    made = ArNar(ModelConfig(dim=32, layers=2, heads=2, ffn=64, languages=1))
-    with torch.no_grad():
-        for name, weight in made.named_parameters():
-            if name.startswith("classifiers"):
-                weight.mul_(40)
-    return made.eval().requires_grad_(False)
 
 
 def make_engine(model: ArNar, model_hash: str = "a" * 64) -> Engine:
@@ -79,13 +53,13 @@ def make_engine(model: ArNar, model_hash: str = "a" * 64) -> Engine:
 
 @pytest.fixture(scope="session")
 def engine() -> Engine:
-    return make_engine(make_model())
+    return make_engine(toy_model())
 
 
 @pytest.fixture(scope="session")
 def other_engine() -> Engine:
     """The same model with one matrix of a middle layer a hundredth larger."""
-    model = make_model()
+    model = toy_model()
     with torch.no_grad():
         matrices = [weight for name, weight in model.named_parameters() if ".1." in name and weight.ndim == 2]
         matrices[0].mul_(1.01)
@@ -94,17 +68,8 @@ def other_engine() -> Engine:
 
 @pytest.fixture(scope="session")
 def request_() -> Request:
-    """Two sentences in a voice of 12 frames, at most 10 frames each."""
-    codes = np.random.default_rng(1).integers(0, 1024, (12, 8)).astype(np.int16)
-    return Request(
-        sentences=SENTENCES,
-        language="en",
-        stack=Stack.from_dict(STACK),
-        seed=2**64 - 1,
-        prompt=Prompt(codes, ToyCodec.hash, "somewhere/voice.wav"),
-        take="take-1",
-        max_frames=10,
-    )
+    """Two sentences in a voice of 12 frames that was named by its path, at most 10 frames each."""
+    return toy_request(2**64 - 1, ToyCodec.hash, "somewhere/voice.wav", "take-1")
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,7 @@ from valle.audio import wav
 from valle.control import Event, ScheduledControl
 from valle.errors import UserError
 from valle.inference import Engine
+from valle.request import Request
 from valle.step import Place
 from valle_lab.session import schema
 from valle_lab.session.convert import to_session_event, to_session_take
@@ -115,6 +116,23 @@ def test_a_shorter_limit_leaves_what_was_recorded(record: Record, engine: Engine
     assert (shorter.verdict, shorter.kind) == ("diverged", "sampler")
     longer, take = replay_take(changed(record(), max_frames=4000), engine)
     assert longer.verdict == "diverged" and take.frames < 30
+
+
+def test_room_is_made_for_what_was_recorded_and_not_for_what_a_file_asks_for(
+    record: Record, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = record()
+    asked: list[int] = []
+    generate = engine.generate
+
+    def noting(request: Request, *arguments: Any) -> Any:
+        asked.append(request.max_frames)
+        return generate(request, *arguments)
+
+    monkeypatch.setattr(engine, "generate", noting)
+    assert replay_take(made, engine, "exact")[0].verdict == "identical"
+    replay_take(changed(made, max_frames=45_000), engine, most_steps=3)
+    assert asked == [10, 1500]
 
 
 @pytest.mark.parametrize("event", [Event("finish", place=at(4)), Event("cancel", place=at(4))])
