@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from valle.samplers.declaration import Parameter, StageDeclaration
-
-NO_STOP = "there is no stop token: the number of frames is known before the phase begins"
+from valle.samplers.stages.shared import HIGHEST_ID, WITHOUT_A_STOP, an_id, ids, steps
 
 DECLARATIONS = (
     StageDeclaration(
@@ -15,19 +14,7 @@ DECLARATIONS = (
         function="valle.samplers.functions.bans:ban_tokens",
         help="Forbids ids: their logits become -inf. Ids that the head does not have are ignored.",
         source="fairseq and transformers (SuppressTokensLogitsProcessor)",
-        parameters=(
-            Parameter(
-                "ids",
-                "ids",
-                (),
-                "The forbidden ids.",
-                minimum=0,
-                maximum=2**31 - 1,
-                neutral=(),
-                fixed=True,
-                unit="ids",
-            ),
-        ),
+        parameters=(ids("ids", "The forbidden ids.", neutral=()),),
     ),
     StageDeclaration(
         name="allowed_range",
@@ -39,40 +26,9 @@ DECLARATIONS = (
         source="ours",
         neutral_when="all",
         parameters=(
-            Parameter(
-                "first",
-                "integer",
-                0,
-                "The lowest id that stays allowed.",
-                minimum=0,
-                maximum=2**31 - 1,
-                step=1,
-                neutral=0,
-                fixed=True,
-                unit="id",
-            ),
-            Parameter(
-                "last",
-                "integer",
-                2**31 - 1,
-                "The highest id that stays allowed.",
-                minimum=0,
-                maximum=2**31 - 1,
-                step=1,
-                neutral=2**31 - 1,
-                fixed=True,
-                unit="id",
-            ),
-            Parameter(
-                "also",
-                "ids",
-                (),
-                "Ids outside the range that stay allowed, such as the stop token.",
-                minimum=0,
-                maximum=2**31 - 1,
-                fixed=True,
-                unit="ids",
-            ),
+            an_id("first", "The lowest id that stays allowed.", 0),
+            an_id("last", "The highest id that stays allowed.", HIGHEST_ID),
+            ids("also", "Ids outside the range that stay allowed, such as the stop token."),
         ),
     ),
     StageDeclaration(
@@ -84,20 +40,8 @@ DECLARATIONS = (
         help="Forbids the stop token until so many steps are decided.",
         source="transformers (MinNewTokensLengthLogitsProcessor)",
         needs=frozenset({"stop"}),
-        refused={"nar": NO_STOP, "nar_len": NO_STOP},
-        parameters=(
-            Parameter(
-                "steps",
-                "integer",
-                75,
-                "Steps before stop is allowed; 75 frames are a second.",
-                minimum=0,
-                maximum=100_000,
-                step=1,
-                neutral=0,
-                unit="steps",
-            ),
-        ),
+        refused=WITHOUT_A_STOP,
+        parameters=(steps("steps", "Steps before stop is allowed; 75 frames are a second.", 75, neutral=0),),
     ),
     StageDeclaration(
         name="logit_bias",

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from valle.samplers.declaration import Parameter, StageDeclaration
-from valle.samplers.stages.bans import NO_STOP
-
-_REFUSED = {"nar": NO_STOP, "nar_len": NO_STOP}
+from valle.samplers.stages.shared import WITHOUT_A_STOP, ids, steps
 
 DECLARATIONS = (
     StageDeclaration(
@@ -17,7 +15,7 @@ DECLARATIONS = (
         help="Makes the stop token, or other ids, less or more likely by a power of the length so far.",
         source="the reference's length penalty, made aware of the sign",
         needs=frozenset({"stop"}),
-        refused=_REFUSED,
+        refused=WITHOUT_A_STOP,
         parameters=(
             Parameter(
                 "penalty",
@@ -29,16 +27,7 @@ DECLARATIONS = (
                 step=0.05,
                 neutral=0.0,
             ),
-            Parameter(
-                "ids",
-                "ids",
-                (),
-                "The ids to penalise; none means the stop token.",
-                minimum=0,
-                maximum=2**31 - 1,
-                fixed=True,
-                unit="ids",
-            ),
+            ids("ids", "The ids to penalise; none means the stop token."),
         ),
     ),
     StageDeclaration(
@@ -50,18 +39,9 @@ DECLARATIONS = (
         help="From a step on, raises the logit of the stop token exponentially.",
         source="transformers (ExponentialDecayLengthPenalty)",
         needs=frozenset({"stop"}),
-        refused=_REFUSED,
+        refused=WITHOUT_A_STOP,
         parameters=(
-            Parameter(
-                "start",
-                "integer",
-                750,
-                "The step after which stop is raised; 75 frames are a second.",
-                minimum=0,
-                maximum=100_000,
-                step=1,
-                unit="steps",
-            ),
+            steps("start", "The step after which stop is raised; 75 frames are a second.", 750),
             Parameter(
                 "factor",
                 "number",
@@ -83,7 +63,7 @@ DECLARATIONS = (
         help="Forbids the stop token unless it is likely enough, judged by what enters the stage.",
         source="Dia (only if it is the argmax); Bark (min_eos_p)",
         needs=frozenset({"stop"}),
-        refused=_REFUSED,
+        refused=WITHOUT_A_STOP,
         neutral_when="all",
         parameters=(
             Parameter(

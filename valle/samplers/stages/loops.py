@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from valle.samplers.declaration import Parameter, StageDeclaration
-from valle.samplers.stages.penalties import NO_PAST
+from valle.samplers.stages.shared import WITHOUT_NEIGHBOURS, ids, steps
 
-_NO_NEIGHBOURS = "positions are decided out of order, so the ids before one are not yet its neighbours"
 _NO_SOUND = "its tokens are not codes of sound"
-_REFUSED = {"nar": NO_PAST, "nar_len": _NO_NEIGHBOURS}
+_SEARCHED = "How many of the latest ids are searched; 0 searches all of them."
 
 DECLARATIONS = (
     StageDeclaration(
@@ -19,7 +18,7 @@ DECLARATIONS = (
         help="Forbids every id that would complete an n-gram of the past.",
         source="fairseq; transformers (NoRepeatNGramLogitsProcessor)",
         needs=frozenset({"history"}),
-        refused=_REFUSED,
+        refused=WITHOUT_NEIGHBOURS,
         parameters=(
             Parameter(
                 "size",
@@ -33,16 +32,7 @@ DECLARATIONS = (
                 fixed=True,
                 unit="ids",
             ),
-            Parameter(
-                "window",
-                "integer",
-                0,
-                "How many of the latest ids are searched; 0 searches all of them.",
-                minimum=0,
-                maximum=100_000,
-                step=1,
-                unit="steps",
-            ),
+            steps("window", _SEARCHED, 0),
         ),
     ),
     StageDeclaration(
@@ -54,7 +44,7 @@ DECLARATIONS = (
         help="Lowers the ids that would go on as the past did after the same ids, more after a long match.",
         source="text-generation-webui PR 5677 (don't repeat yourself); llama.cpp PR 9702",
         needs=frozenset({"history"}),
-        refused=_REFUSED,
+        refused=WITHOUT_NEIGHBOURS,
         parameters=(
             Parameter(
                 "multiplier",
@@ -86,26 +76,8 @@ DECLARATIONS = (
                 step=1,
                 unit="ids",
             ),
-            Parameter(
-                "range",
-                "integer",
-                0,
-                "How many of the latest ids are searched; 0 searches all of them.",
-                minimum=0,
-                maximum=100_000,
-                step=1,
-                unit="steps",
-            ),
-            Parameter(
-                "breakers",
-                "ids",
-                (),
-                "Ids at which a match ends; they are never penalised themselves.",
-                minimum=0,
-                maximum=2**31 - 1,
-                fixed=True,
-                unit="ids",
-            ),
+            steps("range", _SEARCHED, 0),
+            ids("breakers", "Ids at which a match ends; they are never penalised themselves."),
         ),
     ),
     StageDeclaration(
@@ -117,19 +89,9 @@ DECLARATIONS = (
         help="Makes codes of silence less likely the longer a run of silence is.",
         source="VoiceCraft, Peng et al. 2024, arXiv 2403.16973 (stop_repetition)",
         needs=frozenset({"history"}),
-        refused={**_REFUSED, **dict.fromkeys(("len", "stt", "phn", "un_phn"), _NO_SOUND)},
+        refused={**WITHOUT_NEIGHBOURS, **dict.fromkeys(("len", "stt", "phn", "un_phn"), _NO_SOUND)},
         parameters=(
-            Parameter(
-                "ids",
-                "ids",
-                (),
-                "The codes that sound like silence, as the codec gives them for zeros.",
-                minimum=0,
-                maximum=2**31 - 1,
-                neutral=(),
-                fixed=True,
-                unit="ids",
-            ),
+            ids("ids", "The codes that sound like silence, as the codec gives them for zeros.", neutral=()),
             Parameter(
                 "penalty",
                 "number",
@@ -140,15 +102,10 @@ DECLARATIONS = (
                 step=0.1,
                 neutral=0.0,
             ),
-            Parameter(
+            steps(
                 "allowed",
-                "integer",
-                4,
                 "How long a run may be before it is penalised.",
-                minimum=0,
-                maximum=100_000,
-                step=1,
-                unit="steps",
+                4,
                 source="4 is stop_repetition 3 of VoiceCraft",
             ),
             Parameter(

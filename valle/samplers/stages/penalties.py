@@ -3,19 +3,39 @@
 from __future__ import annotations
 
 from valle.samplers.declaration import Parameter, StageDeclaration
+from valle.samplers.stages.shared import WITHOUT_A_PAST, steps
 
-NO_PAST = "a level is decided in one pass, so a position has no past of its own codebook"
+_WINDOW = steps("window", "How many of the latest ids count; 0 counts all of them.", 75)
 
-_WINDOW = Parameter(
-    "window",
-    "integer",
-    75,
-    "How many of the latest ids count; 0 counts all of them.",
-    minimum=0,
-    maximum=100_000,
-    step=1,
-    unit="steps",
-)
+
+def _subtraction(name: str, place: int, help: str, per: str) -> StageDeclaration:
+    """A penalty that is subtracted, and so needs to know nothing of signs."""
+    return StageDeclaration(
+        name=name,
+        family="penalties",
+        kind="stage",
+        place=place,
+        function=f"valle.samplers.functions.penalties:{name}",
+        help=help,
+        source=f"OpenAI's {name}; vLLM, llama.cpp",
+        needs=frozenset({"history"}),
+        refused=WITHOUT_A_PAST,
+        parameters=(
+            Parameter(
+                "penalty",
+                "number",
+                0.1,
+                f"What is subtracted{per}; below 0 repeats more.",
+                minimum=-10.0,
+                maximum=10.0,
+                step=0.05,
+                neutral=0.0,
+                unit="nats",
+            ),
+            _WINDOW,
+        ),
+    )
+
 
 DECLARATIONS = (
     StageDeclaration(
@@ -27,7 +47,7 @@ DECLARATIONS = (
         help="Divides the positive and multiplies the negative logits of past ids of the same codebook.",
         source="Keskar et al. 2019, arXiv 1909.05858, with the sign rule of transformers",
         needs=frozenset({"history"}),
-        refused={"nar": NO_PAST},
+        refused=WITHOUT_A_PAST,
         parameters=(
             Parameter(
                 "penalty",
@@ -69,54 +89,16 @@ DECLARATIONS = (
             ),
         ),
     ),
-    StageDeclaration(
-        name="frequency_penalty",
-        family="penalties",
-        kind="stage",
-        place=210,
-        function="valle.samplers.functions.penalties:frequency_penalty",
-        help="Lowers the logits of past ids of the same codebook once for every occurrence.",
-        source="OpenAI's frequency_penalty; vLLM, llama.cpp",
-        needs=frozenset({"history"}),
-        refused={"nar": NO_PAST},
-        parameters=(
-            Parameter(
-                "penalty",
-                "number",
-                0.1,
-                "What is subtracted per occurrence; below 0 repeats more.",
-                minimum=-10.0,
-                maximum=10.0,
-                step=0.05,
-                neutral=0.0,
-                unit="nats",
-            ),
-            _WINDOW,
-        ),
+    _subtraction(
+        "frequency_penalty",
+        210,
+        "Lowers the logits of past ids of the same codebook once for every occurrence.",
+        " per occurrence",
     ),
-    StageDeclaration(
-        name="presence_penalty",
-        family="penalties",
-        kind="stage",
-        place=220,
-        function="valle.samplers.functions.penalties:presence_penalty",
-        help="Lowers the logits of past ids of the same codebook, however often they occurred.",
-        source="OpenAI's presence_penalty; vLLM, llama.cpp",
-        needs=frozenset({"history"}),
-        refused={"nar": NO_PAST},
-        parameters=(
-            Parameter(
-                "penalty",
-                "number",
-                0.1,
-                "What is subtracted; below 0 repeats more.",
-                minimum=-10.0,
-                maximum=10.0,
-                step=0.05,
-                neutral=0.0,
-                unit="nats",
-            ),
-            _WINDOW,
-        ),
+    _subtraction(
+        "presence_penalty",
+        220,
+        "Lowers the logits of past ids of the same codebook, however often they occurred.",
+        "",
     ),
 )

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from valle.samplers.declaration import Parameter, StageDeclaration
-from valle.samplers.stages.penalties import NO_PAST
+from valle.samplers.stages.shared import WITHOUT_NEIGHBOURS
 
-_OUT_OF_ORDER = "positions are decided out of order, so the ids before one are not yet its neighbours"
 _NO_DRAWS_BEFORE = {
     "nar": "a level is decided in one pass, so there is no earlier draw to learn from",
     "nar_len": "positions are decided out of order, so their draws are no sequence to learn from",
@@ -123,7 +122,7 @@ _REPETITION_AWARE = StageDeclaration(
     "latest ids of its codebook.",
     source="VALL-E 2, Chen et al. 2024, arXiv 2406.05370; CosyVoice",
     needs=frozenset({"history"}),
-    refused={"nar": NO_PAST, "nar_len": _OUT_OF_ORDER},
+    refused=WITHOUT_NEIGHBOURS,
     purpose="choose",
     parameters=(
         Parameter(
