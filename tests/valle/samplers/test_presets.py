@@ -80,7 +80,7 @@ def test_every_preset_says_where_its_values_come_from() -> None:
 
 def test_every_system_has_its_preset() -> None:
     """Those of the table of 30 systems, llama3's function, and the authors of the paper on guidance."""
-    assert set(preset_names()) == {*AS_PUBLISHED, *NO_SETTINGS}
+    assert set(preset_names()) >= {*AS_PUBLISHED, *NO_SETTINGS}
 
 
 def test_a_file_holds_nothing_that_is_not_read() -> None:
