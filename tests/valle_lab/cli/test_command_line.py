@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -74,6 +75,24 @@ def test_every_command_has_help_and_the_common_options(
         "debug",
     ):
         assert f"--{option}" in text
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        ("valle-lab sa", {"say", "samplers"}),
+        ("valle-lab say --vo", {"--voice"}),
+        ("valle-lab voices a", {"add"}),
+    ],
+)
+def test_the_shell_can_complete_it(typed: str, offered: set[str]) -> None:
+    asked = {"_VALLE_LAB_COMPLETE": "complete_bash", "COMP_WORDS": typed}
+    asked["COMP_CWORD"] = str(len(typed.split()) - 1)
+    code = "import sys; from valle_lab.cli import main; sys.exit(main())"
+    done = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, **asked}, capture_output=True, text=True, timeout=60
+    )
+    assert set(done.stdout.split()) == offered
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
