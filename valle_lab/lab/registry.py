@@ -49,6 +49,11 @@ class Argument:
     """Takes all the words that are left, as one text."""
     complete: Completer | None = None
 
+    @property
+    def type_in_words(self) -> str:
+        """What it has to be, for help and messages."""
+        return _words(self.type)
+
     def parse(self, command: str, value: Any) -> Any:
         """The value in the argument's type; words of a line are converted, numbers are checked.
 
@@ -61,7 +66,7 @@ class Argument:
         if self.type is float and type(value) is int:
             value = float(value)
         if not isinstance(value, self.type) or (self.type is int and isinstance(value, bool)):
-            raise CommandError(f"{command}: {self.name} must be {_words(self.type)}, not {value!r}.")
+            raise CommandError(f"{command}: {self.name} must be {self.type_in_words}, not {value!r}.")
         return value
 
     def _from_word(self, word: str) -> Any:
@@ -151,7 +156,7 @@ class Registry:
     def __getitem__(self, name: str) -> Command:
         if name not in self._commands:
             near = difflib.get_close_matches(name, self._commands, n=1)
-            hint = f"did you mean {near[0]}?" if near else "the command `lab.commands` lists them."
+            hint = f"did you mean {near[0]}?" if near else "help lists them."
             raise CommandError(f"There is no command {name!r}; {hint}")
         return self._commands[name]
 
@@ -199,6 +204,5 @@ def _plain_type(hint: Any) -> type:
 
 
 def _words(kind: type) -> str:
-    return {int: "a whole number", float: "a number", bool: "on or off", str: "a text"}.get(
-        kind, kind.__name__
-    )
+    words = {int: "a whole number", float: "a number", bool: "on or off", str: "a text", object: "a value"}
+    return words.get(kind, kind.__name__)

@@ -1,0 +1,288 @@
+"""The views of the lab as lines of plain text, for the REPL and for scripts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Future
+from dataclasses import asdict, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from valle.request import Sentence
+from valle.voices import Voice
+from valle_lab.lab.state import LabTake
+from valle_lab.lab.timeline import Measure, Timeline
+from valle_lab.tui.braille import column_of, curve
+from valle_lab.views import AttentionView, LevelView, StepView
+
+Lines = list[str]
+WIDTH = 80
+ROWS = 4
+AXES: dict[Measure, tuple[float, float, str]] = {
+    "entropy": (0.0, 10.0, "entropy, raw, bits"),
+    "varentropy": (0.0, 27.0, "varentropy, raw, bits squared"),
+    "margin": (0.0, 5.0, "margin of the choice, nats"),
+    "stop": (0.0, 1.0, "probability of stop, raw"),
+    "rank": (0.0, 50.0, "rank of the chosen token, raw"),
+    "final_entropy": (0.0, 10.0, "entropy, final, bits"),
+    "kept": (0.0, 1025.0, "ids that the stack leaves"),
+}
+"""The fixed axis of each measure, and its title."""
+
+
+def in_words(result: Any, width: int = WIDTH) -> Lines:
+    """What a command gave, whatever it is."""
+    match result:
+        case None:
+            return []
+        case Future():
+            return in_words(result.result(0), width)
+        case StepView():
+            return step_lines(result, width)
+        case AttentionView():
+            return attention_lines(result)
+        case LabTake():
+            return [take_line(result)]
+        case str() | Path() | int() | float():
+            return [str(result)]
+        case dict():
+            return [f"{key} = {_value(value)}" for key, value in result.items()]
+        case list() | tuple():
+            return _items(result, width)
+    return [str(result)]
+
+
+def table(rows: Iterable[Sequence[object]]) -> Lines:
+    """Rows in columns as wide as their widest cell; numbers to the right."""
+    cells = [[" ".join(_cell(value).split()) for value in row] for row in rows]
+    if not cells:
+        return []
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    right = [all(_is_number(cell) for cell in column[1:]) for column in zip(*cells, strict=True)]
+    return [
+        "  ".join(
+            cell.rjust(size) if to_right else cell.ljust(size)
+            for cell, size, to_right in zip(row, widths, right, strict=True)
+        ).rstrip()
+        for row in cells
+    ]
+
+
+def step_lines(view: StepView, width: int = WIDTH) -> Lines:
+    """Everything about one decision."""
+    forced = "" if view.token == view.choice else f", in place of {view.choice}"
+    where = f" position {view.position}" if view.positions > 1 else ""
+    head = (
+        f"{view.take} {view.place}{where}: {_token(view.token, view)}{forced} by {view.chooser}, "
+        f"margin {view.margin:.2f} over {view.runner_up}"
+    )
+    remade = ["(made again: what it was decided from was not kept)"] if view.remade else []
+    parts = (waterfall_lines(view), histogram_lines(view, width), candidate_lines(view))
+    return [head, *remade, *(line for part in parts for line in ("", *part))]
+
+
+def waterfall_lines(view: StepView) -> Lines:
+    """What each stage did."""
+    head = ("stage", "kept", "removed", "entropy", "KL", "top", "chosen", "rank")
+    rows = [
+        (
+            stage.stage if stage.runs else f"({stage.stage})",
+            stage.kept,
+            f"{stage.removed:.4f}",
+            f"{stage.entropy:.3f}",
+            f"{stage.divergence:.3f}",
+            f"{stage.top:.4f}",
+            f"{stage.probability:.4f}",
+            stage.rank if stage.rank == stage.rank_before else f"{stage.rank_before}>{stage.rank}",
+        )
+        for stage in view.waterfall
+    ]
+    return table([head, *rows])
+
+
+def histogram_lines(view: StepView, width: int = WIDTH) -> Lines:
+    """The logits, raw and final, bin by bin; bars are logarithmic."""
+    bars = view.histogram
+    room = max(4, (width - 30) // 2)
+    most = np.log1p(max(1, int(bars.raw.max()), int(bars.final.max()), bars.final_banned, bars.raw_banned))
+    marks = {"chosen": bars.chosen, **({} if bars.stop is None else {"stop": bars.stop})}
+
+    def bar(count: int) -> str:
+        return "#" * round(room * float(np.log1p(count)) / float(most))
+
+    def named(low: float, high: float, last: bool) -> str:
+        inside = [
+            f"{name}{'' if side == 1 else ' raw'}"
+            for name, values in marks.items()
+            for side in (0, 1)
+            if low <= values[side] < high or (last and values[side] == high)
+        ]
+        return " ".join(inside)
+
+    rows: list[Sequence[object]] = [("logit", "raw", "", "final", "", "")]
+    for index in range(len(bars.raw)):
+        low, high = float(bars.edges[index]), float(bars.edges[index + 1])
+        raw, final = int(bars.raw[index]), int(bars.final[index])
+        name = named(low, high, index == len(bars.raw) - 1)
+        if raw or final:
+            rows.append((f"{low:.1f}", raw, bar(raw), final, bar(final), name))
+    banned = [name for name, values in marks.items() if values[1] == -np.inf]
+    rows.append(
+        (
+            "-inf",
+            bars.raw_banned,
+            bar(bars.raw_banned),
+            bars.final_banned,
+            bar(bars.final_banned),
+            " ".join(banned),
+        )
+    )
+    return table(rows)
+
+
+def candidate_lines(view: StepView) -> Lines:
+    """The best ids with their probability after each stage."""
+    shown = view.candidates
+    head = ("", "id", *shown.points[:-1], "final", "cumulative")
+    rows = [
+        (
+            "*" if token == view.token else "",
+            _token(token, view),
+            *(f"{value:.4f}" for value in shown.probability[:, column]),
+            f"{shown.cumulative[column]:.4f}",
+        )
+        for column, token in enumerate(shown.ids.tolist())
+    ]
+    return table([head, *rows])
+
+
+def timeline_lines(
+    line: Timeline, measure: Measure = "entropy", width: int = WIDTH, height: int = 4
+) -> Lines:
+    """One measure over all decisions, on its fixed axis, with marks where changes took effect."""
+    values = line.values(measure)
+    low, high, title = AXES[measure]
+    if not len(values):
+        return [f"{title}: nothing yet"]
+    rows = curve(values, width - 7, ROWS, low, high)
+    labels = [f"{high:6g} ", *[" " * 7] * (ROWS - 2), f"{low:6g} "]
+    summary = f"mean {np.nanmean(values):.2f}, least {np.nanmin(values):.2f}, most {np.nanmax(values):.2f}"
+    drawn = [label + text.rstrip("\u2800") for label, text in zip(labels, rows, strict=True)]
+    lines = [f"{title}: {len(values)} decisions, {summary}", *drawn]
+    if line.event_marks:
+        marks = [" "] * (width - 7)
+        for row in line.event_marks:
+            marks[column_of(min(row, len(values) - 1), len(values), len(marks))] = "^"
+        lines.append(" " * 7 + "".join(marks).rstrip())
+    return lines
+
+
+def attention_lines(view: AttentionView) -> Lines:
+    """How much each head looks at text, prompt and response, in percent, and which heads read along."""
+    layers, heads, _ = view.shares.shape
+    head = ("layer", *(f"head {number}" for number in range(heads)))
+    rows = [
+        (
+            layer,
+            *(
+                "/".join(f"{100 * share:.0f}" for share in view.shares[layer, number])
+                for number in range(heads)
+            ),
+        )
+        for layer in range(layers)
+    ]
+    lines = [f"decision {view.row} of {view.rows}: text/prompt/response in %", *table([head, *rows])]
+    if view.alignment is not None:
+        best = ", ".join(f"{r.layer}.{r.head} ({r.monotony:.2f})" for r in view.alignment.readers[:3])
+        at = int(view.alignment.path[view.row])
+        lines += [f"read along by {best}; at phoneme {at} {view.symbols[at]!r}"]
+    return lines
+
+
+def level_lines(levels: Sequence[LevelView]) -> Lines:
+    """The passes of the NAR."""
+    head = ("segment", "level", "frames", "entropy", "final", "margin", "least margin", "seconds")
+    rows = [
+        (
+            view.segment,
+            view.level,
+            len(view.entropy),
+            f"{_mean(view.entropy):.3f}",
+            f"{_mean(view.final_entropy):.3f}",
+            f"{_mean(view.margin):.3f}",
+            f"{view.margin.min(initial=np.inf):.4f}",
+            f"{view.seconds:.3f}",
+        )
+        for view in levels
+    ]
+    return table([head, *rows])
+
+
+def take_line(take: LabTake) -> str:
+    """A take in one line."""
+    state = take.stop or "running"
+    words = [
+        take.name,
+        state,
+        f"{take.timeline.frames / 75:.2f} s",
+        f"seed {take.seed}",
+        f"voice {take.voice or 'none'}",
+    ]
+    words += [] if take.rating is None else ["*" * round(take.rating)]
+    words += [take.failure] if take.failure else []
+    return ", ".join(words)
+
+
+def _items(items: Sequence[Any], width: int) -> Lines:
+    if not items:
+        return ["(none)"]
+    match items[0]:
+        case LabTake():
+            head = ("take", "stop", "seconds", "seed", "voice", "stars", "text")
+            return table([head, *map(_take_row, items)])
+        case Voice():
+            return table(
+                [("voice", "language", "transcript"), *((v.name, v.language, v.transcript) for v in items)]
+            )
+        case Sentence():
+            return [f"{sentence.text}\n    {sentence.phonemes}" for sentence in items]
+        case LevelView():
+            return level_lines(items)
+    if is_dataclass(items[0]) and not isinstance(items[0], type):
+        entries = [asdict(item) for item in items]
+        return table([tuple(entries[0]), *(tuple(entry.values()) for entry in entries)])
+    return [line for item in items for line in in_words(item, width)]
+
+
+def _take_row(take: LabTake) -> tuple[object, ...]:
+    seconds = f"{take.timeline.frames / 75:.2f}"
+    stars = "" if take.rating is None else f"{take.rating:g}"
+    return take.name, take.stop or "running", seconds, take.seed, take.voice or "none", stars, take.text[:40]
+
+
+def _token(token: int, view: StepView) -> str:
+    return "stop" if token == view.stop else str(token)
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, list):
+        return "".join(f"\n    {_value(item)}" for item in value)
+    if isinstance(value, dict):
+        return " ".join(f"{item}" if key == "name" else f"{key}={item}" for key, item in value.items())
+    return str(value)
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, (list, tuple)):
+        return " ".join(map(str, value))
+    return "-" if value is None else str(value)
+
+
+def _is_number(cell: str) -> bool:
+    return cell.replace(".", "", 1).replace("-", "", 1).isdecimal() or cell in ("", "inf", "-inf", "nan")
+
+
+def _mean(values: np.ndarray[Any, Any]) -> float:
+    return float(values.mean()) if len(values) else float("nan")
