@@ -95,6 +95,8 @@ async def picture(folder: Path, name: str, wanted: Picture, home: Path) -> None:
         await speak(app, lab)
         if wanted.running:
             lab.run("take.speak")
+            await wait_until(app, lambda: lab.running is None or len(lab.running.timeline) >= CHANGED_AT)
+            app.do("stack.set", "top_k.k", 20)
             await wait_until(app, lambda: lab.running is None or len(lab.running.timeline) >= 2 * CHANGED_AT)
         await press(app, pilot, wanted.keys)
         # Ids of the SVG's classes are made from its content's hash, which changes nothing that is seen.

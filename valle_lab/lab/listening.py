@@ -234,14 +234,14 @@ COMMANDS = (
     command(
         "take.play", play, key="ctrl+t", footer="Play", unavailable=no_takes, complete={"take": take_names}
     ),
-    command("take.pause", pause, key="f5"),
+    command("take.pause", pause, key="alt+p"),
     command("take.silence", silence),
     command("take.seek", seek, unavailable=no_takes),
     command("take.skip", skip),
     command("take.loop", loop),
-    command("take.ab", compare, key="f6", unavailable=no_takes, complete={"other": take_names}),
+    command("take.ab", compare, key="alt+b", unavailable=no_takes, complete={"other": take_names}),
     command("take.solo", solo),
-    command("take.follow", follow, key="f4", unavailable=nothing_running),
+    command("take.follow", follow, key="alt+f", unavailable=nothing_running),
     command("take.around", around, unavailable=no_takes),
     command("take.surprise", next_surprise, unavailable=no_takes, complete={"kind": _kinds}),
 )

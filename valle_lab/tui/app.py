@@ -16,6 +16,7 @@ from textual.widgets import TextArea
 from valle.errors import UserError
 from valle_lab.lab import Lab
 from valle_lab.lab.commands import all_commands
+from valle_lab.lab.registry import Command
 from valle_lab.lab.state import News, Notice
 from valle_lab.tui.edits import StackEdits
 from valle_lab.tui.keys import bindings, keymap
@@ -23,6 +24,7 @@ from valle_lab.tui.messages import CommandWanted, TextWanted
 from valle_lab.tui.palette import LabCommands
 from valle_lab.tui.screens.ask_text import AskTextScreen
 from valle_lab.tui.screens.bench import BenchScreen
+from valle_lab.tui.screens.choose import ChooseScreen, Item
 from valle_lab.tui.screens.command_line import CommandLine
 from valle_lab.tui.screens.jump import LETTERS, JumpScreen
 from valle_lab.tui.screens.leave import Answer, LeaveScreen
@@ -86,6 +88,10 @@ class LabApp(App[int], inherit_bindings=False):
         if news := self.lab.poll():
             self._show(news)
 
+    def beat(self) -> None:
+        """Look at what is slow now, not at the next half second."""
+        self._bench.beat()
+
     def do(self, name: str, *arguments: Any) -> Any:
         """Do a command of the lab; what cannot be done is one line on the screen."""
         return self._doing(lambda: self.lab.run(name, *arguments))
@@ -118,6 +124,20 @@ class LabApp(App[int], inherit_bindings=False):
         """Have a command typed."""
         self.push_screen(CommandLine(self.lab, start), self.do_line)
 
+    def ask_arguments(self, command: Command) -> None:
+        """Have the arguments chosen from a list, where there is one of all that are possible, or typed."""
+        wanted = [argument for argument in command.arguments if argument.required]
+        names = wanted[0].complete(self.lab) if len(wanted) == 1 and wanted[0].complete else ()
+        if not (items := [Item(str(name)) for name in names]):
+            self.ask_command(f"{command.name} ")
+            return
+
+        def chosen(name: str | None) -> None:
+            if name is not None:
+                self.do(command.name, name)
+
+        self.push_screen(ChooseScreen(f"{command.title}: {command.help}", items, free=True), chosen)
+
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Commands that cannot be given now are dimmed; the screen's own stay."""
         if action in ("go", "zoom", "jump"):
@@ -130,7 +150,7 @@ class LabApp(App[int], inherit_bindings=False):
     def action_command(self, name: str) -> None:
         """A key or a button of a command."""
         if self.lab.commands[name].needs_arguments:
-            self.ask_command(f"{name} ")
+            self.ask_arguments(self.lab.commands[name])
         else:
             self.do(name)
 

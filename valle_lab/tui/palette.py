@@ -44,7 +44,7 @@ class LabCommands(Provider):
 
     def _action(self, command: Command) -> partial[None]:
         if command.needs_arguments:
-            return partial(self._lab_app.ask_command, f"{command.name} ")
+            return partial(self._lab_app.ask_arguments, command)
         return partial(self._lab_app.do, command.name)
 
     @property

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from valle.samplers.declaration import Parameter, plain
+from valle.samplers.declaration import PHASES, Parameter, plain
 from valle.samplers.lint import lint
 from valle.samplers.resolve import EffectiveStage
 from valle.samplers.stack import Stack
@@ -79,7 +79,7 @@ def effective(stack: Stack, name: str) -> tuple[EffectiveStage, ...]:
 
 def rows(stack: Stack) -> Iterator[Row]:
     """All rows, in the order of the lists and their stages."""
-    for name in stack.lists:
+    for name in sorted(stack.lists, key=_usual_order):
         for stage in effective(stack, name):
             parameters = stage.declaration.parameters
             if len(parameters) != 1:
@@ -87,6 +87,11 @@ def rows(stack: Stack) -> Iterator[Row]:
             for parameter in parameters:
                 field = field_of(parameter, stage.parameters[parameter.name])
                 yield Row(name, stage.key, parameter.name, field, len(parameters) == 1)
+
+
+def _usual_order(name: str) -> tuple[int, str]:
+    """Phases in the order in which a take goes through them, single levels after their phase."""
+    return PHASES.index(name.partition(".")[0]), name
 
 
 def field_of(parameter: Parameter, value: Any) -> Field:

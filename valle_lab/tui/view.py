@@ -20,7 +20,6 @@ class View:
         self.lab = lab
         self.span: int | None = None
         """How many decisions the timeline shows; None is all."""
-        self._cursor: int | None = None
         self._seen: LabTake | None = None
 
     @property
@@ -32,13 +31,13 @@ class View:
     def timeline(self) -> Timeline:
         """The measures of the take so far; none where there is no take."""
         if self.take is not self._seen:
-            self._seen, self._cursor, self.span = self.take, None, None
+            self._seen, self.span = self.take, None
         return self.take.timeline if self.take is not None else NOTHING
 
     @property
     def follows(self) -> bool:
         """Whether the newest decision is looked at, whichever that is."""
-        return self._cursor is None
+        return self.lab.row is None
 
     @property
     def cursor(self) -> int | None:
@@ -46,7 +45,7 @@ class View:
         count = len(self.timeline)
         if not count:
             return None
-        return count - 1 if self._cursor is None else min(self._cursor, count - 1)
+        return count - 1 if self.lab.row is None else min(self.lab.row, count - 1)
 
     @property
     def step(self) -> Step | None:
@@ -90,11 +89,13 @@ class View:
     def look_at(self, index: int) -> None:
         """Put the cursor on a decision, which ends following; beyond the ends means to them."""
         if count := len(self.timeline):
-            self._cursor = min(max(index, 0), count - 1)
+            self.lab.row = min(max(index, 0), count - 1)
+            self.lab.mark("cursor")
 
     def follow(self, follow: bool = True) -> None:
         """Look at the newest decision from now on, or stay at the one of now."""
-        self._cursor = None if follow else self.cursor
+        self.lab.row = None if follow else self.cursor
+        self.lab.mark("cursor")
 
     def zoom(self, factor: float) -> None:
         """Show fewer decisions (below 1) or more."""

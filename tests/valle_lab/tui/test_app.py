@@ -112,12 +112,12 @@ async def test_the_palette_offers_what_can_be_done_now(stage: OpenStage) -> None
         await s.pilot.press("ctrl+p")
         await s.pilot.pause(0.3)
         assert "take: speak" in s.text and "take: play" not in s.text
-        await s.pilot.press(*"stack: add")
+        await s.pilot.press(*"text: limit")
         await s.pilot.pause(0.5)
         await s.pilot.press("enter")
         await s.pilot.pause(0.2)
         assert isinstance(s.app.screen, CommandLine)
-        assert s.app.screen.query_one(Input).value == "stack.add "
+        assert s.app.screen.query_one(Input).value == "text.limit "
 
 
 async def test_help_is_about_the_focused_part_and_lists_every_command(stage: OpenStage) -> None:

@@ -1,4 +1,4 @@
-"""How the screen looks at its smallest and its largest."""
+"""How the screen looks at three sizes, pane by pane and question by question."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ from valle_lab.settings import load_settings
 from valle_lab.sinks import NullSink
 from valle_lab.tui.app import LabApp
 
-SIZES = [(80, 24), (200, 50)]
+SIZES = [(80, 24), (120, 40), (200, 50)]
+TAB = "right_square_bracket"
+DOWN = "shift+right"
 
 
 class Sitting:
@@ -47,7 +49,23 @@ class Sitting:
         self.worker.allow(30)
         self.app.poll()
         self.worker.allow(0)
+        self.app.beat()
         await pilot.pause()
+
+    def after(self, *keys: str) -> Callable[[Pilot[int]], Any]:
+        """In the middle of a take, with these keys pressed."""
+
+        async def press(pilot: Pilot[int]) -> None:
+            await self.mid_take(pilot)
+            for key in keys:
+                await pilot.press(key)
+                await pilot.pause()
+            for _ in range(3):
+                self.app.poll()
+                self.app.beat()
+                await pilot.pause()
+
+        return press
 
     async def _speak(self, text: str, steps: int) -> None:
         self.app.do("take.speak", text)
@@ -62,21 +80,64 @@ def sitting(tmp_path: Path) -> Sitting:
     return Sitting(tmp_path)
 
 
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("size", SIZES, ids=str)
 def test_a_fresh_lab(snap_compare: Callable[..., bool], sitting: Sitting, size: tuple[int, int]) -> None:
     assert snap_compare(sitting.app, terminal_size=size, run_before=sitting.ready)
 
 
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("size", [*SIZES, (100, 30), (60, 18), (50, 15)], ids=str)
 def test_a_take_as_it_runs(
     snap_compare: Callable[..., bool], sitting: Sitting, size: tuple[int, int]
 ) -> None:
     assert snap_compare(sitting.app, terminal_size=size, run_before=sitting.mid_take)
 
 
-def test_the_question_before_takes_are_lost(snap_compare: Callable[..., bool], sitting: Sitting) -> None:
-    async def ask(pilot: Pilot[Any]) -> None:
-        await sitting.mid_take(pilot)
-        await pilot.press("ctrl+q")
+SHOWN = {
+    "waterfall": ("f6",),
+    "histogram": ("f6", TAB),
+    "candidates": ("f6", TAB, TAB),
+    "attention": ("f6", TAB, TAB, TAB, "m"),
+    "nar": ("f7", "k", "f6", *[TAB] * 4),
+    "takes": ("f7",),
+    "sound": ("f7", "k", TAB),
+    "voices": ("f7", TAB, TAB),
+    "timeline-zoomed": ("f5", *[DOWN] * 3, "plus", "plus", "f10"),
+    "stack-zoomed": ("f4", "f10"),
+}
 
-    assert snap_compare(sitting.app, terminal_size=(80, 24), run_before=ask)
+
+@pytest.mark.parametrize("keys", SHOWN.values(), ids=SHOWN)
+def test_a_pane_where_it_is_narrow(
+    snap_compare: Callable[..., bool], sitting: Sitting, keys: tuple[str, ...]
+) -> None:
+    assert snap_compare(sitting.app, terminal_size=(80, 24), run_before=sitting.after(*keys))
+
+
+ASKED = {
+    "add": ("f4", "a", *"penal"),
+    "preset": ("f4", "p"),
+    "curve": ("f4", "v"),
+    "condition": ("f4", "w"),
+    "help": ("f4", "f1"),
+    "command": ("f2", *"stack.set t"),
+    "leave": ("ctrl+q",),
+    "jump": ("ctrl+o",),
+    "cursor": ("f5", *[DOWN] * 4),
+    "attention": ("f6", TAB, TAB, TAB, "m"),
+}
+
+
+@pytest.mark.parametrize("keys", ASKED.values(), ids=ASKED)
+def test_what_is_asked_and_shown_over_it(
+    snap_compare: Callable[..., bool], sitting: Sitting, keys: tuple[str, ...]
+) -> None:
+    assert snap_compare(sitting.app, terminal_size=(120, 40), run_before=sitting.after(*keys))
+
+
+def test_the_colours_of_the_terminal(snap_compare: Callable[..., bool], sitting: Sitting) -> None:
+    async def ansi(pilot: Pilot[Any]) -> None:
+        await sitting.mid_take(pilot)
+        pilot.app.theme = "ansi-dark"
+        await pilot.pause()
+
+    assert snap_compare(sitting.app, terminal_size=(80, 24), run_before=ansi)

@@ -23,6 +23,7 @@ from valle_lab.tui.widgets.candidates import Candidates
 from valle_lab.tui.widgets.deck_bar import DeckBar
 from valle_lab.tui.widgets.histogram import HistogramView
 from valle_lab.tui.widgets.nar import NarLevels
+from valle_lab.tui.widgets.overview import Overview
 from valle_lab.tui.widgets.pane import Pane
 from valle_lab.tui.widgets.progress import Controls
 from valle_lab.tui.widgets.sound import SoundView
@@ -33,9 +34,9 @@ from valle_lab.tui.widgets.timeline import Timeline
 from valle_lab.tui.widgets.voices import VoicePane
 from valle_lab.tui.widgets.waterfall import Waterfall
 
+LOOKING = (Waterfall, HistogramView, Candidates)
+"""Parts that show what the worker tells of one decision."""
 SLOW_BEATS_PER_SECOND = 2
-HEARD_SECONDS = 0.5
-"""Around a decision that surprises."""
 
 
 class BenchScreen(Screen[None]):
@@ -71,7 +72,7 @@ class BenchScreen(Screen[None]):
         self.query_one("#text").focus()
         self._bring(self.front)
         self.show(News(frozenset({"text", "takes", "model"})))
-        self.set_interval(1 / SLOW_BEATS_PER_SECOND, self._beat)
+        self.set_interval(1 / SLOW_BEATS_PER_SECOND, self.beat)
 
     def show(self, news: News) -> None:
         """Bring up to date whatever these news are about."""
@@ -86,6 +87,8 @@ class BenchScreen(Screen[None]):
             self.query_one(SpokenText).show(self._lab.text)
         if subjects & {"takes", "steps", "model"}:
             self.query_one(Controls).show(self._lab)
+        if "cursor" in subjects:
+            self._look()
         if subjects:
             self._note(subjects)
             self.query_one(StatusLine).show(self._lab)
@@ -123,7 +126,7 @@ class BenchScreen(Screen[None]):
         for part in self._parts:
             part.note(subjects)
 
-    def _beat(self) -> None:
+    def beat(self) -> None:
         """Twice a second: look at the decision under the cursor, and paint what is slow."""
         self._look()
         for part in self._parts:
@@ -138,7 +141,7 @@ class BenchScreen(Screen[None]):
 
     def _look(self) -> None:
         """Have the worker asked about the decision under the cursor, while a pane shows it."""
-        shown = any(self.query_one(part).is_on_screen for part in (Waterfall, HistogramView, Candidates))
+        shown = any(part.is_on_screen for part in self._parts if isinstance(part, LOOKING))
         self._lab.sight.look(self.view.look if shown else None)
         attention = self.query_one(AttentionPart)
         self._lab.attention.look(attention.look if attention.is_on_screen else None)
@@ -158,11 +161,6 @@ class BenchScreen(Screen[None]):
             Content(f"{width} x {height}: too small, {LEAST_WIDTH} x {LEAST_HEIGHT} needed")
         )
 
-    @on(Timeline.HearWanted)
-    def _hear(self, event: Timeline.HearWanted) -> None:
-        begin = max(0.0, event.seconds - HEARD_SECONDS / 2)
-        self.post_message(CommandWanted("take.hear", begin, HEARD_SECONDS))
-
     @on(TakeList.Chosen)
     def _choose(self, event: TakeList.Chosen) -> None:
         self.post_message(CommandWanted("take.choose", event.name))
@@ -170,13 +168,17 @@ class BenchScreen(Screen[None]):
 
 def _take_parts(view: View) -> dict[str, Widget]:
     """The tabs of what came of it, and of what it is spoken with."""
-    return {"takes": TakeList(view), "sound": SoundView(view), "voices": VoicePane(view)}
+    return {
+        "takes": Overview(TakeList(view), SoundView(view)),
+        "sound": SoundView(view),
+        "voices": VoicePane(view),
+    }
 
 
 def _step_parts(view: View) -> dict[str, Widget]:
     """The tabs of the step under the cursor."""
     return {
-        "waterfall": Waterfall(view),
+        "waterfall": Overview(Waterfall(view), HistogramView(view)),
         "histogram": HistogramView(view),
         "candidates": Candidates(view),
         "attention": AttentionPart(view),

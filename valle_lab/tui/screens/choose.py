@@ -40,8 +40,10 @@ class ChooseScreen(ModalScreen[str | None]):
         Binding("pageup", "move(-10)", show=False, id="choose.page_up", priority=True, tooltip="Ten back"),
     ]
 
-    def __init__(self, title: str, items: Sequence[Item], start: str = "") -> None:
+    def __init__(self, title: str, items: Sequence[Item], start: str = "", *, free: bool = False) -> None:
+        """`free`: what was typed is taken where nothing in the list is called so, such as a path."""
         super().__init__()
+        self._free = free
         self._title = title
         self._items = items
         self._start = start
@@ -69,8 +71,11 @@ class ChooseScreen(ModalScreen[str | None]):
     @on(OptionList.OptionSelected)
     def _done(self) -> None:
         highlighted = self.query_one(OptionList).highlighted
+        typed = self.query_one("#searched", Input).value.strip()
         if highlighted is not None and self._found:
             self.dismiss(self._found[highlighted].name)
+        elif self._free and typed:
+            self.dismiss(typed)
 
     @on(OptionList.OptionHighlighted)
     def _tell(self, event: OptionList.OptionHighlighted) -> None:
@@ -87,7 +92,7 @@ class ChooseScreen(ModalScreen[str | None]):
         listed = self.query_one(OptionList)
         listed.clear_options()
         listed.add_options(
-            Option(Content.assemble((f"{item.name:<{NAME_CELLS}} ", "bold"), (item.about, "$text-muted")))
+            Option(Content.assemble((f"{item.name:<{NAME_CELLS}} ", "bold"), (item.about, "dim")))
             for item in self._found
         )
         listed.highlighted = 0 if self._found else None
@@ -96,12 +101,17 @@ class ChooseScreen(ModalScreen[str | None]):
 
 
 def matching(items: Sequence[Item], text: str) -> list[Item]:
-    """Those that have all the words, in the name first, then in what is said of them."""
-    words = text.casefold().split()
+    """Those that have all the words: names that begin so, names with them in, then what is said of them."""
+    phrase = " ".join(text.casefold().replace("_", " ").split())
 
-    def has(where: str) -> bool:
-        return all(word in where.casefold() for word in words)
+    def place(item: Item) -> int:
+        name = item.name.casefold().replace("_", " ")
+        told = f"{name} {item.about} {item.more}".casefold()
+        ranks = (name.startswith(phrase), phrase in name, _has(name, phrase), _has(told, phrase))
+        return ranks.index(True) if any(ranks) else len(ranks)
 
-    named = [item for item in items if has(item.name.replace("_", " ")) or has(item.name)]
-    told = [item for item in items if item not in named and has(f"{item.name} {item.about} {item.more}")]
-    return [*named, *told]
+    return sorted((item for item in items if place(item) < 4), key=place)
+
+
+def _has(where: str, words: str) -> bool:
+    return all(word in where for word in words.split())

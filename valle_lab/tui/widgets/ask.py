@@ -32,7 +32,7 @@ class SpokenText(TextArea):
             tab_behavior="focus",
             highlight_cursor_line=False,
         )
-        self.border_title = "text"
+        self.border_title = Content.assemble(("F3 ", "dim"), "text")
 
     def show(self, text: str) -> None:
         """Show a text that was not typed here."""

@@ -19,7 +19,7 @@ class DeckBar(Static):
         """Say which pane is in front."""
         names = [
             Content.assemble(
-                (f" {PANES[name]} ", "$text-muted"), (f"{name} ", "bold reverse" if name == front else "")
+                (f" {PANES[name]} ", "dim"), (f"{name} ", "bold reverse" if name == front else "")
             ).stylize(Style.from_meta({"@click": f"app.go('{name}')"}))
             for name in DECK
         ]

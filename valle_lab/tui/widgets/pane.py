@@ -15,6 +15,7 @@ from textual.widget import Widget
 from textual.widgets import ContentSwitcher
 
 from valle_lab.tui.part import Part
+from valle_lab.tui.widgets.overview import Overview
 
 
 class Pane(Vertical):
@@ -81,7 +82,7 @@ class Pane(Vertical):
     def action_copy(self) -> None:
         """Copy what the tab in front has to give."""
         part = self._parts[self._front]
-        self.post_message(self.CopyWanted(part.clip() if isinstance(part, Part) else ""))
+        self.post_message(self.CopyWanted(part.clip() if isinstance(part, Part | Overview) else ""))
 
     def enter(self) -> None:
         """Put the focus on what is in front."""

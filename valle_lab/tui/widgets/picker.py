@@ -44,7 +44,7 @@ class Picker(Widget, can_focus=True):
             self.refresh()
 
     def render(self) -> Content:
-        return Content.assemble(("‹ ", "$text-muted"), (self.value, "$text"), (" ›", "$text-muted"))
+        return Content.assemble(("‹ ", "dim"), (self.value, "$text"), (" ›", "dim"))
 
     def action_turn(self, by: int) -> None:
         at = self._choices.index(self.value) if self.value in self._choices else 0

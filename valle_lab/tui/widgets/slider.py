@@ -15,7 +15,7 @@ from valle_lab.tui.scale import COARSE, FINE, Scale, shown
 VALUE_CELLS = 8
 TYPED = "0123456789.-+e"
 KNOB, DONE, LEFT = "●", "━", "─"
-KNOB_STYLE, DONE_STYLE, LEFT_STYLE = "bold $text-accent", "$text-accent", "$text-disabled"
+KNOB_STYLE, DONE_STYLE, LEFT_STYLE = "bold $text-accent", "$text-accent", "dim"
 VALUE_STYLE, TYPED_STYLE = "$text", "bold reverse"
 
 

@@ -46,9 +46,15 @@ class SoundView(Part, can_focus=True):
     HELP = (
         "## Sound\n\nThe waveform of the chosen take with the playhead, and its codes: a line a level, 0 at "
         "the top, a shade per code. Space plays and pauses, left and right seek, `o` loops, `b` changes to "
-        "the other take of an A/B; a click seeks."
+        "the other take of an A/B, 1 to 8 hear only so many levels; a click seeks."
     )
-    BINDINGS: ClassVar[list[BindingType]] = [*TRANSPORT]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *TRANSPORT,
+        *(
+            Binding(str(n), f"solo({n})", show=False, id=f"sound.solo{n}", tooltip=f"Hear levels below {n}")
+            for n in range(1, LEVELS + 1)
+        ),
+    ]
     COMPONENT_CLASSES: ClassVar[set[str]] = {"sound--wave", "sound--playhead", "sound--cursor"}
 
     def __init__(self, view: View, *, id: str | None = None) -> None:
@@ -78,9 +84,10 @@ class SoundView(Part, can_focus=True):
         return self._strips[y] if y < len(self._strips) else Strip.blank(self.size.width, self.rich_style)
 
     def action_seek(self, by: float) -> None:
-        player = self.view.lab.player
-        if player is not None:
-            self.post_message(CommandWanted("take.seek", max(0.0, player.position + by)))
+        self.post_message(CommandWanted("take.skip", by))
+
+    def action_solo(self, levels: int) -> None:
+        self.post_message(CommandWanted("take.solo", levels))
 
     def on_mouse_down(self, event: MouseDown) -> None:
         take = self.view.take

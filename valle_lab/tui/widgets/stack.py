@@ -59,6 +59,8 @@ class StackList(VerticalScroll, Part, can_focus=False):
         super().__init__(id=id)
         self.view = view
         self._rows: list[Row] = []
+        self._shown: list[StageRow] = []
+        """The widgets of the rows; those of the rows before may still be on their way out."""
 
     def paint(self) -> None:
         stack = self.view.lab.stack
@@ -67,7 +69,7 @@ class StackList(VerticalScroll, Part, can_focus=False):
         if wanted != self._rows:
             self._rebuild(wanted, known)
         else:
-            for row in self.query(StageRow):
+            for row in self._shown:
                 row.show(known[row.row.list, row.row.key])
         self._tell(known)
 
@@ -86,14 +88,13 @@ class StackList(VerticalScroll, Part, can_focus=False):
 
     def enter(self) -> None:
         """Put the focus on the first row."""
-        for row in self.query(StageRow).results():
+        for row in self._shown[:1]:
             row.enter()
-            break
 
     def action_go(self, by: int) -> None:
         """Up and down."""
-        row, listed = self.row, list(self.query(StageRow))
-        if row is not None:
+        row, listed = self.row, self._shown
+        if row in listed:
             listed[(listed.index(row) + by) % len(listed)].enter()
 
     def action_edit(self, what: str) -> None:
@@ -114,7 +115,7 @@ class StackList(VerticalScroll, Part, can_focus=False):
         event.stop()
         value = event.value
         if value is None:
-            (row,) = [row for row in self.query(StageRow) if row.row == event.row]
+            (row,) = [row for row in self._shown if row.row == event.row]
             value = plain(row.parameter.default) if row.parameter else None
         self._do("stack.set", event.row.target, value)
         # A value that was refused goes back to what the stack has.
@@ -123,7 +124,7 @@ class StackList(VerticalScroll, Part, can_focus=False):
     @on(StageRow.EditWanted)
     def _edit(self, event: StageRow.EditWanted) -> None:
         event.stop()
-        (row,) = [row for row in self.query(StageRow) if row.row == event.row]
+        (row,) = [row for row in self._shown if row.row == event.row]
         self._ask("switch" if isinstance(event, StageRow.SwitchWanted) else "value", row)
 
     def _ask(self, what: str, row: StageRow | None) -> None:
@@ -146,6 +147,7 @@ class StackList(VerticalScroll, Part, can_focus=False):
             if not made or not isinstance(made[-1], StageRow) or made[-1].row.list != row.list:
                 made.append(Static(Content(row.list), classes="phase"))
             made.append(StageRow(row, known[row.list, row.key]))
+        self._shown = [row for row in made if isinstance(row, StageRow)]
         with self.app.batch_update():
             self.remove_children()
             self.mount_all(made)
@@ -153,7 +155,7 @@ class StackList(VerticalScroll, Part, can_focus=False):
             self.call_after_refresh(self._focus_near, held)
 
     def _focus_near(self, held: Row) -> None:
-        listed = list(self.query(StageRow))
+        listed = self._shown
         same = [row for row in listed if row.row == held]
         stage = [row for row in listed if (row.row.list, row.row.key) == (held.list, held.key)]
         for row in (same or stage or listed)[:1]:

@@ -129,11 +129,11 @@ class StageRow(Vertical):
 
     def _labelled(self) -> Content:
         if not self.row.first:
-            return Content.styled(f"    {self.row.parameter}", "$text-muted")
+            return Content.styled(f"    {self.row.parameter}", "dim")
         mark = CHOOSER if self.state.decides else ON if self.state.effective.stage.on else OFF
         name = Content.styled(self.row.key, "bold" if not self.state.idle else "")
         tail = f".{self.row.parameter}" if self.row.parameter else ""
-        return Content.assemble(Content.styled(f"{mark} ", "$text-accent"), name, (tail, "$text-muted"))
+        return Content.assemble(Content.styled(f"{mark} ", "$text-accent"), name, (tail, "dim"))
 
     def _made_field(self) -> Widget:
         parameter, value = self.parameter, self.value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import ClassVar
 
 from rich.text import Text
@@ -11,6 +12,7 @@ from textual.widgets import DataTable
 
 from valle.request import FRAME_RATE
 from valle_lab.lab.state import LabTake
+from valle_lab.lab.takes import shown_takes
 from valle_lab.tui.messages import CommandWanted, TextWanted
 from valle_lab.tui.part import Part
 from valle_lab.tui.tables import fill, number
@@ -29,7 +31,7 @@ class TakeList(DataTable[Text], Part):
     HELP = (
         "## Takes\n\nThe takes of this session. Up and down (`k` and `j`) choose the one that is shown, "
         "played and saved. Space plays and pauses, `b` changes between two takes at the same place, 1 to 5 "
-        "rate, `0` takes the rating back, `i` writes a note, `y` copies the command that makes the take again."
+        "rate, `0` takes the rating back, `i` writes a note, `y` copies the command that makes it again."
     )
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("j", "cursor_down", "Down", show=False, id="takes.down", tooltip="The next take"),
@@ -56,7 +58,7 @@ class TakeList(DataTable[Text], Part):
         self.view = view
 
     def paint(self) -> None:
-        takes, chosen = self.view.lab.takes, self.view.lab.chosen
+        takes, chosen = shown_takes(self.view.lab), self.view.lab.chosen
         with self.prevent(DataTable.RowHighlighted):
             fill(self, COLUMNS, [_cells(take) for take in takes])
             if chosen is not None and chosen in takes:
@@ -64,9 +66,7 @@ class TakeList(DataTable[Text], Part):
         self.say(_noted(chosen))
 
     def action_seek(self, by: float) -> None:
-        player = self.view.lab.player
-        if player is not None:
-            self.post_message(CommandWanted("take.seek", max(0.0, player.position + by)))
+        self.post_message(CommandWanted("take.skip", by))
 
     def action_rate(self, stars: int) -> None:
         self.post_message(CommandWanted("take.rate", stars))
@@ -84,15 +84,13 @@ class TakeList(DataTable[Text], Part):
 
     def on_data_table_row_highlighted(self, event: DataTable.RowHighlighted) -> None:
         event.stop()
-        takes = self.view.lab.takes
+        takes = shown_takes(self.view.lab)
         if self.has_focus and 0 <= event.cursor_row < len(takes):
             self.post_message(self.Chosen(takes[event.cursor_row].name))
 
 
 def said_again(take: LabTake, language: str) -> str:
     """The command line that makes a take with the same seed."""
-    import shlex
-
     voice = f" --voice {shlex.quote(take.voice)}" if take.voice else ""
     return f"valle-lab say {shlex.quote(take.text)} --seed {take.seed} --language {language}{voice}"
 
@@ -104,10 +102,10 @@ def _cells(take: LabTake) -> list[Text]:
         number(f"{take.timeline.frames / FRAME_RATE:.2f}"),
         number(str(take.seed)),
         Text(f" {take.voice or 'none'}"),
-        number(str(getattr(take, "rating", "") or "")),
+        number("" if take.rating is None else f"{take.rating:g}"),
         Text(" " + take.text[:MOST_SHOWN].replace("\n", " ")),
     ]
 
 
 def _noted(take: LabTake | None) -> str:
-    return "" if take is None else getattr(take, "note", "") or ""
+    return "" if take is None else " · ".join(take.notes)

@@ -9,10 +9,10 @@ from textual.events import Click, MouseDown, MouseMove, MouseScrollDown, MouseSc
 from textual.message import Message
 from textual.strip import Strip
 
-from valle_lab.lab.timeline import Surprise
 from valle_lab.lab.timeline import Timeline as Measured
 from valle_lab.tui.braille import column_of, curve, index_at
 from valle_lab.tui.lines import Line, to_strip
+from valle_lab.tui.messages import CommandWanted
 from valle_lab.tui.part import CURSOR, Part
 from valle_lab.tui.scales import AXES, REGION_MARKS, REGIONS, region, time_axis
 from valle_lab.tui.view import View
@@ -66,13 +66,6 @@ class Timeline(Part, can_focus=True):
 
     class Moved(Message):
         """Another decision is looked at."""
-
-    class HearWanted(Message):
-        """The sound around a decision is to be heard."""
-
-        def __init__(self, seconds: float) -> None:
-            super().__init__()
-            self.seconds = seconds
 
     def __init__(self, view: View, *, id: str | None = None) -> None:
         super().__init__(id=id)
@@ -167,14 +160,14 @@ class Timeline(Part, can_focus=True):
         self.post_message(self.Moved())
 
     def action_surprise(self, direction: int) -> None:
-        self._jump("entropy", direction)
+        self.post_message(CommandWanted("take.surprise", "entropy", direction < 0))
 
     def action_narrow(self, direction: int) -> None:
-        self._jump("margin", direction)
+        self.post_message(CommandWanted("take.surprise", "margin", direction < 0))
 
     def action_hear(self) -> None:
         if (cursor := self.view.cursor) is not None:
-            self.post_message(self.HearWanted(self.view.timeline.seconds(cursor)))
+            self.post_message(CommandWanted("take.around", self.view.timeline.seconds(cursor)))
 
     def action_zoom(self, direction: int) -> None:
         self.view.zoom(ZOOM**direction)
@@ -218,15 +211,6 @@ class Timeline(Part, can_focus=True):
         width = self.size.width - GUTTER
         if end > start and width > 0:
             self._look_at(start + index_at(min(max(x - GUTTER, 0), width - 1), end - start, width))
-
-    def _jump(self, kind: Surprise, direction: int) -> None:
-        cursor, places = self.view.cursor, self.view.timeline.surprises(kind)
-        if cursor is None or not len(places):
-            return
-        beyond = places[places > cursor] if direction > 0 else places[places < cursor]
-        if len(beyond):
-            self._look_at(int(beyond[0] if direction > 0 else beyond[-1]))
-            self.action_hear()
 
     def _look_at(self, index: int) -> None:
         self.view.look_at(index)

@@ -42,7 +42,8 @@ class VoicePane(Vertical, Part):
     HELP = (
         "## Voices\n\n`/` searches by name, language or transcript. Enter takes the voice for the next take, "
         "space plays its recording. `<` and `>` move where the prompt begins, `,` and `.` where it ends; `x` "
-        "takes all of it again. `t` edits the transcript, `A` adds a recording, `0` speaks without a voice."
+        "takes all of it again, `c` cuts where it is quiet. `t` edits the transcript, `A` adds a recording, "
+        "`R` records one, `0` speaks without a voice."
     )
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("slash", "search", "Search", id="voices.search", tooltip="Search the voices"),
@@ -58,6 +59,8 @@ class VoicePane(Vertical, Part):
         ),
         Binding("comma", f"trim(0, -{NUDGE})", show=False, id="voices.shorter", tooltip="End earlier"),
         Binding("full_stop", f"trim(0, {NUDGE})", show=False, id="voices.longer", tooltip="End later"),
+        Binding("c", "ask('cut')", show=False, id="voices.cut", tooltip="Cut where it is quiet"),
+        Binding("R", "ask('record')", show=False, id="voices.record", tooltip="Record a voice, or end that"),
         Binding("x", "whole", show=False, id="voices.whole", tooltip="The whole recording"),
         Binding("0", "app.command('voice.none')", show=False, id="voices.none", tooltip="Without a voice"),
     ]
@@ -105,7 +108,15 @@ class VoicePane(Vertical, Part):
     def action_ask(self, what: str) -> None:
         """Has to ask for a text first."""
         voice = self.voice
-        if what == "add":
+        if what == "record" and self.view.lab.recording is not None:
+            self.post_message(CommandWanted("voice.recorded"))
+        elif what == "record":
+            self.post_message(
+                TextWanted("voice.record", "a name for the voice", "", "R again ends recording")
+            )
+        elif what == "cut":
+            self.post_message(TextWanted("voice.cut", "about how many seconds of it", "3"))
+        elif what == "add":
             self.post_message(TextWanted("voice.add", "a recording to add as a voice", ""))
         elif voice is not None:
             self.action_choose()

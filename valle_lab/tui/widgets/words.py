@@ -31,7 +31,7 @@ class Words(Widget, can_focus=True):
     def __init__(self, text: str, *, muted: bool = False, id: str | None = None) -> None:
         super().__init__(id=id)
         self.text = text
-        self._style = "$text-muted" if muted else "$text"
+        self._style = "dim" if muted else "$text"
 
     def show(self, text: str) -> None:
         """Show another text."""

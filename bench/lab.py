@@ -1,0 +1,250 @@
+"""The lab on screen beside the same model without it: is it there at once, does it answer, does it cost?
+
+    python bench/lab.py
+    python bench/lab.py --only keys --size 80x24
+    python bench/lab.py --only memory --minutes 10
+
+start: from the start of the process until the first frame is on a (pseudo) terminal; the least of the repeats.
+keys: from a key that moves a slider until the changed screen is sent out, while a take is made.
+speed: steps a second of the same take with the screen and without, in turns; medians and their ratio.
+paint: seconds of the lab's own CPU per second while a take is made; the model has a process of its own.
+memory: resident size of the lab and of the worker after each take, one after the other.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import pty
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from textual.events import Key
+from textual.pilot import Pilot
+
+from valle_lab.lab import Lab
+from valle_lab.player import Player
+from valle_lab.settings import load_settings
+from valle_lab.sinks import NullSink
+from valle_lab.tui.app import LabApp
+from valle_lab.tui.widgets.slider import Slider
+from valle_lab.worker.client import WorkerClient
+
+TEXT = (
+    "The rain had stopped before the morning, and the street was quiet. Nobody was there yet, not even the "
+    "baker. Somewhere a window was opened, and a radio began to play an old song."
+)
+FIRST_FRAME = b"timeline"
+PATIENCE = 300.0
+KEYS = 100
+KEY_EVERY = 0.12
+"""Seconds: between two beats of the strips, so that keys meet every moment of a beat."""
+
+
+class Stopwatch:
+    """When the screen was last handed to the terminal."""
+
+    def __init__(self, app: LabApp) -> None:
+        self.shown = 0.0
+        display = app._display
+
+        def noted(*arguments: Any) -> None:
+            display(*arguments)
+            self.shown = time.perf_counter()
+
+        app._display = noted  # type: ignore[method-assign, assignment]
+
+
+def new_lab(home: Path) -> Lab:
+    """A lab with the real model process, no sound, and folders of its own."""
+    paths = {"paths.out": str(home), "paths.sessions": str(home)}
+    settings = load_settings(None, {"seed": 7, "max_duration": 12.0, **paths})
+    return Lab(
+        settings,
+        lambda on_news: WorkerClient(home / "worker.log", on_news=on_news),
+        lambda: Player(NullSink()),
+    )
+
+
+async def wait_until(condition: Callable[[], bool]) -> None:
+    """Let the app live until the condition holds."""
+    async with asyncio.timeout(PATIENCE):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+async def speak(lab: Lab) -> float:
+    """Make the take to its end, and return its steps a second."""
+    lab.run("take.speak", TEXT)
+    begun = time.perf_counter()
+    await wait_until(lambda: lab.running is None)
+    assert lab.chosen is not None
+    return len(lab.chosen.timeline) / (time.perf_counter() - begun)
+
+
+async def without_screen(app: LabApp, lab: Lab) -> float:
+    """The same with nobody looking: the journal and the timeline are kept, nothing is painted."""
+    shown = app._bench.show
+    app._bench.show = lambda news: None  # type: ignore[method-assign]
+    try:
+        return await speak(lab)
+    finally:
+        app._bench.show = shown  # type: ignore[method-assign]
+
+
+async def on_screen(size: tuple[int, int], home: Path, work: Callable[[LabApp, Lab, Pilot[int]], Any]) -> Any:
+    """Do something in an app that has its model."""
+    lab = new_lab(home)
+    app = LabApp(lab)
+    async with app.run_test(size=size) as pilot:
+        await wait_until(lambda: lab.description is not None)
+        result = await work(app, lab, pilot)
+    lab.close(discard=True)
+    return result
+
+
+def start(options: argparse.Namespace, home: Path) -> None:
+    """Time the first frame."""
+    times = [first_frame(home) for _ in range(options.repeats)]
+    print(f"start   first frame after {min(times):.2f} s (least of {len(times)}; 1 s is asked)")
+
+
+def first_frame(home: Path) -> float:
+    """Seconds from the start of the process until the screen has been drawn once."""
+    environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "120", "LINES": "40", "HOME": str(home)}
+    terminal, inside = pty.openpty()
+    begun = time.perf_counter()
+    command = "import sys; from valle_lab.cli import main; sys.exit(main())"
+    process = subprocess.Popen(
+        [sys.executable, "-c", command],
+        stdin=inside,
+        stdout=inside,
+        stderr=inside,
+        env=environment,
+        start_new_session=True,
+    )
+    os.close(inside)
+    seen = b""
+    while FIRST_FRAME not in seen:
+        seen += os.read(terminal, 65536)
+    taken = time.perf_counter() - begun
+    process.terminate()
+    process.wait()
+    os.close(terminal)
+    return taken
+
+
+def keys(options: argparse.Namespace, home: Path) -> None:
+    """Time keys while a take is made."""
+
+    async def work(app: LabApp, lab: Lab, pilot: Pilot[int]) -> list[float]:
+        watch = Stopwatch(app)
+        await pilot.press("f4")
+        await pilot.pause()
+        slider = app.query(Slider).first()
+        times = []
+        for number in range(KEYS):
+            if lab.running is None:
+                lab.run("take.speak", TEXT)
+                await wait_until(lambda: lab.chosen is not None and len(lab.chosen.timeline) > 5)
+            before, begun = slider.value, time.perf_counter()
+            app.post_message(Key("right" if number % 2 else "left", None))
+            await wait_until(lambda: slider.value != before and watch.shown > begun)  # noqa: B023
+            times.append(watch.shown - begun)
+            await asyncio.sleep(KEY_EVERY)
+        return times
+
+    times = sorted(asyncio.run(on_screen(options.size, home, work)))
+    p95 = times[int(0.95 * len(times))]
+    print(f"keys    median {statistics.median(times) * 1e3:.0f} ms, p95 {p95 * 1e3:.0f} ms (50 ms is asked)")
+
+
+def speed(options: argparse.Namespace, home: Path) -> None:
+    """Compare the pace with the screen and without, in turns, on the same worker."""
+
+    async def work(app: LabApp, lab: Lab, pilot: Pilot[int]) -> dict[str, list[float]]:
+        rates: dict[str, list[float]] = {"alone": [], "screen": [], "attention": []}
+        await speak(lab)
+        for _ in range(options.repeats):
+            rates["alone"].append(await without_screen(app, lab))
+            rates["screen"].append(await speak(lab))
+            app.action_pane_tab("step", "attention")
+            rates["attention"].append(await speak(lab))
+            app.action_pane_tab("step", "waterfall")
+        return rates
+
+    rates = {
+        name: statistics.median(values)
+        for name, values in asyncio.run(on_screen(options.size, home, work)).items()
+    }
+    for name, most in (("screen", "10%"), ("attention", "15%")):
+        slower = 1 - rates[name] / rates["alone"]
+        print(
+            f"speed   {name}: {rates[name]:.1f} steps/s, alone {rates['alone']:.1f}: "
+            f"{slower:+.1%} slower ({most} is asked)"
+        )
+
+
+def paint(options: argparse.Namespace, home: Path) -> None:
+    """Weigh the lab's own CPU while a take is made."""
+
+    async def work(app: LabApp, lab: Lab, pilot: Pilot[int]) -> float:
+        await speak(lab)
+        begun, cpu = time.perf_counter(), time.process_time()
+        await speak(lab)
+        return (time.process_time() - cpu) / (time.perf_counter() - begun)
+
+    share = asyncio.run(on_screen(options.size, home, work))
+    print(f"paint   {share * 1e3:.0f} ms of CPU a second, journal and all (100 ms of painting is asked)")
+
+
+def memory(options: argparse.Namespace, home: Path) -> None:
+    """Watch the resident size while takes are made and dropped from the worker's hands."""
+
+    async def work(app: LabApp, lab: Lab, pilot: Pilot[int]) -> None:
+        assert isinstance(lab.worker, WorkerClient)
+        end = time.monotonic() + 60 * options.minutes
+        while time.monotonic() < end:
+            await speak(lab)
+            print(
+                f"memory  {len(lab.takes)} takes: lab {resident(os.getpid()):.0f} MB, "
+                f"worker {resident(lab.worker.process_id):.0f} MB"
+            )
+
+    asyncio.run(on_screen(options.size, home, work))
+
+
+def resident(process: int) -> float:
+    """Resident size in MB."""
+    pages = int(Path(f"/proc/{process}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+MEASUREMENTS = {"start": start, "keys": keys, "speed": speed, "paint": paint, "memory": memory}
+
+
+def main() -> None:
+    """Measure what is asked for, or all."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--only", nargs="+", choices=list(MEASUREMENTS), default=list(MEASUREMENTS))
+    parser.add_argument("--size", default="200x50", help="columns x rows")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--minutes", type=float, default=1.0, help="of making takes, for memory")
+    options = parser.parse_args()
+    options.size = tuple(int(number) for number in options.size.split("x"))
+    for name in options.only:
+        with tempfile.TemporaryDirectory() as home:
+            MEASUREMENTS[name](options, Path(home))
+
+
+if __name__ == "__main__":
+    main()

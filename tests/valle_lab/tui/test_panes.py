@@ -1,0 +1,144 @@
+"""Ways through the screen: panes by key, the whole screen for one, letters, the cursor, the clipboard."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+import pytest
+
+from valle_lab.tui.screens.jump import JumpScreen
+from valle_lab.tui.widgets.stack import StackList
+from valle_lab.tui.widgets.takes import TakeList
+from valle_lab.tui.widgets.timeline import Timeline
+from valle_lab.tui.widgets.waterfall import Waterfall
+
+OpenStage = Callable[..., AbstractAsyncContextManager[Any]]
+
+
+@pytest.mark.parametrize("size", [(80, 24), (200, 50)])
+async def test_a_key_for_every_pane(stage: OpenStage, size: tuple[int, int]) -> None:
+    async with stage(size=size) as s:
+        for key, kind in (("f5", Timeline), ("f6", Waterfall), ("f7", TakeList)):
+            await s.pilot.press(key)
+            await s.pilot.pause()
+            assert isinstance(s.app.focused, kind)
+        await s.pilot.press("f4")
+        await s.pilot.pause()
+        assert any(isinstance(node, StackList) for node in s.app.focused.ancestors)
+        await s.pilot.press("f3")
+        assert s.app.focused.id == "text"
+
+
+async def test_one_pane_on_the_whole_screen_and_back(stage: OpenStage) -> None:
+    async with stage(size=(120, 40)) as s:
+        await s.pilot.press("f5", "f10")
+        await s.pilot.pause()
+        assert s.app.query_one(Timeline).size.width == 118 and "stack" not in s.text
+        await s.pilot.press("f10")
+        await s.pilot.pause()
+        assert "stack" in s.text
+
+
+async def test_a_letter_leads_anywhere(stage: OpenStage) -> None:
+    async with stage() as s:
+        await s.pilot.press("ctrl+o")
+        jump = s.app.screen
+        assert isinstance(jump, JumpScreen)
+        chain = s.app._bench.focus_chain
+        letter = list(jump._places)[chain.index(s.app.query_one(Timeline))]
+        await s.pilot.press(letter)
+        await s.pilot.pause()
+        assert isinstance(s.app.focused, Timeline)
+
+
+async def test_the_cursor_follows_until_it_is_moved(stage: OpenStage) -> None:
+    async with stage() as s:
+        await s.speak("word " * 20, steps=50)
+        view = s.app._bench.view
+        assert view.follows and view.cursor == 49
+        await s.pilot.press("f5", "left", "shift+left")
+        await s.settle()
+        assert view.cursor == 38 and not view.follows
+        assert "step 38 · 0.51 s" in s.text
+        s.worker.allow(10)
+        await s.settle()
+        assert view.cursor == 38
+        await s.pilot.press("f")
+        await s.settle()
+        assert view.cursor == 59
+        await s.pilot.press("home", "plus", "plus")
+        await s.settle()
+        assert view.cursor == 0 and view.window == (0, 27)
+        await s.pilot.press("0")
+        assert view.window == (0, 60)
+
+
+async def test_surprises_are_found(stage: OpenStage) -> None:
+    async with stage() as s:
+        await s.speak("word " * 20, steps=200)
+        await s.pilot.press("f5", "home", "n")
+        await s.settle()
+        # The fake's entropy is 5 + 4 sin(step / 7): highest at 7 pi / 2, which is step 11.
+        assert s.app._bench.view.cursor == 11
+        await s.pilot.press("m")
+        await s.settle()
+        assert s.app._bench.view.cursor == 33
+
+
+async def test_the_worker_is_asked_about_a_step_only_while_it_is_shown(stage: OpenStage) -> None:
+    async with stage() as s:
+        await s.speak(steps=20)
+        for _ in range(3):
+            s.app.beat()
+            await s.settle()
+        assert s.worker.service.looks == []
+        await s.pilot.press("f6")
+        await s.pilot.pause()
+        for _ in range(3):
+            s.app.beat()
+            await s.settle()
+        assert len(s.worker.service.looks) == 1
+        assert "token" in s.text
+
+
+async def test_hidden_parts_are_never_painted(stage: OpenStage, monkeypatch: pytest.MonkeyPatch) -> None:
+    painted: list[str] = []
+    monkeypatch.setattr(Waterfall, "paint", lambda self: painted.append("waterfall"))
+    async with stage() as s:
+        await s.speak(steps=20)
+        s.app.beat()
+        assert painted == []
+        await s.pilot.press("f6")
+        await s.pilot.pause()
+        s.app.beat()
+        assert painted
+
+
+async def test_what_is_shown_can_be_copied(stage: OpenStage) -> None:
+    async with stage() as s:
+        await s.speak("Some words", steps=1000)
+        await s.pilot.press("f5", "y")
+        head, *rows = s.app.clipboard.splitlines()
+        assert head == "seconds,entropy,varentropy,margin,stop,rank"
+        assert len(rows) == len(s.lab.chosen.timeline) and rows[0].startswith("0,5,")
+        await s.pilot.press("f7")
+        await s.pilot.pause()
+        await s.pilot.press("y")
+        assert s.app.clipboard == "valle-lab say 'Some words' --seed 7 --language en --voice anna"
+        await s.pilot.press("f4")
+        await s.pilot.pause()
+        await s.pilot.press("y")
+        assert '"temperature"' in s.app.clipboard
+
+
+async def test_a_resize_while_it_speaks(stage: OpenStage) -> None:
+    async with stage(size=(200, 50)) as s:
+        await s.speak("word " * 20, steps=30)
+        for size in ((80, 24), (40, 10), (120, 40), (60, 18), (200, 50)):
+            await s.pilot.resize_terminal(*size)
+            s.worker.allow(5)
+            await s.settle()
+            assert all(len(line) <= size[0] for line in s.lines) and len(s.lines) == size[1]
+        assert s.lab.running is not None and len(s.lab.chosen.timeline) == 55

@@ -1,0 +1,136 @@
+"""The stack on screen: every value can be changed by key, number and mouse, and the running take follows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+from textual.widgets import Input
+
+from valle.samplers.stages import STAGES
+from valle_lab.tui.screens.choose import ChooseScreen
+from valle_lab.tui.screens.form import FormScreen
+from valle_lab.tui.widgets.slider import Slider
+from valle_lab.tui.widgets.stage_row import StageRow
+
+OpenStage = Callable[..., AbstractAsyncContextManager[Any]]
+
+
+def first(s: Any) -> dict[str, Any]:
+    """The first stage of the AR's list, as data."""
+    stage: dict[str, Any] = s.lab.run("stack.show")["ar"][0]
+    return stage
+
+
+async def test_a_slider_by_keys_by_number_and_back(stage: OpenStage) -> None:
+    async with stage() as s:
+        await s.pilot.press("f4")
+        for keys, value in (
+            (["right"], 1.05),
+            (["left", "left"], 0.95),
+            (["shift+right"], 0.955),
+            (["pagedown"], 0.5),
+            (["home"], 0.0),
+            (["end"], 5.0),
+            ([*"0.72", "enter"], 0.72),
+            ([*"3", "escape"], 0.72),
+            ([*"12", "backspace", "enter"], 1),
+            (["l", "l", "h"], 1.05),
+            (["backspace"], 1.0),
+        ):
+            await s.pilot.press(*keys)
+            await s.settle()
+            assert first(s) == {"name": "temperature", "value": value}, keys
+        await s.pilot.press("u")
+        await s.settle()
+        assert first(s)["value"] == 1.05 and s.app.query(Slider).first().value == 1.05
+        await s.pilot.press("ctrl+r")
+        await s.settle()
+        assert first(s)["value"] == 1.0
+
+
+async def test_a_refused_number_says_why_and_the_slider_goes_back(stage: OpenStage) -> None:
+    async with stage() as s:
+        await s.pilot.press("f4", *"99", "enter")
+        await s.settle()
+        assert first(s)["value"] == 1.0 and s.app.query(Slider).first().value == 1.0
+        assert "✗" in s.lines[-3] and "between 0.0 and 5.0, not 99" in s.lines[-3]
+
+
+async def test_a_slider_is_dragged(stage: OpenStage) -> None:
+    async with stage() as s:
+        slider = s.app.query(Slider).first()
+        await s.pilot.mouse_down(slider, offset=(0, 0))
+        await s.pilot.hover(slider, offset=(slider.size.width - 10, 0))
+        await s.pilot.mouse_up(slider, offset=(slider.size.width - 10, 0))
+        await s.settle()
+        assert first(s)["value"] == 5.0
+        assert s.lab.stacks.can_undo
+        s.app.do("stack.undo")
+        assert first(s)["value"] == 1.0, "a drag is one change"
+
+
+async def test_stages_are_added_switched_moved_doubled_and_removed(stage: OpenStage) -> None:
+    async with stage(size=(120, 40)) as s:
+        await s.pilot.press("f4", "a")
+        assert isinstance(s.app.screen, ChooseScreen)
+        await s.pilot.press(*"top p", "enter")
+        await s.settle()
+        names = [item["name"] for item in s.lab.run("stack.show")["ar"]]
+        assert sorted(names) == ["draw", "temperature", "top_p"]
+        await s.pilot.press("space")
+        await s.settle()
+        assert [i["name"] for i in s.lab.run("stack.show")["ar"] if i.get("on") is False] == ["temperature"]
+        before = names.index("temperature")
+        await s.pilot.press("K" if before else "J")
+        await s.settle()
+        assert [i["name"] for i in s.lab.run("stack.show")["ar"]].index("temperature") == 1 - before
+        await s.pilot.press("d")
+        await s.settle()
+        assert "temperature" not in [i["name"] for i in s.lab.run("stack.show")["ar"]]
+
+
+async def test_curves_and_conditions(stage: OpenStage) -> None:
+    async with stage(size=(120, 40)) as s:
+        await s.pilot.press("f4", "v")
+        form = s.app.screen
+        assert isinstance(form, FormScreen)
+        form.query_one("#value-values", Input).value = "1.2"
+        await s.pilot.pause()
+        assert "✗" in s.text and "needs 2 values" in s.text
+        form.query_one("#value-values", Input).value = "1.2, 0.6"
+        await s.pilot.press("ctrl+s")
+        await s.settle()
+        curve = {"curve": "linear", "values": [1.2, 0.6], "begin": 0, "end": 150}
+        assert first(s)["value"] == curve
+        assert "linear 1.2 → 0.6" in s.text
+        await s.pilot.press("w", "ctrl+s")
+        await s.settle()
+        assert first(s)["when"] == {"measure": "entropy", "above": 3.0}
+        assert "◇ when entropy (raw) above 3 bits" in s.text
+        await s.pilot.press("backspace")
+        await s.settle()
+        assert first(s)["value"] == 1.0
+
+
+async def test_the_running_take_follows(stage: OpenStage) -> None:
+    async with stage() as s:
+        await s.speak(steps=5)
+        await s.pilot.press("f4", "left")
+        s.worker.allow(3)
+        await s.settle()
+        (changed,) = [step for step in s.lab.takes[0].steps if step.events]
+        assert changed.place.step == 5 and changed.events[0].value == 0.95
+
+
+async def test_every_stage_can_be_shown_and_idle_ones_are_dimmed(stage: OpenStage) -> None:
+    async with stage(size=(120, 50)) as s:
+        for name, declared in STAGES.items():
+            if "ar" not in declared.refused and declared.kind not in ("chooser", "search"):
+                s.app.do("stack.add", name)
+        await s.settle()
+        shown = {row.row.key for row in s.app.query(StageRow)}
+        assert {i["name"] for i in s.lab.run("stack.show")["ar"]} <= shown
+        idle = {row.row.key for row in s.app.query(StageRow) if row.has_class("-idle")}
+        assert {e.key for e in s.lab.stack.effective("ar") if not e.runs} <= idle
