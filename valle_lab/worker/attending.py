@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
-from valle.models.attention_maps import AttentionTrack, best_heads, monotone_paths
 from valle_lab.views import Alignment, AttentionLook, AttentionView, HeadView, Reader
+
+if TYPE_CHECKING:
+    from valle.models.attention_maps import AttentionTrack
 
 READERS = 6
 """Heads that the map is made from, at most."""
@@ -38,6 +42,8 @@ def _head(track: AttentionTrack, look: AttentionLook, row: int) -> HeadView | No
 
 def _alignment(track: AttentionTrack) -> Alignment:
     """The map of the heads that read along, each counting as much as it does."""
+    from valle.models.attention_maps import best_heads, monotone_paths
+
     text = track.text(0, len(track))
     readers = [Reader(*found) for found in best_heads(text, READERS, whole=False)]
     weight = np.array([max(reader.monotony, 1e-6) for reader in readers], np.float32)
