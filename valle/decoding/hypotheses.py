@@ -31,11 +31,10 @@ class Hypotheses:
         """Append an id [H] to each of these hypotheses, which may come several times or not at all; answer
         what follows."""
         answers = []
-        for index, branches in enumerate(self._branches):
+        for cache, branches in zip(self._caches, self._branches, strict=True):
             if list(rows) != list(range(self._rows)):
-                picked = [branch * self._rows + row for branch in range(branches) for row in rows]
-                self._caches[index] = self._caches[index].rows(picked)
-            answers.append(self._model.advance(self._caches[index], tokens.repeat(branches)))
+                cache.select([branch * self._rows + row for branch in range(branches) for row in rows])
+            answers.append(self._model.advance(cache, tokens.repeat(branches)))
         self._rows = len(rows)
         self.passes = _split(answers, sum(self._branches) == 2)
         return self.passes

@@ -34,12 +34,12 @@ NOTHING = Before((), None, None)
 
 @dataclass
 class TableCache:
-    """The latest id of each row; `rows` is what a search needs of a cache."""
+    """The latest id of each row; `select` is what a search needs of a cache."""
 
     latest: Tensor
 
-    def rows(self, indices: Sequence[int]) -> TableCache:
-        return TableCache(self.latest[list(indices)])
+    def select(self, indices: Sequence[int]) -> None:
+        self.latest = self.latest[list(indices)]
 
 
 @dataclass

@@ -102,6 +102,25 @@ def test_picked_rows_and_forks_go_on_alike(indices: list[int], step: int, model:
     assert torch.equal(cache.state.keys, before)
 
 
+@given(picks=st.lists(st.lists(st.integers(0, 2), min_size=3, max_size=3), min_size=STEPS, max_size=STEPS))
+def test_rows_that_change_places_go_on_with_their_own_past(picks: list[list[int]], model: ArNar) -> None:
+    """Against a new pass over each row's past, after every change of places."""
+    rows = [Inputs(phonemes=torch.arange(length), language=0) for length in (3, 5, 8)]
+    cache, answer = model.begin(rows, STEPS)
+    pasts: list[list[int]] = [[], [], []]
+    for step, picked in enumerate(picks):
+        cache.select(picked)
+        rows = [rows[index] for index in picked]
+        pasts = [[*pasts[index], int(TOKENS[place, step])] for place, index in enumerate(picked)]
+        answer = model.advance(cache, TOKENS[:, step])
+    for row, past, found in zip(rows, pasts, answer, strict=True):
+        (full,) = model.full([replace(row, response=torch.tensor(past)[:, None])])
+        assert close(found, full[-1])
+    assert len(cache) == 3
+    cache.select([2])
+    assert len(cache) == 1
+
+
 def test_a_fork_is_bit_equal_and_independent(model: ArNar, make_row: RowMaker) -> None:
     cache, logits = forced(model, speech_rows(make_row), TOKENS)
     fork = cache.fork(2)

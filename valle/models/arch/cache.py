@@ -31,6 +31,9 @@ class State(Protocol):
     def rows(self, indices: Tensor) -> Self:
         """Return an independent state of the rows picked, in that order."""
 
+    def select(self, indices: Tensor) -> None:
+        """Go on with the rows picked, in that order."""
+
     def beside(self, other: Self, room: int) -> Self:
         """Return an independent state of the rows of both, aligned at their ends, with room for more
         positions."""
@@ -95,6 +98,18 @@ class KeyValues:
         """Return an independent state of the rows picked, in that order."""
         indices = indices.to(self.keys.device)
         return type(self)(self.keys[:, indices], self.values[:, indices], self.length)
+
+    @torch.inference_mode()
+    def select(self, indices: Tensor) -> None:
+        """Go on with the rows picked, in that order; where there are as many as before, only the positions
+        written of rows that become others are copied."""
+        indices = indices.to(self.keys.device)
+        if len(indices) != self.keys.shape[1]:
+            self.keys, self.values = self.keys[:, indices], self.values[:, indices]
+            return
+        others = (indices != torch.arange(len(indices), device=indices.device)).nonzero()[:, 0]
+        for part in (self.keys, self.values):
+            part[:, others, :, : self.length] = part[:, indices[others], :, : self.length]
 
     def beside(self, other: Self, room: int) -> Self:
         """Return an independent state of the rows of both, aligned at their ends, with room for more
@@ -175,6 +190,14 @@ class Cache:
         keep = None if self.keep is None else _unless_all(self.keep[picked.to(self.keep.device)])
         positions = [self.first_positions[index] for index in indices]
         return Cache(self.state.rows(picked), self.head, positions, self.capacity, keep, self.step)
+
+    def select(self, indices: Sequence[int]) -> None:
+        """Go on in place with the rows picked, in that order; a row may be picked twice."""
+        picked = torch.tensor(indices, dtype=torch.long)
+        self.state.select(picked)
+        if self.keep is not None:
+            self.keep = _unless_all(self.keep[picked.to(self.keep.device)])
+        self.first_positions = tuple(self.first_positions[index] for index in indices)
 
     def beside(self, other: Cache) -> Cache:
         """Return an independent cache of the rows of both, which have come equally far in their outputs.
