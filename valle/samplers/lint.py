@@ -50,6 +50,7 @@ def _of_list(name: str, stack: Stack) -> list[Remark]:
         *_clamped_or_idle(stages),
         *_after_cuts(running),
         *_before_the_best(running),
+        *_around_entropix(running),
         *(_cold(running) if name == "ar" else ()),
     ]
     place = {stage.key: index for index, stage in enumerate(stages)}
@@ -135,6 +136,22 @@ def _cold(running: Sequence[EffectiveStage]) -> Iterator[tuple[str, str]]:
         yield running[-1].key, f"always the best id: {advice}"
     elif dividing and (lowest := prod(map(_lowest, dividing))) <= LOW_TEMPERATURE:
         yield dividing[-1].key, f"a temperature of {lowest:g} {advice}"
+
+
+def _around_entropix(running: Sequence[EffectiveStage]) -> Iterator[tuple[str, str]]:
+    """Regions of the chooser that nothing falls into, and stages that do its work before it."""
+    chooser = running[-1]
+    if chooser.stage.name != "entropix":
+        return
+    if chooser.parameters["low_varentropy"] == 0.0:
+        yield chooser.key, "no row is sure and none is even: no varentropy lies below a low_varentropy of 0"
+    if chooser.parameters["medium_entropy"] == 0.0:
+        yield chooser.key, "no row is forked: every entropy lies above a medium_entropy of 0"
+    if chooser.parameters["of"] == "raw" and running[0].declaration.kind == "guidance":
+        yield chooser.key, "measures the logits before guidance; with of = here, the guided ones"
+    for stage in running[:-1]:
+        if stage.declaration.family == "temperature":
+            yield stage.key, f"comes on top of the temperature that {chooser.key} sets by region"
 
 
 def _lowest(stage: EffectiveStage) -> float:

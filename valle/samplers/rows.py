@@ -148,10 +148,13 @@ class Rows:
             attention=attention,
         )
 
-    def noise(self, purpose: str, width: int) -> NDArray[np.float64]:
-        """Uniform numbers [R, width] for a named purpose of the running stage, inside (0, 1)."""
+    def noise(self, purpose: str, width: int, number: int = 0) -> NDArray[np.float64]:
+        """Uniform numbers [R, width] for a named purpose of the running stage, inside (0, 1).
+
+        ``number`` tells the draws of one row apart, for the purpose ``candidates``, which has many.
+        """
         counter = philox.counters(
-            philox.PURPOSES[purpose],
+            philox.PURPOSES[purpose] + number,
             self.occurrence,
             philox.PHASE_NUMBERS[self.phase],
             segment=self.segment,
@@ -162,9 +165,9 @@ class Rows:
         )
         return philox.uniforms(self.seed, counter, width)
 
-    def gumbel(self, purpose: str, width: int) -> NDArray[np.float64]:
+    def gumbel(self, purpose: str, width: int, number: int = 0) -> NDArray[np.float64]:
         """Gumbel noise [R, width] for a named purpose of the running stage."""
-        return philox.gumbel(self.noise(purpose, width))
+        return philox.gumbel(self.noise(purpose, width, number))
 
     def recent(self, window: int) -> tuple[Tensor, Tensor] | None:
         """The latest ids [R, W], newest first, and which of them count [R, W]; None where there is no past.

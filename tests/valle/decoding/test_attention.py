@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,14 +15,22 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from valle.checkpoints import reference
+from valle.control import Event, LiveControl, NoControl, ScheduledControl
 from valle.decoding.attention import LastQuery, measured
 from valle.decoding.branches import Pair, StepByStep, with_frames
-from valle.decoding.speech import null_inputs, speech_inputs
+from valle.decoding.run import Run
+from valle.decoding.speech import decode_speech, null_inputs, speech_inputs
+from valle.errors import UserError
 from valle.models.ar_nar import ArNar
 from valle.models.base import Inputs
 from valle.request import NullBranch, Recipe, Request, Sentence
-from valle.samplers import StackError
+from valle.samplers import Stack, StackError
+from valle.samplers.regions import REGIONS, region_of
 from valle.samplers.rows import AttentionMeasures
+from valle.step import Place
+from valle.take import Take, codes_sha256
+
+Speak = Callable[..., Take]
 
 PARITY = Path(__file__).parents[2] / "data" / "parity" / "a_released"
 LONG = Sentence("", "", tuple([1, *range(20, 50), 2]))
@@ -117,3 +126,39 @@ def test_layers_are_averaged_and_must_be_there() -> None:
 def test_without_a_pass_there_is_nothing_to_measure() -> None:
     with pytest.raises(ValueError, match="no pass"):
         LastQuery().measures(None)
+
+
+ENTROPIX = {"name": "entropix", "high_entropy": 6.0, "high_varentropy": 1.0, "layers": [1]}
+
+
+def test_entropix_speaks_and_its_regions_can_be_told_afterwards(speak: Speak) -> None:
+    stack = Stack.from_dict({"ar": [ENTROPIX], "nar": [{"name": "greedy"}]})
+    take = speak(stack=stack)
+    assert codes_sha256(take.segments) == codes_sha256(speak(stack=stack).segments)
+    parameters = stack.effective("ar")[0].parameters
+    regions = [region_of(step.measures, parameters) for step in take.steps if step.place.phase == "ar"]
+    assert {len(found) for found in regions} == {1} and {name for (name,) in regions} <= set(REGIONS)
+
+
+def test_entropix_may_come_and_go_in_mid_take_with_guidance(speak: Speak) -> None:
+    events = [
+        Event("set", "entropix.layers", [0], Place(0, "ar", 0, 3)),
+        Event("set", "guidance.scale", 2.0, Place(0, "ar", 0, 4)),
+        Event("set", "draw.on", True, Place(0, "ar", 0, 7)),
+    ]
+    take = speak(ScheduledControl(events))
+    assert take.events == tuple(events)
+    again = speak(ScheduledControl(take.events))
+    assert codes_sha256(take.segments) == codes_sha256(again.segments)
+
+
+def test_where_the_backbone_has_no_attention_it_is_refused(model: ArNar, request_: Request) -> None:
+    stack = Stack.from_dict({"ar": [ENTROPIX], "nar": [{"name": "greedy"}]})
+    run = Run(replace(request_, stack=stack), NoControl(), vocabulary=1025, attends=False)
+    with pytest.raises(UserError, match="ar:entropix looks at attention, and the model's backbone has none"):
+        next(decode_speech(model, run, 0))
+    live = LiveControl()
+    live.put(Event("set", "entropix.temperature", 1.0))
+    run = Run(request_, live, vocabulary=1025, attends=False)
+    steps = list(decode_speech(model, run, 0))
+    assert steps and "no" in live.refused[0][1] and not steps[0].events

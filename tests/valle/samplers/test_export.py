@@ -38,9 +38,13 @@ def ar(*stages: dict[str, Any] | str, **lists: Any) -> Stack:
 
 
 def flags(said: Export) -> dict[str, str]:
-    """The command line as a shell splits it; every flag has one value."""
-    words = shlex.split(said.command_line)
-    return dict(zip(words[::2], words[1::2], strict=True))
+    """The command line as a shell splits it; a switch has an empty value."""
+    found, name = dict[str, str](), ""
+    for word in shlex.split(said.command_line):
+        if word.startswith("--"):
+            name = word
+        found[name] = "" if word == name else word
+    return found
 
 
 FULL = ar(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from valle.samplers.declaration import StageDeclaration
+from valle.samplers.stages.entropix import ENTROPIX
 from valle.samplers.stages.steered_choosers import STEERED
 
 DECLARATIONS = (
@@ -28,4 +29,5 @@ DECLARATIONS = (
         purpose="choose",
     ),
     *STEERED,
+    ENTROPIX,
 )
