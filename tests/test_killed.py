@@ -62,9 +62,11 @@ def wait_until(done: Callable[[], object]) -> None:
 
 
 def lives(process: int) -> bool:
+    """Whether it runs; one that has ended may stay listed where nobody asks after orphans."""
     with contextlib.suppress(ProcessLookupError):
         os.kill(process, 0)
-        return True
+        status = Path(f"/proc/{process}/stat")
+        return not (status.exists() and status.read_text().rpartition(")")[2].split()[0] == "Z")
     return False
 
 
