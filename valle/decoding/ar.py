@@ -44,7 +44,8 @@ def decode_ar(model: ArNar, pair: Pair, run: Run, segment: int) -> Iterator[Step
             yield from search(model, pair, run, Sought("ar", segment, limit, stop), before)
             return
         made = history[:index]
-        passes = branches.next(made, "null" in sampler.needs, "attention" in sampler.needs)
+        observer = run.observer(place, lambda: model.layouts([pair.conditional], growing=True)[0])
+        passes = branches.next(made, "null" in sampler.needs, "attention" in sampler.needs, observer)
         rows = Rows.of(
             "ar",
             seed=run.request.seed,

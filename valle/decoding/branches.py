@@ -13,6 +13,7 @@ from torch import Tensor
 from valle.decoding.attention import LastQuery
 from valle.models.ar_nar import ArNar
 from valle.models.arch.cache import Cache
+from valle.models.arch.observer import Both, Observer
 from valle.models.base import Inputs
 from valle.request import Recipe
 from valle.samplers.rows import AttentionMeasures
@@ -77,24 +78,28 @@ class StepByStep:
         self._aside: Cache | None = None
         """The null branch, where the two are passes of their own."""
 
-    def next(self, made: Tensor, guided: bool, attended: bool = False) -> Passes:
+    def next(
+        self, made: Tensor, guided: bool, attended: bool = False, observer: Observer | None = None
+    ) -> Passes:
         """Answer what follows `made`, all tokens so far [step], one of them more at every call.
 
-        `attended` asks for the attention that the conditional answer was made with.
+        `attended` asks for the attention that the conditional answer was made with; an `observer` sees the
+        same pass.
         """
-        watch = LastQuery() if attended else None
+        last = LastQuery() if attended else None
+        watch = Both(last, observer) if last is not None and observer is not None else last or observer
         if not guided:
             self._let_go()
         if self._cache is None:
             self._cache, conditional, null = self._begin(guided, watch)
         else:
             conditional, null = self._go_on(self._cache, made[-1:], watch)
-        attention = None if watch is None else watch.measures(self._cache.keep)
+        attention = None if last is None else last.measures(self._cache.keep)
         if guided and null is None:
             null = self._join(self._cache, made)
         return Passes(conditional, null, attention)
 
-    def _begin(self, guided: bool, watch: LastQuery | None) -> tuple[Cache, Tensor, Tensor | None]:
+    def _begin(self, guided: bool, watch: Observer | None) -> tuple[Cache, Tensor, Tensor | None]:
         pair, model, capacity = self._pair, self._model, self._capacity
         if guided and self._together:
             cache, both = model.begin([pair.conditional, pair.null], capacity, watch)
@@ -105,7 +110,7 @@ class StepByStep:
         self._aside, null = model.begin([pair.null], capacity)
         return cache, conditional, null
 
-    def _go_on(self, cache: Cache, latest: Tensor, watch: LastQuery | None) -> tuple[Tensor, Tensor | None]:
+    def _go_on(self, cache: Cache, latest: Tensor, watch: Observer | None) -> tuple[Tensor, Tensor | None]:
         logits = self._model.advance(cache, latest.expand(len(cache)), watch)
         if len(cache) == 2:
             return logits[:1], logits[1:]

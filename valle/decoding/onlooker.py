@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from valle.decoding.decide import Situation
-    from valle.step import Step
+    from valle.models.arch.observer import Observer
+    from valle.models.layout import Layout
+    from valle.step import Place, Step
 
 
 class Onlooker(Protocol):
@@ -14,3 +17,9 @@ class Onlooker(Protocol):
 
     def decided(self, step: Step, situation: Situation) -> None:
         """Told of every step right after it was decided; what the situation holds may be kept."""
+
+    def observer(self, place: Place, layout: Callable[[], Layout]) -> Observer | None:
+        """Who watches the pass that an autoregressive decision is made from, if anybody.
+
+        `layout` is that of the row before the first pass of its phase.
+        """

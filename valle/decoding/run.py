@@ -12,6 +12,8 @@ import numpy as np
 from valle.control import Control, Event
 from valle.decoding.onlooker import Onlooker
 from valle.errors import UserError
+from valle.models.arch.observer import Observer
+from valle.models.layout import Layout
 from valle.request import Request
 from valle.samplers.sampler import MeasureAt, Sampler
 from valle.samplers.stack import Stack
@@ -134,6 +136,10 @@ class Run:
                 f"The forced token {event.value!r} must be a number from 0 to {self._vocabulary - 1}."
             )
         return event.value
+
+    def observer(self, place: Place, layout: Callable[[], Layout]) -> Observer | None:
+        """Who watches the pass of this decision, if anybody."""
+        return None if self.onlooker is None else self.onlooker.observer(place, layout)
 
     def notice(self, place: Place, before: Before) -> Step:
         """The Step without tokens that tells that events ended the phase."""

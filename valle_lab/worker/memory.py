@@ -6,6 +6,7 @@ it can be made again, so there is a budget: the take that was looked at longest 
 
 from __future__ import annotations
 
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, is_dataclass
@@ -15,6 +16,9 @@ from valle.step import Floats, Integers, Place, Step
 
 if TYPE_CHECKING:
     from valle.decoding.decide import Situation
+    from valle.models.arch.observer import Observer
+    from valle.models.attention_maps import AttentionTrack
+    from valle.models.layout import Layout
 
 GIGABYTE = 10**9
 MANY_AT_ONCE = ("nar", "nar_len")
@@ -51,6 +55,9 @@ class TakeMemory:
         self.steps: dict[Place, Kept] = {}
         self.newest: Kept | None = None
         self.size = 0
+        self.track: tuple[int, AttentionTrack] | None = None
+        """A segment, and its attention so far."""
+        self.watched_until = 0.0
         self._full = full
         self._remade = remade
 
@@ -69,6 +76,23 @@ class TakeMemory:
         self.newest = self.steps[step.place] = kept
         self.size += kept.size
         self._full()
+
+    def observer(self, place: Place, layout: Callable[[], Layout]) -> Observer | None:
+        """Watch the attention of a segment from its first step on, or from where a track is complete."""
+        if not self.watched:
+            return None
+        if place.step == 0:
+            from valle.models.attention_maps import AttentionTrack
+
+            self.track = (place.segment, AttentionTrack(layout()))
+        if self.track is None or self.track[0] != place.segment or len(self.track[1]) != place.step:
+            return None
+        return self.track[1]
+
+    @property
+    def watched(self) -> bool:
+        """Whether somebody has asked for attention lately."""
+        return time.monotonic() < self.watched_until
 
     def drop_passes(self) -> None:
         """Forget the steps that decided many positions each."""
@@ -110,6 +134,10 @@ class Memory:
             return None
         self._takes.move_to_end(take)
         return memory.newest if place is None else memory.steps.get(place)
+
+    def take(self, name: str) -> TakeMemory | None:
+        """What is kept of a take."""
+        return self._takes.get(name)
 
     def clear(self) -> None:
         """Forget everything, as what another model made."""

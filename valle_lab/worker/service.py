@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -27,6 +28,11 @@ from valle_lab.worker.memory import Memory
 from valle_lab.worker.messages import Ask, Begun, Description, ModelChoice, Progress
 from valle_lab.worker.surface import ForgottenStepError, Wave
 
+if TYPE_CHECKING:
+    from valle.models.attention_maps import AttentionTrack
+
+WATCHED_SECONDS = 3.0
+"""How long attention is watched after somebody asked for it."""
 Report = Callable[[Progress], None]
 
 
@@ -120,11 +126,25 @@ class Service:
         from valle_lab.worker.attending import attention_view
 
         segment = look.segment or 0
-        track = self.engine.observe(request, segment, level_0)
+        track = self._track(look.take, request, segment, level_0)
         symbols = tuple(
             self.engine.tokenizer.decode([id], specials=True) for id in request.sentences[segment].ids
         )
         return attention_view(track, look, symbols)
+
+    def _track(self, take: str, request: Request, segment: int, level_0: Codes) -> AttentionTrack:
+        """The attention of a segment: as it was watched; where it was not, as one pass tells it."""
+        kept = self.memory.take(take)
+        if kept is None:
+            return self.engine.observe(request, segment, level_0)
+        kept.watched_until = time.monotonic() + WATCHED_SECONDS
+        if kept.track is not None and kept.track[0] == segment and len(kept.track[1]) >= len(level_0) > 0:
+            return kept.track[1]
+        # Of a take that runs the last decision is left out: its pass is still to come, and is watched then.
+        running = kept.newest is not None and kept.newest.place.phase == "ar"
+        track = self.engine.observe(request, segment, level_0[:-1] if running else level_0)
+        kept.track = (segment, track)
+        return track
 
     def recall(self, request: Request, control: Control, steps: int) -> Iterator[Step]:
         """Make a take again, so many steps, as it is iterated; it can be looked at afterwards."""

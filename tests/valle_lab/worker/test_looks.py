@@ -225,7 +225,7 @@ def test_attention_of_a_running_and_of_a_finished_take(tiny: Tiny, tmp_path: Pat
         made.attend(AttentionLook("take", 0, row), request, segment.levels[0]).result() for row in (2, 3)
     )
     assert np.allclose(view.shares, (one.shares + other.shares) / 2, atol=1e-6)
-    short = made.attend(AttentionLook("take", 0), request, segment.levels[0][:3]).result()
+    short = worker(tiny).attend(AttentionLook("take", 0), request, segment.levels[0][:3]).result()
     assert short.row == 3 and np.allclose(short.shares, other.shares, atol=1e-5)
     back = attention_from_body(*attention_to_body(view))
     assert back.head is not None and back.alignment is not None
@@ -234,11 +234,36 @@ def test_attention_of_a_running_and_of_a_finished_take(tiny: Tiny, tmp_path: Pat
     assert (back.symbols, back.alignment.readers) == (view.symbols, view.alignment.readers)
 
 
+def test_a_running_take_is_watched_from_where_somebody_looks(tiny: Tiny) -> None:
+    made = worker(tiny)
+    speaking = made.speak(replace(ASK, stack=None))
+    level_0: list[int] = []
+    request = speaking.begun.result().request
+    passes = []
+    observe = made.service.engine.observe
+    made.service.engine.observe = lambda *given: passes.append(len(given[2])) or observe(*given)  # type: ignore
+    for step in speaking:
+        if step.place.phase != "ar" or step.ended == "stop":
+            continue
+        level_0.append(int(step.tokens[0]))
+        codes = np.array(level_0, np.int16)
+        if len(level_0) in (6, 7, 15):
+            view = made.attend(AttentionLook("take", 0, aligned=True), request, codes).result()
+            fresh = worker(tiny).attend(AttentionLook("take", 0, view.row), request, codes).result()
+            assert np.allclose(view.shares, fresh.shares, atol=1e-5)
+            assert view.rows == len(level_0)
+    assert passes == [5], "what was watched needs no other pass"
+
+
 def test_looking_changes_nothing(tiny: Tiny) -> None:
     watched, alone = worker(tiny), worker(tiny, budget=0.0)
     looked = watched.speak(ASK)
+    request, level_0 = looked.begun.result().request, []
     for step in looked:
         watched.look(Look("take", step.place)).result()
+        if step.place.phase == "ar":
+            level_0 += step.tokens.tolist()
+            watched.attend(AttentionLook("take", 0), request, np.array(level_0, np.int16)).result()
     plain = alone.speak(ASK)
     for _ in plain:
         pass

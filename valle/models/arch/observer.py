@@ -12,3 +12,15 @@ class Observer(Protocol):
 
     def attention(self, layer: int, query: Tensor, key: Tensor) -> None:
         """Take the query [R, H, Tq, d] and all keys [R, H, Tk, d] of a layer, both after rotary."""
+
+
+class Both:
+    """Two observers of the same pass."""
+
+    def __init__(self, first: Observer, second: Observer) -> None:
+        self._observers = (first, second)
+
+    def attention(self, layer: int, query: Tensor, key: Tensor) -> None:
+        """Show the layer to both."""
+        for observer in self._observers:
+            observer.attention(layer, query, key)
