@@ -54,6 +54,9 @@ def lab(
     version: Annotated[
         bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version.")
     ] = False,
+    no_audio: Annotated[
+        bool, typer.Option("--no-audio", help="Look for no sound device; takes can be saved as files.")
+    ] = False,
 ) -> int | None:
     """Open the lab, unless a command follows; that command then finds the options given so far."""
     context.obj = common
@@ -65,4 +68,4 @@ def lab(
         )
     from valle_lab.tui import run
 
-    return run(common.settings())
+    return run(common.settings(**({"audio.sink": "none"} if no_audio else {})))

@@ -51,6 +51,7 @@ class LabApp(App[int], inherit_bindings=False):
         self.lab = lab
         self._bench = BenchScreen(lab)
         self._edits = StackEdits(self)
+        self._sound_told = False
         self.animation_level = "none"
 
     def get_default_screen(self) -> BenchScreen:
@@ -87,6 +88,16 @@ class LabApp(App[int], inherit_bindings=False):
         """Take in what has arrived, and show what changed."""
         if news := self.lab.poll():
             self._show(news)
+            self._tell_of_sound()
+
+    def _tell_of_sound(self) -> None:
+        """Say once that nothing can be heard, and why; afterwards the status line has it."""
+        player = self.lab.player
+        if player is None or self._sound_told:
+            return
+        self._sound_told = True
+        if not player.sink.audible and not self._bench.told:
+            self._bench.tell(Notice(f"Nothing can be heard here: {player.sink.description}."))
 
     def beat(self) -> None:
         """Look at what is slow now, not at the next half second."""

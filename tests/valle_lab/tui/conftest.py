@@ -16,6 +16,7 @@ from valle_lab.player import Player
 from valle_lab.settings import load_settings
 from valle_lab.sinks import NullSink
 from valle_lab.tui.app import LabApp
+from valle_lab.tui.widgets.status import NoticeLine
 
 
 class Stage:
@@ -45,6 +46,11 @@ class Stage:
     def text(self) -> str:
         """What is on the screen, as one text."""
         return "\n".join(self.lines)
+
+    @property
+    def notice(self) -> str:
+        """The last thing that the lab had to say."""
+        return str(self.app.query_one(NoticeLine).content)
 
     async def settle(self) -> None:
         """Take in what has come and paint it."""

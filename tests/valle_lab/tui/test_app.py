@@ -39,7 +39,7 @@ async def test_typing_speaking_and_saving(stage: OpenStage) -> None:
         assert "not saved" in s.lines[-2]
         await s.pilot.press("ctrl+s")
         await s.settle()
-        assert "saved 20" in s.lines[-2] and "Take saved" in s.lines[-3]
+        assert "saved 20" in s.lines[-2] and "Take saved" in s.notice
         assert load_session(s.lab.record.file).takes[0].request.seed == 7
 
 
@@ -100,7 +100,7 @@ async def test_commands_typed_with_completion(stage: OpenStage) -> None:
         assert s.lab.run("stack.show")["ar"][0] == {"name": "temperature", "value": 0.4}
         await s.pilot.press("f2", *"stack.set temperature.value hot", "enter")
         await s.settle()
-        assert "✗" in s.lines[-3] and "temperature.value" in s.lines[-3]
+        assert "✗" in s.notice and "temperature.value" in s.notice
         assert list(completions(s.lab, "stack.un")) == ["stack.undo"]
         assert "stack.set temperature.value" in completions(s.lab, "stack.set temp")
         assert list(completions(s.lab, "text.language d")) == ["text.language de"]
@@ -149,7 +149,7 @@ async def test_voice_language_and_seed(stage: OpenStage) -> None:
         seed.focus()
         await s.pilot.press("enter")
         await s.settle()
-        assert "out of range" in s.lines[-3] and s.lab.seed is None
+        assert "out of range" in s.notice and s.lab.seed is None
 
 
 async def test_the_list_chooses_the_take_that_is_shown(stage: OpenStage) -> None:
@@ -182,7 +182,7 @@ async def test_a_dead_worker_is_one_line_and_a_key_restarts_it(stage: OpenStage)
         await s.speak(steps=4)
         s.worker.kill()
         await s.settle()
-        assert "ended by SIGKILL; model.restart (f9) starts it again" in s.lines[-3]
+        assert "ended by SIGKILL; model.restart (f9) starts it again" in s.notice
         assert "no model, model.restart (f9)" in s.lines[-2]
         await s.pilot.press("f9")
         await s.settle()
@@ -209,7 +209,7 @@ async def test_text_is_never_markup(stage: OpenStage) -> None:
             assert text in row or not text.isascii() or "\t" in text
             s.app.do("voice.choose", text)
             await s.settle()
-            assert "✗" in s.lines[-3]
+            assert "✗" in s.notice
 
 
 async def test_ten_thousand_characters(stage: OpenStage) -> None:
@@ -249,7 +249,7 @@ async def test_a_terminal_that_is_too_small_says_so(stage: OpenStage) -> None:
 
 async def test_keys_can_be_bound_anew_and_wrong_names_are_told(stage: OpenStage) -> None:
     async with stage(**{"keys": {"take.speak": "f5", "take.fly": "x"}}) as s:
-        assert "take.fly" in s.lines[-3]
+        assert "take.fly" in s.notice
         await s.pilot.press(*"abc", "f5")
         assert len(s.lab.takes) == 1
 
@@ -264,7 +264,7 @@ async def test_every_binding_has_an_id_and_a_tooltip_and_the_footer_is_short(sta
 
 async def test_an_unknown_theme_is_told(stage: OpenStage) -> None:
     async with stage(theme="plaid") as s:
-        assert "plaid" in s.lines[-3]
+        assert "plaid" in s.notice
     async with stage(theme="ansi") as s:
         assert s.app.theme == "ansi-dark"
 

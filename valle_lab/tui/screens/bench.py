@@ -99,6 +99,11 @@ class BenchScreen(Screen[None]):
         """Show one line."""
         self.query_one(NoticeLine).show(notice)
 
+    @property
+    def told(self) -> bool:
+        """Whether there is a line that somebody may still be reading."""
+        return bool(self.query_one(NoticeLine).content)
+
     def go(self, name: str) -> None:
         """Put the focus on a pane, in front of the others if need be."""
         if name == "asking":

@@ -7,6 +7,7 @@ from textual.containers import Container, Horizontal
 from textual.content import Content
 from textual.widgets import Button, ProgressBar, Static
 
+from valle.request import FRAME_RATE
 from valle_lab.lab import Lab
 from valle_lab.lab.registry import Registry
 
@@ -56,6 +57,8 @@ def progress(lab: Lab) -> tuple[float, str]:
         return 0.0, ""
     if take.begun is None:
         return 0.0, take.failure or "phonemes"
+    fraction = take.timeline.fraction(take.begun.request)
     if take.running:
-        return take.timeline.fraction(take.begun.request), take.timeline.doing(take.begun.request)
-    return take.timeline.fraction(take.begun.request), f"{take.stop} {take.timeline.frames / 75:.2f} s"
+        return fraction, take.timeline.doing(take.begun.request)
+    whole = take.stop in ("stop", "length", "finish")
+    return 1.0 if whole else fraction, f"{take.stop} {take.timeline.frames / FRAME_RATE:.2f} s"
