@@ -15,6 +15,7 @@ import numpy as np
 from valle.control import Control, NoControl
 from valle.errors import UserError
 from valle.request import FRAME_RATE, LEVELS, Codes, NullBranch, Prompt, Recipe, Request, Sentence
+from valle.samplers.calibrate import filled
 from valle.samplers.stack import Stack
 from valle.step import Step
 from valle.take import Segment, Take, assemble
@@ -151,11 +152,13 @@ class Engine:
     ) -> Request:
         """A request for one take; a stack's missing phases come from the model, a missing seed is drawn.
 
-        `max_seconds` holds per segment; `null` says what guidance leads away from, where the stack has any.
-        Raises UserError for what cannot be spoken.
+        Thresholds that are kept for the model are put in where the stack leaves them open. `max_seconds`
+        holds per segment; `null` says what guidance leads away from, where the stack has any. Raises
+        UserError for what cannot be spoken.
         """
         prompt = self.prompt(voice) if isinstance(voice, Voice) else voice
         null = null or NullBranch()
+        stack = self.default_stack if stack is None else stack.over(self.default_stack)
         for voiced in (prompt, null.voice):
             if isinstance(voiced, Prompt) and voiced.codec != self.codec.hash:
                 raise UserError(
@@ -164,7 +167,7 @@ class Engine:
         return Request(
             sentences=self.sentences(text, language, by),
             language=language,
-            stack=self.default_stack if stack is None else stack.over(self.default_stack),
+            stack=filled(stack, self.model_hash),
             seed=secrets.randbits(32) if seed is None else seed,
             prompt=prompt,
             take=take,

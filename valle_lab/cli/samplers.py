@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from valle.errors import UserError
 from valle_lab.cli.common import Common
 from valle_lab.cli.output import print_json, print_table
 
@@ -18,9 +19,12 @@ if TYPE_CHECKING:
 
 def samplers(
     common: Common,
-    name: Annotated[
-        str | None,
-        typer.Argument(metavar="[STAGE]", help="Show this one in full; with --export a file or a preset."),
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[STAGE]",
+            help="Show this one in full; with --export a file or a preset, with --calibrate sessions.",
+        ),
     ] = None,
     json_output: Annotated[bool, typer.Option("--json", help="A list of objects on stdout.")] = False,
     schema: Annotated[bool, typer.Option("--schema", help="The JSON schema of a stack.")] = False,
@@ -32,8 +36,20 @@ def samplers(
         str | None,
         typer.Option(metavar="PROGRAM", help="A stack as settings of llama.cpp, reference or transformers."),
     ] = None,
+    calibrate: Annotated[
+        bool,
+        typer.Option("--calibrate", help="Thresholds that fit the model of recorded takes; they are kept."),
+    ] = False,
 ) -> int | None:
     """List the stages of a stack, or show one in full."""
+    if calibrate:
+        from valle_lab.cli.calibration import print_calibration
+
+        print_calibration(names or [], json_output)
+        return None
+    if names and len(names) > 1:
+        raise UserError(f"one name at a time, not {len(names)}: {' '.join(names)[:60]}")
+    name = names[0] if names else None
     if schema:
         return _print_schema()
     if export is not None:
