@@ -19,7 +19,7 @@ from valle_lab.lab.commands import all_commands
 from valle_lab.lab.registry import Command
 from valle_lab.lab.state import News, Notice
 from valle_lab.tui.edits import StackEdits
-from valle_lab.tui.keys import bindings, keymap
+from valle_lab.tui.keys import bindings, keymap, part_bindings
 from valle_lab.tui.messages import CommandWanted, TextWanted
 from valle_lab.tui.palette import LabCommands
 from valle_lab.tui.screens.ask_text import AskTextScreen
@@ -59,10 +59,10 @@ class LabApp(App[int], inherit_bindings=False):
 
     def on_mount(self) -> None:
         settings = self.lab.settings
-        chosen, unknown = keymap(settings.keys, bindings(self.lab.commands))
+        chosen, unknown = keymap(settings.keys, [*bindings(self.lab.commands), *part_bindings()])
         self.set_keymap(chosen)
         if unknown:
-            self.lab.tell(f"keys: no command with a key is called {', '.join(unknown)}", error=True)
+            self.lab.tell(f"keys: nothing with a key is called {', '.join(unknown)}", error=True)
         self._dress(settings.theme)
         self.call_after_refresh(self._begin)
 
@@ -172,13 +172,19 @@ class LabApp(App[int], inherit_bindings=False):
     def action_help(self) -> None:
         """F1: about the focused widget, or the nearest above it that has something to say."""
         # Not at the start: Markdown takes a while to import.
-        from valle_lab.tui.screens.help import HelpScreen
+        from valle_lab.tui.screens.help import HelpScreen, KeyHelp
 
         about = ""
         for node in self.focused.ancestors_with_self if self.focused else ():
             if about := getattr(node, "help_now", "") or getattr(node, "HELP", "") or "":
                 break
-        self.push_screen(HelpScreen(about, self.lab.commands, dict(self.lab.settings.keys)))
+        own = self.lab.settings.keys
+        here = [
+            KeyHelp(own.get(name, self.get_key_display(binding)), name, binding.tooltip)
+            for node, binding, _, _ in self.screen.active_bindings.values()
+            if node is not self and (name := binding.id)
+        ]
+        self.push_screen(HelpScreen(about, here, self.lab.commands, dict(own)))
 
     async def action_quit(self) -> None:
         """Leave; asks where takes would be lost."""

@@ -50,6 +50,31 @@ SCREEN_BINDINGS = (
 )
 
 
+def part_bindings() -> list[Binding]:
+    """The bindings of the parts of the screen, and of what opens over it."""
+    from valle_lab.tui.screens import ask_text, choose, command_line, form, help, jump, leave
+    from valle_lab.tui.widgets import (
+        attention,
+        pane,
+        picker,
+        slider,
+        sound,
+        stack,
+        takes,
+        timeline,
+        voices,
+        words,
+    )
+
+    owners = (
+        *(timeline.Timeline, stack.StackList, slider.Slider, picker.Picker, words.Words, pane.Pane),
+        *(attention.AttentionPart, takes.TakeList, sound.SoundView, voices.VoicePane),
+        *(ask_text.AskTextScreen, choose.ChooseScreen, command_line.CommandLine, form.FormScreen),
+        *(help.HelpScreen, jump.JumpScreen, leave.LeaveScreen),
+    )
+    return [item for owner in owners for item in owner.BINDINGS if isinstance(item, Binding)]
+
+
 def bindings(commands: Registry) -> list[Binding]:
     """A binding for every command that has a key, then those of the screen."""
     return [*(_binding(command) for command in commands if command.key), *SCREEN_BINDINGS]

@@ -12,6 +12,7 @@ import pytest
 from textual.widgets import Button, Checkbox, Input, ProgressBar, TextArea
 
 from valle_lab.session.save import load_session
+from valle_lab.tui.keys import part_bindings
 from valle_lab.tui.screens.command_line import CommandLine, completions
 from valle_lab.tui.screens.help import HelpScreen
 from valle_lab.tui.screens.leave import LeaveScreen
@@ -248,10 +249,14 @@ async def test_a_terminal_that_is_too_small_says_so(stage: OpenStage) -> None:
 
 
 async def test_keys_can_be_bound_anew_and_wrong_names_are_told(stage: OpenStage) -> None:
-    async with stage(**{"keys": {"take.speak": "f5", "take.fly": "x"}}) as s:
+    keys = {"take.speak": "f11", "take.fly": "x", "slider.more": "m", "screen.stack": "ctrl+f"}
+    async with stage(keys=keys) as s:
         assert "take.fly" in s.notice
-        await s.pilot.press(*"abc", "f5")
+        await s.pilot.press(*"abc", "f11")
         assert len(s.lab.takes) == 1
+        await s.pilot.press("ctrl+f", "m")
+        await s.settle()
+        assert s.lab.run("stack.show")["ar"][0]["value"] == 1.05
 
 
 async def test_every_binding_has_an_id_and_a_tooltip_and_the_footer_is_short(stage: OpenStage) -> None:
@@ -260,6 +265,7 @@ async def test_every_binding_has_an_id_and_a_tooltip_and_the_footer_is_short(sta
         assert all(binding.id and binding.tooltip for binding in bindings)
         assert len([binding for binding in bindings if binding.show]) <= 8
         assert len({binding.key for binding in bindings}) == len(bindings)
+        assert all(binding.id and binding.tooltip for binding in part_bindings())
 
 
 async def test_an_unknown_theme_is_told(stage: OpenStage) -> None:
