@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from valle.errors import UserError
+from valle_lab.lab.audition import Audition
 from valle_lab.lab.registry import Command, Registry, command
 from valle_lab.lab.state import LabTake, News
 from valle_lab.lab.takes import named
@@ -38,8 +39,8 @@ class Repl:
     def __init__(
         self,
         lab: Lab,
-        out: TextIO = sys.stdout,
-        err: TextIO = sys.stderr,
+        out: TextIO | None = None,
+        err: TextIO | None = None,
         progress: Callable[[str], None] = lambda text: None,
         width: int = 80,
     ) -> None:
@@ -47,7 +48,9 @@ class Repl:
         self.lab = lab
         self.commands = Registry([*lab.commands, *VIEWS, *_own(self)])
         self.over = False
-        self._out, self._err = out, err
+        self.interactive = False
+        """Whether somebody types, and so an audition is not waited for."""
+        self._out, self._err = out or sys.stdout, err or sys.stderr
         self._progress = progress
         self._width = width
 
@@ -65,10 +68,19 @@ class Repl:
             self.wait(lambda: self.lab.loading is None)
         result = self.commands.run(self.lab, name, words)
         if not behind:
-            self.wait(lambda: not self.lab.busy and _is_there(result))
+            self.wait(lambda: self._is_there(result))
         if isinstance(result, LabTake) and result.failure:
             return
         self.show(result)
+
+    def _is_there(self, result: Any) -> bool:
+        """Whether what a command began is done."""
+        if isinstance(result, Future):
+            return result.done()
+        if isinstance(result, Audition):
+            return result.over or self.interactive
+        running = isinstance(result, LabTake) and result.running
+        return not running and not self.lab.answers
 
     def show(self, result: Any) -> None:
         """Print what a command gave. Raises its error where it is one."""
@@ -227,10 +239,6 @@ def _in_full(item: Command) -> list[str]:
 
 def _at_once(name: str) -> bool:
     return name in ("help", "quit", "source") or name.startswith(("settings.", "session.", "model."))
-
-
-def _is_there(result: Any) -> bool:
-    return not isinstance(result, Future) or result.done()
 
 
 @contextlib.contextmanager

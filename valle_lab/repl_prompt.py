@@ -29,6 +29,7 @@ def converse(repl: Repl) -> None:
         refresh_interval=REFRESH,
         bottom_toolbar=lambda: _toolbar(repl),
     )
+    repl.interactive = True
     while not repl.over:
         try:
             repl.do(session.prompt("lab> "))

@@ -12,6 +12,7 @@ import numpy as np
 
 from valle.request import Sentence
 from valle.voices import Voice
+from valle_lab.lab.audition import Audition
 from valle_lab.lab.state import LabTake
 from valle_lab.lab.timeline import Measure, Timeline
 from valle_lab.tui.braille import column_of, curve
@@ -45,6 +46,8 @@ def in_words(result: Any, width: int = WIDTH) -> Lines:
             return attention_lines(result)
         case LabTake():
             return [take_line(result)]
+        case Audition():
+            return audition_lines(result)
         case str() | Path() | int() | float():
             return [str(result)]
         case dict():
@@ -233,6 +236,30 @@ def take_line(take: LabTake) -> str:
     words += [] if take.rating is None else ["*" * round(take.rating)]
     words += [take.failure] if take.failure else []
     return ", ".join(words)
+
+
+def audition_lines(audition: Audition) -> Lines:
+    """The takes of an audition, what came of each, and which were kept."""
+    head = ("take", "way", "stop", "seconds", "frames/phoneme", "longest run", "inner silence", "kept")
+    rows = [
+        (take.name, audition.label(take), *_judged(take), take.name in audition.kept)
+        for take in audition.takes
+    ]
+    return table([head, *((*row[:-1], "kept" if row[-1] else "") for row in rows)])
+
+
+def _judged(take: LabTake) -> tuple[str, ...]:
+    """Stop reason, length and the signs of failure of a take."""
+    from valle_lab.metrics import phoneme_count, repetition, silence
+
+    frames = take.timeline.frames
+    if take.begun is None or not frames:
+        return take.stop or "running", "0.00", "-", "-", "-"
+    sounds = sum(phoneme_count(sentence.phonemes) for sentence in take.begun.request.sentences)
+    runs = max(repetition(segment.levels[0]).longest_run for segment in take.segments)
+    quiet = "-" if take.wave is None else f"{silence(take.wave).longest_inner:.2f}"
+    pace = f"{frames / sounds:.1f}" if sounds else "-"
+    return take.stop or "running", f"{frames / 75:.2f}", pace, str(runs), quiet
 
 
 def _items(items: Sequence[Any], width: int) -> Lines:

@@ -10,7 +10,7 @@ import typer
 
 import valle
 from valle.errors import UserError
-from valle_lab.cli import diff, doctor, models, presets, repl, replay, samplers, say, voices
+from valle_lab.cli import audition, diff, doctor, models, presets, repl, replay, samplers, say, voices
 from valle_lab.cli.common import Common, with_options
 
 HELP = """A laboratory for the decoding of VALL-E style speech models.
@@ -33,6 +33,7 @@ def command() -> Callable[..., int | None]:
     app.command("say")(with_options(say.say))
     app.command("replay")(with_options(replay.replay))
     app.command("repl")(with_options(repl.repl))
+    app.command("audition")(with_options(audition.audition))
     app.command("diff")(with_options(diff.diff))
     app.add_typer(voices.group(), name="voices")
     app.command("samplers")(with_options(samplers.samplers))

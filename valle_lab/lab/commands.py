@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from valle_lab.lab import (
+    audition,
     listening,
     models,
     preferences,
@@ -22,6 +23,7 @@ def all_commands() -> Registry:
         (
             *takes.COMMANDS,
             *listening.COMMANDS,
+            *audition.COMMANDS,
             *text.COMMANDS,
             *voices.COMMANDS,
             *stack.COMMANDS,

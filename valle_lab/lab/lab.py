@@ -15,6 +15,7 @@ from valle.samplers.stack import Stack
 from valle.text.sentences import SplitBy
 from valle_lab.lab import takes
 from valle_lab.lab.answers import Answers, beside
+from valle_lab.lab.audition import Audition
 from valle_lab.lab.commands import all_commands
 from valle_lab.lab.history import History
 from valle_lab.lab.listening import Stream
@@ -74,6 +75,8 @@ class Lab:
         """The takes that are compared."""
         self.stream: Stream | None = None
         """The take that is heard while it is made."""
+        self.audition: Audition | None = None
+        """What is heard in turn, if anything is."""
         self.recording: tuple[Microphone, str, str] | None = None
         """The microphone while it records, and the name and transcript of the voice it is to be."""
         self.choice = _choice(settings)
@@ -111,7 +114,8 @@ class Lab:
     @property
     def busy(self) -> bool:
         """Whether an answer is awaited."""
-        return bool(self.answers) or self.running is not None
+        making = self.audition is not None and not self.audition.over
+        return bool(self.answers) or self.running is not None or making
 
     def run(self, name: str, *arguments: Any) -> Any:
         """Do a command, as in `lab.run("stack.set", "temperature.value", 0.7)`. Raises UserError."""
@@ -165,15 +169,18 @@ class Lab:
         return self.worker
 
     def begin(self, text: str) -> LabTake:
-        """Ask for a take with the settings as they are."""
+        """Have the worker make a take with the settings as they are."""
+        return self.begin_ask(self.ask(text))
+
+    def ask(self, text: str) -> Ask:
+        """What the next take would be."""
         seed = secrets.randbelow(NEW_SEEDS) if self.seed is None else self.seed
         names = {take.name for take in self.takes}
         name = next(name for number in count(1) if (name := f"take-{number}") not in names)
-        voice = self.resolved_voice()
-        ask = Ask(
+        return Ask(
             text=text,
             take=name,
-            voice=voice,
+            voice=self.resolved_voice(),
             language=self.language,
             stack=self.stack,
             seed=seed,
@@ -185,7 +192,12 @@ class Lab:
             prompt_seconds=self.part.seconds,
             prompt_looped=self.part.looped,
         )
-        take = LabTake(name, text, seed, voice, self.living_worker().speak(ask))
+
+    def begin_ask(self, ask: Ask) -> LabTake:
+        """Have the worker make a take, whose seed is known."""
+        assert ask.seed is not None
+        speaking = self.living_worker().speak(ask)
+        take = LabTake(ask.take, ask.text, ask.seed, ask.voice, speaking)
         self.takes.append(take)
         self.chosen, self.row = take, None
         self.mark("takes", "seed", "cursor")
@@ -282,6 +294,12 @@ class Lab:
     def _poll_sound(self) -> None:
         if self.player is None:
             return
+        if self.audition is not None:
+            try:
+                self.audition.poll()
+            except UserError as error:
+                self.audition.over = True
+                self._tell_failure(error)
         if self.stream is not None:
             try:
                 self.stream.poll()

@@ -22,16 +22,20 @@ DEFAULT_KEY = "stacks"
 
 def load(lab: Lab, name: str) -> None:
     """Take the stack of a preset, your own or one of the known systems; what it leaves out is the model's."""
+    replace_stack(lab, fitted(lab, name, own_preset(lab, name) or find_preset(name).stack))
+
+
+def fitted(lab: Lab, name: str, stack: Stack) -> Stack:
+    """The stack of a preset for the loaded model: its own where the preset says nothing. Raises UserError."""
     if lab.description is None:
         raise UserError("No model is loaded yet; the stack comes with it.")
-    stack = own_preset(lab, name) or find_preset(name).stack
     phases = lab.description.default_stack.lists
     fitting = {key: stages for key, stages in stack.lists.items() if key.partition(".")[0] in phases}
     if not fitting:
         raise UserError(
             f"The preset {name} has stages for {', '.join(stack.lists)}; the model has none of these."
         )
-    replace_stack(lab, Stack(fitting).over(lab.description.default_stack))
+    return Stack(fitting).over(lab.description.default_stack)
 
 
 def save(lab: Lab, name: str) -> Path:

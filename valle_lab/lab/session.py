@@ -38,11 +38,16 @@ def save_take(lab: Lab, file: str | None = None) -> None:
     path = _wav_path(lab, take, file)
 
     def write(wave: Wave) -> None:
-        lab.tell(f"Take saved: {wav.write(path, wave, text=_carried(take))}")
+        lab.tell(f"Take saved: {write_take(take, wave, path)}")
 
     if any(segment.frames for segment in take.segments):
         with_wave(lab, take, write)
     save(lab)
+
+
+def write_take(take: LabTake, wave: Wave, path: Path) -> Path:
+    """Write the sound [samples] of a take as a wav that carries its session. Raises UserError."""
+    return wav.write(path, wave, text=_carried(take))
 
 
 def open_session(lab: Lab, file: str) -> None:

@@ -16,8 +16,8 @@ from valle_lab.worker.surface import Speaking, Wave, WorkerClosedError
 if TYPE_CHECKING:
     from valle_lab.lab.lab import Lab
 
-STARS, HIDDEN = "stars", "hidden"
-"""Scales of ratings: how good a take is, and whether it is off the list."""
+STARS, HIDDEN, KEPT = "stars", "hidden", "kept"
+"""Scales of ratings: how good a take is, whether it is off the list, whether an audition kept it."""
 MOST_STARS = 5
 
 
