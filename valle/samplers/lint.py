@@ -50,6 +50,7 @@ def _of_list(name: str, stack: Stack) -> list[Remark]:
         *_clamped_or_idle(stages),
         *_after_cuts(running),
         *_before_the_best(running),
+        *_no_choice_left(running),
         *_around_entropix(running),
         *(_cold(running) if name == "ar" else ()),
     ]
@@ -121,6 +122,13 @@ def _before_the_best(running: Sequence[EffectiveStage]) -> Iterator[tuple[str, s
         lost = lost and stage.declaration.keeps_argmax
 
 
+def _no_choice_left(running: Sequence[EffectiveStage]) -> Iterator[tuple[str, str]]:
+    """A search behind a temperature of 0."""
+    best = next((stage for stage in running[:-1] if _takes_the_best(stage)), None)
+    if best is not None and running[-1].declaration.kind == "search":
+        yield running[-1].key, f"has one hypothesis and no other, as {best.key} leaves one id"
+
+
 def _takes_the_best(stage: EffectiveStage) -> bool:
     if stage.stage.name == "temperature":
         return stage.stage.when is None and _lowest(stage) == 0.0 == _highest(stage)
@@ -132,8 +140,8 @@ def _cold(running: Sequence[EffectiveStage]) -> Iterator[tuple[str, str]]:
         return
     dividing = [stage for stage in running if stage.stage.name == "temperature" and stage.stage.when is None]
     advice = "may loop or fall silent; a repetition_penalty helps"
-    if running[-1].stage.name == "greedy":
-        yield running[-1].key, f"always the best id: {advice}"
+    if running[-1].stage.name in ("greedy", "beam_search"):
+        yield running[-1].key, f"always what is most likely: {advice}"
     elif dividing and (lowest := prod(map(_lowest, dividing))) <= LOW_TEMPERATURE:
         yield dividing[-1].key, f"a temperature of {lowest:g} {advice}"
 

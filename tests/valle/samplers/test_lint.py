@@ -60,6 +60,12 @@ def test_a_good_stack_gets_no_remark() -> None:
         ([PENALTY, {"name": "temperature", "value": 0}, {"name": "top_k"}, DRAW], "top_k", "leaves one id"),
         ([{"name": "temperature", "value": 0.6}, DRAW], "temperature", "a temperature of 0.6 may loop"),
         ([GREEDY], "greedy", "may loop"),
+        ([{"name": "beam_search"}], "beam_search", "always what is most likely: may loop"),
+        (
+            [PENALTY, {"name": "temperature", "value": 0}, {"name": "best_of"}],
+            "best_of",
+            "one hypothesis and no other, as temperature leaves one id",
+        ),
     ],
 )
 def test_what_is_odd(stages: list[dict[str, Any]], stage: str, says: str) -> None:
