@@ -58,3 +58,4 @@ sessions: venv
 
 docs: venv
 	$(bin)/python tools/samplers_page.py docs/samplers.md
+	$(bin)/python tools/commands_page.py docs/commands.md

@@ -46,7 +46,7 @@ class Repl:
     ) -> None:
         """`progress` is given a line that is written over, empty when there is nothing more to wait for."""
         self.lab = lab
-        self.commands = Registry([*lab.commands, *VIEWS, *_own(self)])
+        self.commands = Registry([*lab.commands, *VIEWS, *own_commands(self)])
         self.over = False
         self.interactive = False
         """Whether somebody types, and so an audition is not waited for."""
@@ -147,27 +147,31 @@ class Repl:
         return [line for item in area or [self.commands[of]] for line in _in_full(item)]
 
 
-def _own(repl: Repl) -> tuple[Command, ...]:
-    """The commands that only a REPL needs."""
+def own_commands(repl: Repl | None = None) -> tuple[Command, ...]:
+    """The commands that only a REPL needs; without one to look at, not to give."""
 
     def help(lab: Lab, command: str | None = None) -> list[str]:
         """List the commands, or say all about one, or about all that begin with a word."""
-        return repl.help(command)
+        return [] if repl is None else repl.help(command)
 
     def wait(lab: Lab) -> None:
         """Wait until nothing is made, loaded or played any more."""
-        player = lab.player
-        repl.wait(lambda: not lab.busy and (player is None or player.state != "playing"))
+        if repl is not None:
+            repl.wait(lambda: not lab.busy and (lab.player is None or lab.player.state != "playing"))
 
     def leave(lab: Lab) -> None:
         """Leave the lab; a session that was not saved can be brought back next time."""
-        repl.over = True
+        if repl is not None:
+            repl.over = True
 
     def source(lab: Lab, file: str) -> None:
         """Do the lines of a file."""
-        repl.run_script(read_script(Path(file).expanduser()), file)
+        if repl is not None:
+            repl.run_script(read_script(Path(file).expanduser()), file)
 
-    names = lambda lab: [item.name for item in repl.commands]  # noqa: E731
+    def names(lab: Lab) -> list[str]:
+        return [] if repl is None else [item.name for item in repl.commands]
+
     return (
         command("help", help, complete={"command": names}),
         command("wait", wait),

@@ -12,7 +12,7 @@ import pytest
 from valle_lab.cli import main
 
 DOCS = Path(__file__).parents[3] / "docs"
-PAGES = ("say.md", "replay.md", "sessions.md")
+PAGES = ("say.md", "replay.md", "sessions.md", "repl.md", "audition.md")
 
 
 def commands(page: Path) -> list[list[str]]:
