@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,7 +20,5 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def say(tiny: Tiny, here: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Say]:
-    say = Say(tiny, capsys)
-    yield say
-    say.close()
+def say(tiny: Tiny, here: Path, capsys: pytest.CaptureFixture[str]) -> Say:
+    return Say(tiny, capsys)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -81,7 +79,6 @@ class Say:
     def __init__(self, tiny: Tiny, capsys: pytest.CaptureFixture[str]) -> None:
         self.config = ("--config", str(tiny.config))
         self._capsys = capsys
-        self._begun: list[subprocess.Popen[str]] = []
 
     def __call__(self, *arguments: str, text: str = TEXT) -> dict[str, Any]:
         """Say it, and give the JSON document."""
@@ -100,16 +97,3 @@ class Say:
         assert 1 <= len(printed.err.splitlines()) <= 2
         assert [file for file in Path().rglob("*") if file not in before and file.is_file()] == []
         return printed.err
-
-    def begun(self, *arguments: str, text: str = TEXT) -> subprocess.Popen[str]:
-        """The command in a process of its own, running."""
-        command = [sys.executable, "-m", "valle_lab", "say", text, *self.config, *arguments]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        self._begun.append(process)
-        return process
-
-    def close(self) -> None:
-        """End what still runs."""
-        for process in self._begun:
-            process.kill()
-            process.communicate()
