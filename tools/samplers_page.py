@@ -45,6 +45,11 @@ number may be a curve over steps, or over the entropy or varentropy of the row, 
 fixed: `{"curve": "linear", "values": [1.0, 0.6], "end": 150}`. Every stage but a chooser takes a \
 condition, `{"measure": "entropy", "above": 3.0}` as its `.when`, in bits. Where a parameter is at its \
 neutral value the stage does nothing and is skipped.
+
+A search stands where a chooser would and decides over several hypotheses of a whole phase: its steps are \
+told when the winner is known, and what else it found is kept in the session, as codes with their \
+log-probabilities. While it is under way only `finish` and `cancel` are taken: `finish` takes the best \
+hypothesis so far. The hypotheses are rows of one batch.
 """
 
 
