@@ -165,3 +165,22 @@ def test_the_levels_of_the_nar_can_be_seen(bench: Bench) -> None:
     levels = bench.lab.takes[0].levels
     assert [(view.segment, view.level) for view in levels] == [(s, n) for s in (0, 1) for n in range(1, 8)]
     assert all(len(view.entropy) == len(view.margin) == 6 for view in levels)
+
+
+def test_a_lost_device_is_told_once(bench: Bench) -> None:
+    bench.speak()
+    bench.lab.poll()
+    bench.sink.error = "the sound device is gone"
+    told = [notice.text for _ in range(3) for notice in bench.lab.poll().notices]
+    assert told == ["the sound device is gone"]
+
+
+def test_a_worker_that_dies_ends_the_stream(bench: Bench) -> None:
+    lab = bench.lab
+    lab.run("take.solo", 1)
+    bench.speak("Some words that take a while.", steps=30)
+    lab.run("take.follow")
+    bench.workers[0].kill()
+    for _ in range(5):
+        lab.poll()
+    assert lab.stream is None or lab.stream.over
