@@ -14,7 +14,7 @@ from typing import Any
 
 from valle.samplers.declaration import plain
 from valle.samplers.errors import StackError, nearest
-from valle.samplers.export_tables import ALL_OF_A_PAST, LLAMA_CPP, REFERENCE, TRANSFORMERS, Said
+from valle.samplers.export_tables import LLAMA_CPP, REFERENCE, TRANSFORMERS, Said
 from valle.samplers.resolve import EffectiveStage
 from valle.samplers.stack import Stack
 from valle.samplers.values import Curve
@@ -216,6 +216,3 @@ def _curved(stage: EffectiveStage, parameter: str) -> bool:
 
 def _text(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-__all__ = ["ALL_OF_A_PAST", "PROGRAMS", "Export", "export", "to_generate", "to_llama_cpp", "to_reference"]
