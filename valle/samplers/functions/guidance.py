@@ -42,14 +42,16 @@ def accept_guidance(
     """Count a decided row in; where all positions are decided in one pass nothing is carried on."""
     if rows.phase in IN_PLACE:
         return states
-    return GuidanceState(states.sums + _sums(*_passes(logits, rows, parameters)))
+    return GuidanceState(states.sums + _sums(_passes(logits, rows, parameters)))
 
 
 def gather_guidance(
     states: GuidanceState, rows: Rows, parameters: Parameters, logits: Tensor
 ) -> GuidanceState:
-    """Of each row, what the other rows of its pass add up to."""
-    own = _sums(*_passes(logits, rows, parameters))
+    """Of each row, what the other rows of its pass add up to; nothing where each is rescaled by itself."""
+    if parameters["rescale_over"] == "row":
+        return states
+    own = _sums(_passes(logits, rows, parameters))
     passes = np.stack((rows.take, rows.segment, rows.hypothesis, rows.level, rows.step))
     index = torch.from_numpy(np.unique(passes, axis=1, return_inverse=True)[1].reshape(-1)).to(own.device)
     totals = torch.zeros_like(own).index_add(0, index, own)
@@ -63,17 +65,16 @@ def guidance(logits: Tensor, rows: Rows, parameters: Parameters, states: Guidanc
     the conditional pass has it.
     """
     scale, rescale, blend = parameters["scale"], parameters["rescale"], parameters["blend"]
-    conditional, null = _passes(logits, rows, parameters)
-    allowed = conditional > NEVER
-    guided: Tensor = conditional + (scale - 1.0) * _difference(conditional, null)
+    passes = _passes(logits, rows, parameters)
+    guided: Tensor = passes.conditional + (scale - 1.0) * passes.difference()
     if not _is(rescale, 0.0):
         before = states.sums if states is not None and parameters["rescale_over"] == "sequence" else 0.0
-        ratio = _deviation_ratio(_sums(conditional, null) + before, scale)
-        guided = torch.where(allowed, guided * (rescale * ratio + (1.0 - rescale)), NEVER)
+        ratio = _deviation_ratio(_sums(passes) + before, scale)
+        guided = passes.where_allowed(guided * (rescale * ratio + (1.0 - rescale)))
     result = guided
     if not _is(blend, 1.0):
-        mixed = blend * guided.log_softmax(-1) + (1.0 - blend) * conditional.log_softmax(-1)
-        result = torch.where(allowed, mixed, NEVER)
+        plain = passes.conditional.log_softmax(-1)
+        result = passes.where_allowed(blend * guided.log_softmax(-1) + (1.0 - blend) * plain)
     if parameters["candidates"]:
         best = top_k(guided, rows, {"k": parameters["candidates"]}, None) > NEVER
         result = torch.where(best, result, NEVER)
@@ -84,31 +85,46 @@ def guidance(logits: Tensor, rows: Rows, parameters: Parameters, states: Guidanc
     return result.to(logits.dtype)
 
 
-def _passes(logits: Tensor, rows: Rows, parameters: Parameters) -> tuple[Tensor, Tensor]:
-    """Conditional and null logits [R, V] as guidance takes them."""
+@dataclass(frozen=True, slots=True)
+class _Passes:
+    """Conditional and null logits [R, V]; ``finite`` where both are so, None where all are."""
+
+    conditional: Tensor
+    null: Tensor
+    finite: Tensor | None
+
+    def difference(self) -> Tensor:
+        """Conditional minus null; 0 where that is no number."""
+        difference = self.conditional - self.null
+        return difference if self.finite is None else torch.where(self.finite, difference, 0.0)
+
+    def where_allowed(self, values: Tensor) -> Tensor:
+        """The values of ids that the conditional pass does not forbid."""
+        return values if self.finite is None else torch.where(self.conditional > NEVER, values, NEVER)
+
+
+def _passes(logits: Tensor, rows: Rows, parameters: Parameters) -> _Passes:
+    """Both passes as guidance takes them."""
     if rows.null is None:
         raise StackError("guidance needs the logits of the null pass, and these rows come without them")
     conditional, null = logits.float(), rows.null.float()
     if parameters["log_softmax"]:
-        return conditional.log_softmax(-1), null.log_softmax(-1)
-    return conditional, null
+        conditional, null = conditional.log_softmax(-1), null.log_softmax(-1)
+    if bool((conditional.sum() + null.sum()).isfinite()):
+        return _Passes(conditional, null, None)
+    return _Passes(conditional, null, (conditional > NEVER) & (null > NEVER))
 
 
-def _difference(conditional: Tensor, null: Tensor) -> Tensor:
-    return torch.where(_both_finite(conditional, null), conditional - null, 0.0)
-
-
-def _both_finite(conditional: Tensor, null: Tensor) -> Tensor:
-    return (conditional > NEVER) & (null > NEVER)
-
-
-def _sums(conditional: Tensor, null: Tensor) -> Tensor:
+def _sums(passes: _Passes) -> Tensor:
     """What GuidanceState keeps, of each row by itself."""
-    counted = _both_finite(conditional, null)
-    c = torch.where(counted, conditional, 0.0).double()
-    n = torch.where(counted, null, 0.0).double()
-    parts = (counted.double(), c, n, c * c, n * n, c * n)
-    return torch.stack([part.sum(-1) for part in parts], -1)
+    c, n = passes.conditional.double(), passes.null.double()
+    if passes.finite is None:
+        count = c.new_full((len(c),), c.shape[-1])
+    else:
+        c, n = torch.where(passes.finite, c, 0.0), torch.where(passes.finite, n, 0.0)
+        count = passes.finite.sum(-1, dtype=c.dtype)
+    dot = torch.linalg.vecdot
+    return torch.stack((count, c.sum(-1), n.sum(-1), dot(c, c), dot(n, n), dot(c, n)), -1)
 
 
 def _deviation_ratio(sums: Tensor, scale: Any) -> Tensor:
