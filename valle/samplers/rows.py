@@ -183,6 +183,6 @@ class Rows:
 
 def _spread(value: Any, count: int, dtype: Any) -> Any:
     if isinstance(value, int):
-        return np.full(count, value, dtype=dtype)
+        return np.array([value], dtype=dtype) if count == 1 else np.full(count, value, dtype=dtype)
     array = np.asarray(value, dtype=dtype)
     return array if array.shape == (count,) else np.broadcast_to(array, (count,))

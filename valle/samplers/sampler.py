@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
-from functools import cache
+from functools import cache, cached_property
 from importlib import import_module
 from typing import Any, Literal
 
@@ -63,14 +63,14 @@ class Sampler:
         self._stages: tuple[_Runner, ...] = tuple(stages)
         self._chooser = chooser
 
-    @property
+    @cached_property
     def needs(self) -> frozenset[str]:
         """What the running stages need of the rows: history, null, attention, stop."""
         return frozenset().union(
             *(runner.stage.declaration.needs for runner in (*self._stages, self._chooser))
         )
 
-    @property
+    @cached_property
     def search(self) -> EffectiveStage | None:
         """The search mode in the chooser's place, or None where a chooser decides row by row."""
         stage = self._chooser.stage
@@ -154,7 +154,7 @@ class Sampler:
         states = self.start(rows.count, logits.device) if states is None else states
         return dict(zip(self.points, self._run(logits, rows, states)[1], strict=True))
 
-    @property
+    @cached_property
     def points(self) -> tuple[str, ...]:
         """The names of the points between the stages that run: ``raw``, then the key of each stage."""
         return ("raw", *(runner.key for runner in self._stages))

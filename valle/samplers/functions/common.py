@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -36,8 +37,13 @@ class Choice:
 
 
 def ids_of(ids: Iterable[int], device: torch.device) -> Tensor:
-    """Ids as a tensor."""
-    return torch.tensor(tuple(ids), dtype=torch.int64, device=device)
+    """Ids as a tensor, which is shared and must not be changed."""
+    return _ids_of(tuple(ids), device)
+
+
+@lru_cache(maxsize=64)
+def _ids_of(ids: tuple[int, ...], device: torch.device) -> Tensor:
+    return torch.tensor(ids, dtype=torch.int64, device=device)
 
 
 def of_rows(parameter: float | Tensor) -> float | NDArray[np.float32]:
