@@ -27,7 +27,7 @@ FAMILIES = {
     "valle_lab/tui/**/*.py": tuple(name for name in HEAVY if name != "textual"),
 }
 # Files of a family that are there for what is forbidden to the others.
-EXCEPTIONS = {"valle.samplers.bridge"}
+EXCEPTIONS = {"valle.samplers.bridge", "valle_lab.worker.attending", "valle_lab.worker.looking"}
 
 # Imports each module in turn, and prints it with what it brought.
 PROBE = """
