@@ -47,6 +47,8 @@ class Guide:
     """Absolute, in nats; how far a logit may move between machines. At 0 nobody asks what is within reach."""
     hypothesis: int = 0
     """Which hypothesis of a search was recorded."""
+    search_again: bool = True
+    """Whether a search is made again and its winner compared; else the recorded one is only checked."""
     relative: float = 0.0
     """As a share of the logit; it may move that far where this is more than `tolerance`."""
 

@@ -28,30 +28,43 @@ def search(model: ArNar, pair: Pair, run: Run, sought: Sought, before: Before) -
     """Yield the winner's Steps; `before` is what the events before the first one have brought about.
 
     Where recorded tokens are to be fed on, the search is made again, and the recorded winner is compared with
-    the one that it finds.
+    the one that it finds; or the recorded winner alone is checked, as the control says.
     """
     trail = Trail(run, sought)
-    hypotheses = Hypotheses(model, pair, sought.limit, run.request.recipe, trail.guided)
-    ending = before
-    for index in range(sought.limit):
-        if index:
-            ending = run.before(sought.place(index))
-            if ending.ending:
-                break
-        begun = time.perf_counter()
-        passes = hypotheses.passes if index == 0 else hypotheses.go_on(trail.rows, trail.latest)
-        trail.decide(passes, begun)
-        if trail.over:
-            break
-    steps = trail.steps(trail.best)
-    steps[-1] = replace(steps[-1], others=trail.others())
     recorded = _recorded(run, sought)
-    if recorded and [int(guide.tokens[0]) for guide in recorded] != [int(step.tokens[0]) for step in steps]:
-        steps = _checked(model, pair, run, trail, steps, recorded)
+    if recorded and not recorded[0].search_again:
+        steps = _fed(model, pair, run, trail, recorded)
+        ending = before if steps[-1].ended else run.before(sought.place(len(steps)))
+    else:
+        ending = _searched(model, pair, run, trail, before)
+        steps = trail.steps(trail.best)
+        steps[-1] = replace(steps[-1], others=trail.others())
+        if recorded and _tokens(recorded) != _tokens(steps):
+            fed = _fed(model, pair, run, trail, recorded)
+            steps = _compared(trail, fed, steps, max(guide.farthest for guide in recorded))
     steps[0] = replace(steps[0], events=before.events)
     yield from steps
     if ending.ending:
-        yield run.notice(sought.place(len(trail.moments)), ending)
+        yield run.notice(sought.place(len(trail.moments) or len(steps)), ending)
+
+
+def _searched(model: ArNar, pair: Pair, run: Run, trail: Trail, before: Before) -> Before:
+    """Take the hypotheses to their ends, or to where an event ends the phase; what the last events were."""
+    sought = trail.sought
+    hypotheses = Hypotheses(model, pair, sought.limit, run.request.recipe, trail.guided)
+    for index in range(sought.limit):
+        if index and (before := run.before(sought.place(index))).ending:
+            break
+        begun = time.perf_counter()
+        passes = hypotheses.go_on(trail.rows, trail.latest) if index else hypotheses.passes
+        trail.decide(passes, begun)
+        if trail.over:
+            break
+    return before
+
+
+def _tokens(items: Sequence[Step] | Sequence[Guide]) -> list[int]:
+    return [int(item.tokens[0]) for item in items]
 
 
 def _recorded(run: Run, sought: Sought) -> list[Guide]:
@@ -65,20 +78,15 @@ def _recorded(run: Run, sought: Sought) -> list[Guide]:
     return found
 
 
-def _checked(
-    model: ArNar, pair: Pair, run: Run, trail: Trail, winner: Sequence[Step], recorded: Sequence[Guide]
-) -> list[Step]:
-    """The Steps of the recorded winner, fed to the model, where another one won this time.
+def _fed(model: ArNar, pair: Pair, run: Run, trail: Trail, recorded: Sequence[Guide]) -> list[Step]:
+    """The Steps of recorded tokens, fed to the model as one hypothesis.
 
-    A recorded hypothesis that would have drawn something else itself is told of where it would. One that only
-    came out behind another is told of where the two part; it is within reach if logits that move within the
-    tolerance can turn the order round.
+    Where hypotheses draw, each Step tells what this one draws itself; a beam has no choice of its own.
     """
     sought, sampler, device = trail.sought, trail.sampler, model.device
     hypotheses = Hypotheses(model, pair, len(recorded), run.request.recipe, trail.guided)
     passes, states = hypotheses.passes, sampler.start(1, device)
-    tokens = torch.from_numpy(np.concatenate([guide.tokens for guide in recorded]).astype(np.int64))
-    tokens = tokens.to(device)
+    tokens = torch.tensor(_tokens(recorded), device=device)
     steps: list[Step] = []
     for index, guide in enumerate(recorded):
         begun = time.perf_counter()
@@ -98,25 +106,34 @@ def _checked(
         if trail.draws:
             step, decision = decide(run, sought.place(index), Before((), None, None), situation)
         else:
-            token = tokens[index : index + 1]
             decision = sampler.decide(
-                passes.conditional, rows, states, measure=run.measure(sought.phase), forced=token
+                passes.conditional,
+                rows,
+                states,
+                measure=run.measure(sought.phase),
+                forced=tokens[index : index + 1],
             )
             step = as_step(run, sought.place(index), situation, decision)
             step = replace(step, choices=step.tokens)
         states = decision.states
         seconds = time.perf_counter() - begun
         steps.append(replace(step, hypothesis=guide.hypothesis, seconds=seconds, ended=sought.ended(step)))
-    if all(np.array_equal(step.choices, step.tokens) for step in steps):
-        _mark_parting(trail, steps, winner, recorded[0].farthest)
     return steps
 
 
-def _mark_parting(trail: Trail, steps: list[Step], winner: Sequence[Step], tolerance: float) -> None:
-    """Tell the winner's token where it parts from these steps, and whether the order is within reach."""
-    pairs = zip(steps, winner, strict=False)
-    at = next((index for index, (ours, other) in enumerate(pairs) if ours.tokens[0] != other.tokens[0]), None)
-    if at is None:
-        return
-    near = np.array([trail.score(steps, 2 * tolerance) >= trail.score(winner, -2 * tolerance)])
-    steps[at] = replace(steps[at], choices=winner[at].tokens, within_reach=near if tolerance > 0 else None)
+def _compared(trail: Trail, fed: list[Step], winner: Sequence[Step], tolerance: float) -> list[Step]:
+    """The Steps of the recorded winner, where another one won this time.
+
+    A hypothesis that draws something else itself tells of that already. One that only came out behind the
+    new winner tells of where the two part; it is within reach if log-probabilities that move within the
+    tolerance can turn the order round.
+    """
+    pairs = zip(fed, winner, strict=False)
+    parting = next(
+        (at for at, (ours, theirs) in enumerate(pairs) if ours.tokens[0] != theirs.tokens[0]), None
+    )
+    if parting is None or any(step.choices[0] != step.tokens[0] for step in fed):
+        return fed
+    near = np.array([trail.score(fed, 2 * tolerance) >= trail.score(winner, -2 * tolerance)])
+    told = replace(fed[parting], choices=winner[parting].tokens, within_reach=near if tolerance > 0 else None)
+    return [*fed[:parting], told, *fed[parting + 1 :]]

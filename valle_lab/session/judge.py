@@ -8,7 +8,7 @@ chosen the recorded token with logits moved within that tolerance? The engine sa
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -65,6 +65,7 @@ class Judge:
 
     def __init__(self, recorded: Take, mode: Mode, tolerance: Tolerance) -> None:
         self._take, self._free, self._tolerance = recorded, mode == "exact", tolerance
+        self._search_again = mode == "tolerant"
         self._recorded = {step.place: step for step in recorded.steps if len(step.tokens)}
         self._forced = {event.place for event in recorded.events if event.kind == "force"}
         self._seen: set[Place] = set()
@@ -84,16 +85,15 @@ class Judge:
         step = None if self._free else self._recorded.get(place)
         if step is None:
             return None
+        guide = Guide(step.tokens, hypothesis=step.hypothesis, search_again=self._search_again)
         if self._model is not None or self._unexplained:
-            return Guide(step.tokens, hypothesis=step.hypothesis)
-        tolerance = self._tolerance
-        return Guide(
-            step.tokens,
-            step.evidence,
-            step.null_evidence,
-            tolerance.absolute,
-            step.hypothesis,
-            tolerance.relative,
+            return guide
+        return replace(
+            guide,
+            evidence=step.evidence,
+            null_evidence=step.null_evidence,
+            tolerance=self._tolerance.absolute,
+            relative=self._tolerance.relative,
         )
 
     def see(self, step: Step) -> bool:

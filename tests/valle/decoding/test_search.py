@@ -303,19 +303,37 @@ def test_a_search_begins_with_a_segment(speak: Speak) -> None:
     assert begun.steps[0].events
 
 
-def guides(take: Take, tolerance: float = 1e-3) -> dict[Place, Guide]:
+def guides(take: Take, search_again: bool = True) -> dict[Place, Guide]:
     return {
-        step.place: Guide(step.tokens, step.evidence, step.null_evidence, tolerance, step.hypothesis)
+        step.place: Guide(step.tokens, step.evidence, step.null_evidence, 1e-3, step.hypothesis, search_again)
         for step in take.steps
+        if len(step.tokens)
     }
 
 
+@pytest.mark.parametrize("search_again", [True, False])
 @pytest.mark.parametrize("stages", SEARCHES)
-def test_a_recorded_winner_that_wins_again_is_confirmed(stages: list[dict[str, Any]], speak: Speak) -> None:
+def test_a_recorded_winner_that_wins_again_is_confirmed(
+    stages: list[dict[str, Any]], search_again: bool, speak: Speak
+) -> None:
     recorded = speak(stack=ar(*stages))
-    again = speak(ScheduledControl([], guides(recorded)), stack=ar(*stages))
+    again = speak(ScheduledControl([], guides(recorded, search_again)), stack=ar(*stages))
     assert codes_sha256(again.segments) == codes_sha256(recorded.segments)
     assert all(np.array_equal(step.choices, step.tokens) for step in again.steps)
+    assert [step.hypothesis for step in again.steps] == [step.hypothesis for step in recorded.steps]
+    assert any(step.others for step in again.steps) == search_again
+
+
+@pytest.mark.parametrize("search_again", [True, False])
+@pytest.mark.parametrize("kind", ["finish", "cancel"])
+def test_a_search_that_was_ended_by_hand_ends_there_again(
+    kind: Any, search_again: bool, speak: Speak
+) -> None:
+    stack, ending = ar(*SEARCHES[0]), Event(kind, place=at(0, "ar", 6))
+    recorded = speak(ScheduledControl([ending]), stack=stack)
+    again = speak(ScheduledControl(recorded.events, guides(recorded, search_again)), stack=stack)
+    assert codes_sha256(again.segments) == codes_sha256(recorded.segments)
+    assert (again.stop, again.events) == (recorded.stop, recorded.events)
 
 
 @pytest.mark.parametrize("stages", [SEARCHES[1], SEARCHES[2], SEARCHES[3]])

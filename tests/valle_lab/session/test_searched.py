@@ -51,8 +51,10 @@ def test_a_searched_take_replays(record: Record, engine: Engine, name: str, mode
     assert searched(from_session_take(kept)) == searched(from_session_take(made))
     judgement, take = replay_take(kept, engine, mode)
     assert judgement.verdict == "identical"
-    assert searched(take) == searched(from_session_take(made))
-    assert any(step.others for step in take.steps)
+    # Only the winner is looked at in `forced`.
+    assert any(step.others for step in take.steps) == (mode != "forced")
+    if mode != "forced":
+        assert searched(take) == searched(from_session_take(made))
 
 
 @pytest.mark.parametrize("name", STACKS)
@@ -64,6 +66,10 @@ def test_a_winner_that_the_search_does_not_find_has_diverged(
     made = record(stack=Stack.from_dict({"ar": [{"name": "draw"}], **NAR}))
     request = made.request.model_copy(update={"stack": stack(name).to_dict()})
     judgement, take = replay_take(made.model_copy(update={"request": request}), engine, mode)
+    if (name, mode) == ("beams", "forced"):
+        # Fed with a take that beams would not find, the model gives the recorded numbers.
+        assert judgement.verdict == "identical"
+        return
     assert judgement.verdict == "diverged"
     assert judgement.first_divergence is not None and judgement.first_divergence.phase == "ar"
     if name != "guided" and mode != "exact":
