@@ -22,6 +22,7 @@ from valle.decoding.run import Run
 from valle.decoding.speech import decode_speech, null_inputs, speech_inputs
 from valle.models.ar_nar import ArNar
 from valle.models.base import Inputs
+from valle.models.layout import Layout
 from valle.request import NullBranch, Prompt, Recipe, Request, Sentence
 from valle.samplers.stack import Stack
 from valle.step import Place, Step
@@ -53,6 +54,9 @@ class Seeing:
 
     def decided(self, step: Step, situation: Situation) -> None:
         self.seen[step.place] = situation
+
+    def observer(self, place: Place, layout: Callable[[], Layout]) -> None:
+        return None
 
 
 def watched(
