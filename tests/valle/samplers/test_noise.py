@@ -139,8 +139,8 @@ def test_editing_the_stack_changes_no_other_noise(monkeypatch: pytest.MonkeyPatc
     asked: list[tuple[str, int, bytes]] = []
     original = Rows.noise
 
-    def listen(self: Rows, purpose: str, width: int) -> Any:
-        result = original(self, purpose, width)
+    def listen(self: Rows, purpose: str, width: int, number: int = 0) -> Any:
+        result = original(self, purpose, width, number)
         asked.append((purpose, self.occurrence, result.tobytes()))
         return result
 
