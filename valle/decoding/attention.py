@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor
 
+from valle.models.arch.observer import Observer
 from valle.samplers.measures import BIT
 from valle.samplers.rows import AttentionMeasures
 
@@ -25,15 +26,23 @@ class LastQuery:
         scores = query[0, :, -1:].float() @ key[0].float().transpose(1, 2)
         self._scores.append(scores[:, 0] / math.sqrt(query.shape[-1]))
 
-    def measures(self, keep: Tensor | None) -> AttentionMeasures:
-        """What the scores come to, for one row; `keep` [R, 1, 1, T] is the cache's mask, where it has one.
-
-        Raises ValueError if no pass was seen.
-        """
+    def measures(self) -> AttentionMeasures:
+        """What the scores come to, for one row. Raises ValueError if no pass was seen."""
         if not self._scores:
             raise ValueError("no pass was seen, so there is no attention to measure")
-        scores = torch.stack(self._scores)
-        return measured(scores if keep is None else scores[..., keep[0, 0, 0, : scores.shape[-1]]])
+        return measured(torch.stack(self._scores))
+
+
+class WithoutPadding:
+    """Shows an observer the first row of a batch without the positions that pad it in front."""
+
+    def __init__(self, observer: Observer, padding: int) -> None:
+        self._observer, self._padding = observer, padding
+
+    def attention(self, layer: int, query: Tensor, key: Tensor) -> None:
+        """Take the query [R, H, Tq, d] and all keys [R, H, Tk, d] of a layer; see `Observer`."""
+        new = min(query.shape[2], key.shape[2] - self._padding)
+        self._observer.attention(layer, query[:1, :, -new:], key[:1, :, self._padding :])
 
 
 def measured(scores: Tensor) -> AttentionMeasures:

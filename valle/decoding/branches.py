@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
-from valle.decoding.attention import LastQuery
+from valle.decoding.attention import LastQuery, WithoutPadding
 from valle.models.ar_nar import ArNar
 from valle.models.arch.cache import Cache
 from valle.models.arch.observer import Both, Observer
@@ -77,6 +77,8 @@ class StepByStep:
         self._cache: Cache | None = None
         self._aside: Cache | None = None
         """The null branch, where the two are passes of their own."""
+        self._padding = 0
+        """Positions in front of the conditional row, where the null row beside it is longer."""
 
     def next(
         self, made: Tensor, guided: bool, attended: bool = False, observer: Observer | None = None
@@ -94,7 +96,7 @@ class StepByStep:
             self._cache, conditional, null = self._begin(guided, watch)
         else:
             conditional, null = self._go_on(self._cache, made[-1:], watch)
-        attention = None if last is None else last.measures(self._cache.keep)
+        attention = None if last is None else last.measures()
         if guided and null is None:
             null = self._join(self._cache, made)
         return Passes(conditional, null, attention)
@@ -102,7 +104,10 @@ class StepByStep:
     def _begin(self, guided: bool, watch: Observer | None) -> tuple[Cache, Tensor, Tensor | None]:
         pair, model, capacity = self._pair, self._model, self._capacity
         if guided and self._together:
-            cache, both = model.begin([pair.conditional, pair.null], capacity, watch)
+            rows = [pair.conditional, pair.null]
+            own, other = (layout.length for layout in model.layouts(rows, growing=True))
+            self._padding = max(0, other - own)
+            cache, both = model.begin(rows, capacity, self._shown(watch))
             return cache, both[:1], both[1:]
         cache, conditional = model.begin([pair.conditional], capacity, watch)
         if not guided:
@@ -111,7 +116,7 @@ class StepByStep:
         return cache, conditional, null
 
     def _go_on(self, cache: Cache, latest: Tensor, watch: Observer | None) -> tuple[Tensor, Tensor | None]:
-        logits = self._model.advance(cache, latest.expand(len(cache)), watch)
+        logits = self._model.advance(cache, latest.expand(len(cache)), self._shown(watch))
         if len(cache) == 2:
             return logits[:1], logits[1:]
         return logits, None if self._aside is None else self._model.advance(self._aside, latest)
@@ -121,10 +126,15 @@ class StepByStep:
         filled = self._grow(self._pair.null, made)
         aside, null = self._model.begin([filled], self._capacity - len(made))
         if self._together:
+            self._padding += max(0, aside.state.length - cache.state.length)
             self._cache = cache.beside(aside)
         else:
             self._aside = aside
         return null
+
+    def _shown(self, watch: Observer | None) -> Observer | None:
+        """The observer as it is to see the pass: the conditional row alone."""
+        return watch if watch is None or not self._padding else WithoutPadding(watch, self._padding)
 
     def _let_go(self) -> None:
         self._aside = None

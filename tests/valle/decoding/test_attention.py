@@ -78,7 +78,7 @@ def test_the_scores_of_the_reference() -> None:
     reference.load(PARITY / "model.sft").model.full([row], watch)
     golden = load_file(PARITY / "golden.safetensors")["ar.attn_scores_last_row"]
     expected = torch.tensor([by_hand(layer.tolist()) for layer in golden]).T
-    assert torch.allclose(numbers(watch.measures(None)), expected, atol=1e-4)
+    assert torch.allclose(numbers(watch.measures()), expected, atol=1e-4)
 
 
 def branches(model: ArNar, request: Request, recipe: Any = "one batch") -> StepByStep:
@@ -88,18 +88,19 @@ def branches(model: ArNar, request: Request, recipe: Any = "one batch") -> StepB
 
 
 @pytest.mark.parametrize("recipe", ["one batch", "two passes"])
+@pytest.mark.parametrize("begins", [0, 2])
 def test_every_step_is_seen_as_one_pass_over_all_sees_it(
-    model: ArNar, request_: Request, recipe: Any
+    model: ArNar, request_: Request, recipe: Any, begins: int
 ) -> None:
     """Also where the null branch is longer, so that the conditional one is padded in front."""
     request = replace(request_, null=NullBranch(LONG, "same"))
     at_work = branches(model, request, recipe)
     for step in range(len(MADE) + 1):
-        seen = at_work.next(MADE[:step], guided=2 <= step < 5, attended=True).attention
+        seen = at_work.next(MADE[:step], guided=begins <= step < 5, attended=True).attention
         watch = LastQuery()
         model.full([with_frames(speech_inputs(request, request.sentences[0], 0), MADE[:step])], watch)
         assert seen is not None
-        assert torch.allclose(numbers(seen), numbers(watch.measures(None)), atol=1e-4)
+        assert torch.allclose(numbers(seen), numbers(watch.measures()), atol=1e-4)
 
 
 def test_looking_changes_no_bit_and_leaves_nothing_behind(model: ArNar, request_: Request) -> None:
@@ -125,7 +126,7 @@ def test_layers_are_averaged_and_must_be_there() -> None:
 
 def test_without_a_pass_there_is_nothing_to_measure() -> None:
     with pytest.raises(ValueError, match="no pass"):
-        LastQuery().measures(None)
+        LastQuery().measures()
 
 
 ENTROPIX = {"name": "entropix", "high_entropy": 6.0, "high_varentropy": 1.0, "layers": [1]}
