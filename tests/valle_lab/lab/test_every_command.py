@@ -1,0 +1,133 @@
+"""Every command there is, given once by its line, and what it did."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bench import Bench
+from valle.audio import wav
+from valle_lab import preferences
+from valle_lab.lab import Lab, voices
+from valle_lab.lab.commands import all_commands
+from valle_lab.sinks import NullSink
+
+Check = Callable[[Lab, Any], bool]
+
+
+def stage_keys(lab: Lab) -> list[str]:
+    assert lab.stack is not None
+    return [stage.key for stage in lab.stack.effective("ar")]
+
+
+TOUR: tuple[tuple[str, Check], ...] = (
+    ("model.list", lambda lab, got: got[0].name == "builtin"),
+    ("model.load other", lambda lab, got: lab.choice.model == "other" and lab.description is not None),
+    ("text.set Some words. And [more].", lambda lab, got: lab.text == "Some words. And [more]."),
+    ("text.language de", lambda lab, got: lab.language == "de"),
+    ("text.limit 4", lambda lab, got: lab.max_seconds == 4),
+    ("text.split line", lambda lab, got: lab.by == "line"),
+    ("text.negative um", lambda lab, got: lab.negative_text == "um"),
+    ("text.phonemes", lambda lab, got: len(got.result(0)) == 2),
+    ("seed.set 5", lambda lab, got: lab.seed == 5),
+    ("seed.lock", lambda lab, got: lab.seed is None),
+    ("voice.add hum.wav hum", lambda lab, got: lab.voice == "hum"),
+    ("voice.transcript Hum.", lambda lab, got: voices.chosen(lab).transcript == "Hum."),
+    ("voice.list hum", lambda lab, got: [voice.name for voice in got] == ["hum"]),
+    ("voice.trim 0.1 0.5", lambda lab, got: lab.part.seconds == 0.5),
+    ("voice.cut 0.6", lambda lab, got: lab.part.seconds != 0.5),
+    ("voice.loop 2", lambda lab, got: lab.part.looped == 2),
+    ("voice.hear", lambda lab, got: lab.player is not None and lab.player.duration == 2),
+    ("voice.negative none", lambda lab, got: lab.negative_voice == "none"),
+    ("voice.record mine", lambda lab, got: lab.recording is not None),
+    ("voice.recorded", lambda lab, got: lab.voice == "mine"),
+    ("voice.none", lambda lab, got: lab.resolved_voice() is None),
+    ("voice.choose auto", lambda lab, got: lab.resolved_voice() == "anna"),
+    ("stack.set top_k.k 40", lambda lab, got: "top_k" in stage_keys(lab)),
+    ("stack.add min_p", lambda lab, got: "min_p" in stage_keys(lab)),
+    ("stack.move min_p 0", lambda lab, got: stage_keys(lab)[0] == "min_p"),
+    ("stack.switch min_p off", lambda lab, got: not lab.stack.stages("ar")[0].on),
+    ("stack.duplicate min_p", lambda lab, got: stage_keys(lab)[1] == "min_p#2"),
+    ("stack.remove min_p#2", lambda lab, got: "min_p#2" not in stage_keys(lab)),
+    ("stack.curve temperature.value linear 1 0.5 0 9", lambda lab, got: "curve" in str(lab.stack.to_dict())),
+    ("stack.when min_p entropy 2", lambda lab, got: lab.stack.stages("ar")[0].when is not None),
+    ("stack.lint", lambda lab, got: isinstance(got, tuple)),
+    ("stack.show", lambda lab, got: set(got) == {"ar", "nar"}),
+    ("stack.save_preset mine", lambda lab, got: got.is_file()),
+    ("stack.save_default", lambda lab, got: "min_p" in got.read_text()),
+    ("stack.reset", lambda lab, got: stage_keys(lab) == ["temperature", "draw"]),
+    ("stack.undo", lambda lab, got: "min_p" in stage_keys(lab)),
+    ("stack.redo", lambda lab, got: "min_p" not in stage_keys(lab)),
+    ("stack.preset mine", lambda lab, got: "min_p" in stage_keys(lab)),
+    ("stack.presets", lambda lab, got: got[0] == "mine"),
+    ("take.speak", lambda lab, got: lab.takes[0].stop == "stop"),
+    ("take.speak Another one", lambda lab, got: lab.takes[1].text == "Another one"),
+    ("take.list", lambda lab, got: len(got) == 2),
+    ("take.choose 1", lambda lab, got: lab.chosen is lab.takes[0]),
+    ("take.next", lambda lab, got: lab.chosen is lab.takes[1]),
+    ("take.rate 3", lambda lab, got: lab.takes[1].rating == 3),
+    ("take.note Fine.", lambda lab, got: lab.takes[1].notes == ("Fine.",)),
+    ("take.hide take-1", lambda lab, got: lab.takes[0].hidden),
+    ("take.show take-1", lambda lab, got: not lab.takes[0].hidden),
+    ("take.play", lambda lab, got: lab.playing == "take-2"),
+    ("take.pause", lambda lab, got: lab.player.state == "paused"),
+    ("take.seek 0.1", lambda lab, got: lab.player.position == 0.1),
+    ("take.skip 0.1", lambda lab, got: lab.player.position == 0.2),
+    ("take.loop on", lambda lab, got: lab.player.loop),
+    ("take.ab take-1", lambda lab, got: lab.chosen is lab.takes[0]),
+    ("take.solo 3", lambda lab, got: lab.levels == 3),
+    ("take.around 0.3", lambda lab, got: 0 < lab.player.duration <= 0.5),
+    ("take.silence", lambda lab, got: lab.player.state == "stopped"),
+    ("take.surprise", lambda lab, got: lab.row == got),
+    ("take.save out.wav", lambda lab, got: Path("out.wav").is_file()),
+    ("session.save my.json", lambda lab, got: got.is_file() and not lab.record.unsaved),
+    ("session.open my.json", lambda lab, got: len(lab.takes) == 2),
+    ("settings.show theme", lambda lab, got: got == {"theme": "textual-dark"}),
+    ("settings.set theme ansi", lambda lab, got: lab.settings.theme == "ansi"),
+    ("audition.seeds 9", lambda lab, got: len(got.ways) == 9),
+    ("audition.next", lambda lab, got: lab.audition is not None),
+    ("audition.again", lambda lab, got: lab.audition is not None),
+    ("audition.keep", lambda lab, got: lab.audition is not None),
+    ("audition.stop", lambda lab, got: lab.audition is not None and lab.audition.over),
+    ("audition.voices hum", lambda lab, got: [way.voice for way in got.ways] == ["hum"]),
+    ("audition.presets mine llama3", lambda lab, got: [way.preset for way in got.ways] == ["mine", "llama3"]),
+    ("audition.windows 0.5 0.5 hum", lambda lab, got: len(got.ways) == 2),
+    ("model.restart", lambda lab, got: lab.description is not None),
+)
+ELSEWHERE = {"take.stop", "take.cancel", "take.follow", "session.restore"}
+"""Those that need a take that runs, or a lab that was killed: tested with these."""
+
+
+class Silent:
+    def stop(self) -> np.ndarray:
+        return np.full(24_000, 0.2, np.float32)
+
+
+def test_every_command_does_what_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(preferences, "user_settings_file", lambda: tmp_path / "config" / "lab.toml")
+    monkeypatch.setattr(voices, "_phonemes", lambda text, language: text)
+    monkeypatch.setattr("valle_lab.microphone.Microphone", Silent)
+    monkeypatch.setattr(NullSink, "audible", True)
+    tone = np.sin(np.arange(28_000) * 0.05).astype(np.float32)
+    wav.write(tmp_path / "hum.wav", tone)
+    bench = Bench(tmp_path)
+    bench.workers[0].allow()
+    lab = bench.lab
+    for line, done in TOUR:
+        got = lab.run_line(line)
+        bench.workers[-1].allow()
+        if line.startswith("audition."):
+            for _ in range(50):
+                lab.poll()
+        else:
+            lab.wait()
+        assert done(lab, got), line
+        if line.startswith("audition.") and line.split()[0][9:] in ("voices", "presets", "windows"):
+            lab.run("audition.stop")
+    given = {line.split()[0] for line, _ in TOUR}
+    assert given | ELSEWHERE == {item.name for item in all_commands()}
