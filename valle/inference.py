@@ -36,6 +36,9 @@ BUILTIN_CODEC = BUILTIN_FOLDER / "codec.safetensors"
 LONGEST_SENTENCE = 160
 """Characters spoken in one segment, about ten seconds of speech; longer sentences are cut at clauses."""
 MAX_SECONDS = 20.0
+SMALL_MODEL = 20_000_000
+"""Parameters below which one thread computes: so small a product gains little from a second one, and where
+other programs compute it waits for whichever comes last (measured: up to twenty times as long)."""
 
 
 class Engine:
@@ -65,8 +68,9 @@ class Engine:
     ) -> Engine:
         """Load a model, `builtin` or a file, and the codec whose codes it speaks.
 
-        `dtype` auto is float32 on the CPU and bfloat16 elsewhere. Raises UserError for a model, codec, device
-        or dtype that cannot be used here.
+        `dtype` auto is float32 on the CPU and bfloat16 elsewhere; without `threads` a small model gets one,
+        others as many as torch takes. Raises UserError for a model, codec, device or dtype that cannot be
+        used here.
         """
         import torch
 
@@ -77,6 +81,8 @@ class Engine:
             raise UserError(f"The model {model!r} is not there; give `builtin` or the path of a model file.")
         recipe = _recipe(device, dtype, threads, attention)
         loaded = native.load(path, device=recipe.device, dtype=getattr(torch, recipe.dtype))
+        if threads is None and sum(weight.numel() for weight in loaded.model.parameters()) < SMALL_MODEL:
+            recipe = replace(recipe, threads=1)
         return cls(loaded, _load_codec(codec, loaded), recipe, model if model == "builtin" else path.name)
 
     @property
