@@ -34,6 +34,8 @@ RANGES = {
     "repetition_penalty.penalty": (1.0, 1.6),
     "repetition_penalty.window": (1, 90),
     "minimum_length.steps": (0, 40),
+    "guidance.scale": (0.0, 4.0),
+    "nar:guidance.rescale": (0.0, 1.0),
     "nar:temperature.value": (0.0, 1.0),
     "nar.3:top_k.k": (1, 50),
 }
