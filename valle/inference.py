@@ -7,6 +7,7 @@ import secrets
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -83,7 +84,9 @@ class Engine:
         loaded = native.load(path, device=recipe.device, dtype=getattr(torch, recipe.dtype))
         if threads is None and sum(weight.numel() for weight in loaded.model.parameters()) < SMALL_MODEL:
             recipe = replace(recipe, threads=1)
-        return cls(loaded, _load_codec(codec, loaded), recipe, model if model == "builtin" else path.name)
+        engine = cls(loaded, _load_codec(codec, loaded), recipe, model if model == "builtin" else path.name)
+        engine._prepare()
+        return engine
 
     @property
     def languages(self) -> tuple[str, ...]:
@@ -222,6 +225,17 @@ class Engine:
         """End the helper processes."""
         for phonemizer in self._phonemizers.values():
             phonemizer.close()
+
+    def _prepare(self) -> None:
+        """Import what the first step would wait for: the loops, the noise, the stages of the model's stacks."""
+        for module in ("valle.decoding.speech", "numpy.random"):
+            import_module(module)
+
+        from valle.samplers.sampler import Sampler
+
+        for name in self.default_stack.lists:
+            phase, _, level = name.partition(".")
+            Sampler(self.default_stack, phase, int(level or 0))
 
     def _sentence(self, piece: str, language: str) -> Sentence:
         phonemes = self.phonemizer(language).phonemize(piece)
