@@ -4,7 +4,7 @@
     python bench/lab.py --only keys --size 80x24
     python bench/lab.py --only memory --minutes 10
 
-start: from the start of the process until the first frame is on a (pseudo) terminal; the least of the repeats.
+start: from the start of the process until the first frame is on a (pseudo) terminal; the least of them.
 keys: from a key that moves a slider until the changed screen is sent out, while a take is made.
 speed: steps a second of the same take with the screen and without, in turns; medians and their ratio.
 paint: seconds of the lab's own CPU per second while a take is made; the model has a process of its own.

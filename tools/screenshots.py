@@ -43,10 +43,9 @@ PICTURES = {
     "lab": Picture((120, 40), ("f4",), running=True),
     "lab-80x24": Picture((80, 24), ("f4",), running=True),
     "lab-200x50": Picture((200, 50), ("f5", "home", *["shift+right"] * 4), running=True),
-    "candidates": Picture((120, 40), ("f5", "n", "f6", NEXT_TAB, NEXT_TAB)),
-    "attention": Picture((120, 40), ("f5", "n", "f6", *[NEXT_TAB] * 3, "m")),
-    "voices": Picture((120, 40), ("f7", NEXT_TAB, NEXT_TAB)),
-    "sound": Picture((120, 40), ("f7", NEXT_TAB)),
+    "candidates": Picture((120, 40), ("f5", "n", "n", "f6", NEXT_TAB, NEXT_TAB)),
+    "attention": Picture((120, 40), ("f5", *["H"] * 9, "f6", *[NEXT_TAB] * 3, "m", "down", "down")),
+    "voices": Picture((120, 40), ("f7", NEXT_TAB, NEXT_TAB, "down", "down", "f10")),
 }
 
 

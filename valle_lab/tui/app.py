@@ -51,7 +51,7 @@ class LabApp(App[int], inherit_bindings=False):
         self.lab = lab
         self._bench = BenchScreen(lab)
         self._edits = StackEdits(self)
-        self._sound_told = False
+        self._lack_told = False
         self.animation_level = "none"
 
     def get_default_screen(self) -> BenchScreen:
@@ -88,16 +88,19 @@ class LabApp(App[int], inherit_bindings=False):
         """Take in what has arrived, and show what changed."""
         if news := self.lab.poll():
             self._show(news)
-            self._tell_of_sound()
+            self._tell_what_lacks()
 
-    def _tell_of_sound(self) -> None:
-        """Say once that nothing can be heard, and why; afterwards the status line has it."""
+    def _tell_what_lacks(self) -> None:
+        """Say once that there is no sound or no colour, and why; afterwards the status line has it."""
         player = self.lab.player
-        if player is None or self._sound_told:
+        if player is None or self._lack_told:
             return
-        self._sound_told = True
-        if not player.sink.audible and not self._bench.told:
-            self._bench.tell(Notice(f"Nothing can be heard here: {player.sink.description}."))
+        self._lack_told = True
+        lacks = [] if player.sink.audible else [f"Nothing can be heard here: {player.sink.description}."]
+        if self.no_color:
+            lacks.append("NO_COLOR is set: shades of grey.")
+        if lacks and not self._bench.told:
+            self._bench.tell(Notice(" ".join(lacks)))
 
     def beat(self) -> None:
         """Look at what is slow now, not at the next half second."""
@@ -178,13 +181,12 @@ class LabApp(App[int], inherit_bindings=False):
         for node in self.focused.ancestors_with_self if self.focused else ():
             if about := getattr(node, "help_now", "") or getattr(node, "HELP", "") or "":
                 break
-        own = self.lab.settings.keys
-        here = [
-            KeyHelp(own.get(name, self.get_key_display(binding)), name, binding.tooltip)
-            for node, binding, _, _ in self.screen.active_bindings.values()
-            if node is not self and (name := binding.id)
-        ]
-        self.push_screen(HelpScreen(about, here, self.lab.commands, dict(own)))
+        here: dict[str, KeyHelp] = {}
+        for node, binding, _, _ in self.screen.active_bindings.values():
+            if node is not self and (name := binding.id):
+                before = f"{here[name].key} " if name in here else ""
+                here[name] = KeyHelp(f"{before}{self.get_key_display(binding)}", name, binding.tooltip)
+        self.push_screen(HelpScreen(about, [*here.values()], self.lab.commands, dict(self.lab.settings.keys)))
 
     async def action_quit(self) -> None:
         """Leave; asks where takes would be lost."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from rich.style import Style
 from textual.content import Content
 from textual.widget import Widget
 
@@ -18,12 +19,12 @@ CURSOR = "cursor"
 class Part(Widget):
     """Shows something of the lab.
 
-    The screen calls `note` with what changed; `paint` is called at once, or for a `SLOW` part at the next
-    slow beat, and never while the part is hidden: then it is painted when it comes into sight.
+    The screen calls `note` with what changed: `paint` is called at once for what it is `ABOUT`, at the next
+    slow beat for what it shows `SLOWLY`, and never while it is hidden: then as soon as it comes into sight.
     """
 
     ABOUT: ClassVar[frozenset[Interest]] = frozenset()
-    SLOW: ClassVar[bool] = False
+    SLOWLY: ClassVar[frozenset[Interest]] = frozenset()
 
     view: View
     stale = True
@@ -31,16 +32,24 @@ class Part(Widget):
     def paint(self) -> None:
         """Bring what is shown up to date."""
 
+    def style_of(self, name: str) -> Style:
+        """The style of a component class; asked for once, as resolving it costs more than drawing a line."""
+        styles: dict[str, Style] = self.__dict__.setdefault("_drawn_styles", {})
+        if name not in styles:
+            styles[name] = self.get_component_rich_style(name)
+        return styles[name]
+
     def clip(self) -> str:
         """What the key for copying puts on the clipboard; empty where there is nothing."""
         return ""
 
     def note(self, subjects: frozenset[Interest]) -> None:
         """Told of news; paints where they matter and somebody sees it."""
-        if self.stale or subjects & self.ABOUT:
+        if subjects & self.SLOWLY:
             self.stale = True
-            if not self.SLOW:
-                self.beat()
+        if subjects & self.ABOUT:
+            self.stale = True
+            self.beat()
 
     def beat(self) -> None:
         """Paint if something changed since the last time and this is seen."""
@@ -69,6 +78,7 @@ class Part(Widget):
     def notify_style_update(self) -> None:
         """A new theme: colours are taken anew."""
         super().notify_style_update()
+        self.__dict__.pop("_drawn_styles", None)
         self.stale = True
         if self.is_attached:
             self.call_later(self.beat)

@@ -9,7 +9,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import pytest
-from textual.widgets import Button, Checkbox, Input, ProgressBar, TextArea
+from textual.widgets import Button, Checkbox, Input, TextArea
 
 from valle_lab.session.save import load_session
 from valle_lab.tui.keys import part_bindings
@@ -17,6 +17,7 @@ from valle_lab.tui.screens.command_line import CommandLine, completions
 from valle_lab.tui.screens.help import HelpScreen
 from valle_lab.tui.screens.leave import LeaveScreen
 from valle_lab.tui.widgets.ask import Choice
+from valle_lab.tui.widgets.progress import Bar
 from valle_lab.tui.widgets.timeline import Timeline
 
 OpenStage = Callable[..., AbstractAsyncContextManager[Any]]
@@ -30,13 +31,13 @@ async def test_typing_speaking_and_saving(stage: OpenStage) -> None:
         s.worker.allow(5)
         await s.settle()
         assert "AR frame 5" in s.text and s.lab.running is not None
-        assert 0 < s.app.query_one(ProgressBar).progress < 0.8
+        assert 0 < s.app.query_one(Bar).fraction < 0.8
         s.worker.allow()
         await s.settle()
         await s.settle()
         (take,) = s.lab.takes
         assert take.stop == "stop" and take.seed == 7
-        assert s.app.query_one(ProgressBar).progress == 1.0
+        assert s.app.query_one(Bar).fraction == 1.0
         assert "not saved" in s.lines[-2]
         await s.pilot.press("ctrl+s")
         await s.settle()
@@ -126,7 +127,8 @@ async def test_help_is_about_the_focused_part_and_lists_every_command(stage: Ope
         await s.pilot.press("f1")
         assert isinstance(s.app.screen, HelpScreen)
         assert "text that is spoken" in s.text
-        assert all(command.usage in s.text for command in s.lab.commands)
+        usages = [str(cell) for cell in s.app.screen.query_one("#commands").content.columns[0].cells]
+        assert usages[-len(list(s.lab.commands)) :] == [command.usage for command in s.lab.commands]
         await s.pilot.press("escape")
         await s.pilot.press("f7", "f1")
         assert "takes of this session" in s.text

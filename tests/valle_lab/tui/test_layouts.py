@@ -114,11 +114,9 @@ def test_a_pane_where_it_is_narrow(
 
 
 ASKED = {
-    "add": ("f4", "a", *"penal"),
-    "preset": ("f4", "p"),
     "curve": ("f4", "v"),
     "condition": ("f4", "w"),
-    "help": ("f4", "f1"),
+    "note": ("f7", "i", *"Clear [/]"),
     "command": ("f2", *"stack.set t"),
     "leave": ("ctrl+q",),
     "jump": ("ctrl+o",),

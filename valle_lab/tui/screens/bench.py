@@ -92,7 +92,7 @@ class BenchScreen(Screen[None]):
         if subjects:
             self._note(subjects)
             self.query_one(StatusLine).show(self._lab)
-        if subjects - {"steps", "sound", "text"}:
+        if subjects - {"steps", "sound", "text", "view", "cursor"}:
             self.refresh_bindings()
 
     def tell(self, notice: Notice) -> None:

@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
-from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Markdown, Static
 
@@ -51,18 +53,22 @@ class HelpScreen(ModalScreen[None]):
         self.query_one("#page").border_title = "help"
         self.query_one("#page").border_subtitle = "escape closes"
 
-    def _keys_here(self) -> Content:
-        lines = [Content.styled("keys here (key, what it does, its name in [keys])", "bold"), Content("")]
+    def _keys_here(self) -> Table:
+        table = _table("keys here", "", "name in [keys]")
         for item in self._here:
-            key = Content.styled(f"{item.key:14}", "$accent")
-            lines.append(Content.assemble(key, f" {item.does:44} ", (item.name, "dim")))
-        return Content("\n").join([*lines, Content("")])
+            table.add_row(Text(item.key, style="bold"), Text(item.does), Text(item.name, style="dim"))
+        return table
 
-    def _table(self) -> Content:
-        lines = [Content.styled("commands (F2 types one, ctrl+p finds one)", "bold"), Content("")]
-        width = max(len(command.usage) for command in self._commands)
+    def _table(self) -> Table:
+        table = _table("commands: F2 types one, ctrl+p finds one", "key", "")
         for command in self._commands:
             key = self._keys.get(command.name, command.key)
-            usage = Content.styled(f"{command.usage:{width}}", "$accent")
-            lines.append(Content.assemble(usage, f"  {key:8}  {command.help}"))
-        return Content("\n").join(lines)
+            table.add_row(Text(command.usage, style="bold"), Text(key), Text(command.help))
+        return table
+
+
+def _table(*titles: str) -> Table:
+    # Titles are markup to rich, and "[keys]" would vanish.
+    table = Table(*map(escape, titles), box=None, padding=(0, 2, 0, 0), show_edge=False)
+    table.columns[0].no_wrap = True
+    return table

@@ -27,8 +27,8 @@ LEAST_MAP_ROWS = 3
 class AttentionPart(Part, can_focus=True):
     """The grid above, the chosen head below it, and the map of phonemes against time where there is room."""
 
-    ABOUT = frozenset({"takes", "view", CURSOR})
-    SLOW = True
+    ABOUT = frozenset({"takes", "view"})
+    SLOWLY = frozenset({CURSOR})
     HELP = (
         "## Attention\n\nA row a layer, a column a head: the part that has most of its weight (**T**ext, "
         "**P**rompt, **R**esponse, **O**ther) and how many tenths. Arrows or a click choose a head, whose "
@@ -125,13 +125,13 @@ class AttentionPart(Part, can_focus=True):
         lines = grid_lines(seen.shares, width)
         begin = self.chosen_head * CELL
         over = {self.chosen_layer: {begin: "attention--chosen", begin + 1: "attention--chosen"}}
-        style_of = self.get_component_rich_style
         strips = [
-            to_strip(line, GUTTER, "attention--label", style_of, over.get(y)) for y, line in enumerate(lines)
+            to_strip(line, GUTTER, "attention--label", self.style_of, over.get(y))
+            for y, line in enumerate(lines)
         ]
         if seen.head is not None:
             detail = head_lines(seen.head, seen.symbols, width)
-            strips += [to_strip(line, GUTTER, "attention--label", style_of) for line in detail]
+            strips += [to_strip(line, GUTTER, "attention--label", self.style_of) for line in detail]
         room = height - len(strips)
         if seen.alignment is not None and room >= LEAST_MAP_ROWS:
             strips += heat_strips(map_picture(seen.alignment, width + GUTTER, 2 * room))

@@ -17,8 +17,8 @@ CHOSEN, NEXT, STOP = "◆", "◇", "■"
 class Candidates(DataTable[Text], Part):
     """A row an id, best first."""
 
-    ABOUT = frozenset({"takes", "view", CURSOR})
-    SLOW = True
+    ABOUT = frozenset({"takes", "view"})
+    SLOWLY = frozenset({CURSOR})
     HELP = (
         "## Candidates\n\nThe best ids by final probability: their **raw** logit and probability, the "
         "probability after each stage that acts, **final**, and added up from the top. `◆` was chosen, `◇` "

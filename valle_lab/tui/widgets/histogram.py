@@ -23,8 +23,8 @@ LABEL_CELLS = 12
 class HistogramView(Part, can_focus=True):
     """Bars of how many ids have a logit near each value; what cannot be taken is a bar of its own."""
 
-    ABOUT = frozenset({"takes", "view", CURSOR})
-    SLOW = True
+    ABOUT = frozenset({"takes", "view"})
+    SLOWLY = frozenset({CURSOR})
     HELP = (
         "## Histogram\n\nHow many ids have which logit: **raw** as the model gave them, **final** after the "
         "whole stack, on one axis; heights are logarithmic. At the left how many are -inf. `◆` marks the "
@@ -45,8 +45,7 @@ class HistogramView(Part, can_focus=True):
         self._strips = []
         if seen is not None and width > 10 and height > 4:
             lines = histogram_lines(seen.histogram, width, height)
-            style_of = self.get_component_rich_style
-            self._strips = [to_strip(line, GUTTER, "histogram--axis", style_of) for line in lines]
+            self._strips = [to_strip(line, GUTTER, "histogram--axis", self.style_of) for line in lines]
         self.say(self.view.step_words)
         self.refresh()
 

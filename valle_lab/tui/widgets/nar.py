@@ -21,8 +21,8 @@ MOST_BITS = 10.0
 class NarLevels(Part, can_focus=True):
     """A strip of entropy per level, with its mean and the least margin."""
 
-    ABOUT = frozenset({"steps", "takes"})
-    SLOW = True
+    ABOUT = frozenset({"takes"})
+    SLOWLY = frozenset({"steps"})
     HELP = (
         "## NAR levels\n\nLevels 1 to 7 are decided in one pass each, all frames at once. A strip a level: "
         "the **raw** entropy at every frame from 0 to 10 bits; beside it its mean and the least margin."
@@ -40,8 +40,7 @@ class NarLevels(Part, can_focus=True):
         self._strips = []
         if take is not None and width > 4:
             lines = level_lines(take.steps, width, height)
-            style_of = self.get_component_rich_style
-            self._strips = [to_strip(line, GUTTER, "nar--label", style_of) for line in lines]
+            self._strips = [to_strip(line, GUTTER, "nar--label", self.style_of) for line in lines]
         self.say("" if self._strips else "no level after the first has been made yet")
         self.refresh()
 

@@ -102,5 +102,7 @@ class Pane(Vertical):
 
 
 def first_focusable(widget: Widget) -> Widget:
-    """The widget itself, or the first below it that can have the focus."""
+    """The widget itself, or the first below it that can have the focus; its `ENTRY` before others."""
+    if selector := getattr(widget, "ENTRY", ""):
+        return widget.query_one(selector)
     return next((node for node in widget.walk_children(Widget, with_self=True) if node.focusable), widget)

@@ -14,7 +14,6 @@ from textual.widget import Widget
 class Picker(Widget, can_focus=True):
     """Shows the choice between two arrows and says `Changed` when a person has made another."""
 
-    HELP = "One of a few words; left and right choose another."
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("left,h", "turn(-1)", "Before", id="picker.before", tooltip="The choice before"),
         Binding("right,l,enter", "turn(1)", "Next", id="picker.next", tooltip="The next choice"),

@@ -5,12 +5,14 @@ from __future__ import annotations
 from textual.app import ComposeResult
 from textual.containers import Container, Horizontal
 from textual.content import Content
-from textual.widgets import Button, ProgressBar, Static
+from textual.widget import Widget
+from textual.widgets import Button
 
 from valle.request import FRAME_RATE
 from valle_lab.lab import Lab
 from valle_lab.lab.registry import Registry
 
+BAR_CELLS = 16
 BUTTONS = ("take.speak", "take.stop", "take.play", "take.save")
 
 
@@ -35,8 +37,7 @@ class Controls(Container):
                     action=f"app.command('{command.name}')",
                 )
         with Horizontal():
-            yield ProgressBar(total=1.0, show_eta=False, id="bar")
-            yield Static("", id="doing", markup=False)
+            yield Bar(id="bar")
 
     def show(self, lab: Lab) -> None:
         """Bring buttons, bar and words up to date."""
@@ -44,8 +45,32 @@ class Controls(Container):
             button = self.query_one(f"#{command.name.replace('.', '-')}", Button)
             button.disabled = command.unavailable(lab) is not None
         fraction, words = progress(lab)
-        self.query_one("#bar", ProgressBar).update(progress=fraction)
-        self.query_one("#doing", Static).update(Content(words))
+        self.query_one(Bar).show(fraction, words)
+
+
+class Bar(Widget):
+    """A bar and words beside it; painted often, so it never asks for another layout."""
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self.fraction = 0.0
+        self.words = ""
+
+    def show(self, fraction: float, words: str) -> None:
+        """Say how far it is."""
+        if (fraction, words) != (self.fraction, self.words):
+            self.fraction, self.words = fraction, words
+            self.refresh()
+
+    def render(self) -> Content:
+        done = round(self.fraction * BAR_CELLS)
+        style = "$text-success" if self.fraction >= 1.0 else "$text-accent"
+        return Content.assemble(
+            ("━" * done, style),
+            ("─" * (BAR_CELLS - done), "dim"),
+            f" {self.fraction:4.0%} ",
+            (self.words, "dim"),
+        )
 
 
 def progress(lab: Lab) -> tuple[float, str]:

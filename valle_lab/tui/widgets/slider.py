@@ -35,7 +35,6 @@ class Slider(Widget, can_focus=True):
         Binding("end", "edge(1)", show=False, id="slider.most", tooltip="The greatest value"),
         Binding("backspace,delete", "reset", "Reset", id="slider.reset", tooltip="Back to the default"),
     ]
-    HELP = "A number on its scale; the tick is its default."
 
     class Changed(Message):
         """A person chose another number, or None: the default."""

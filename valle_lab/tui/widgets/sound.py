@@ -41,8 +41,8 @@ TRANSPORT: list[BindingType] = [
 class SoundView(Part, can_focus=True):
     """Waveform above, codes below: a row a level, the eight of them in four lines."""
 
-    ABOUT = frozenset({"takes", "sound", "steps", CURSOR})
-    SLOW = True
+    ABOUT = frozenset({"takes", "sound"})
+    SLOWLY = frozenset({"steps", CURSOR})
     HELP = (
         "## Sound\n\nThe waveform of the chosen take with the playhead, and its codes: a line a level, 0 at "
         "the top, a shade per code. Space plays and pauses, left and right seek, `o` loops, `b` changes to "
@@ -114,9 +114,8 @@ class SoundView(Part, can_focus=True):
         player = self.view.lab.player
         if player is not None and player.state != "stopped" and frames:
             over[_column(player.position, frames, width)] = "sound--playhead"
-        style_of = self.get_component_rich_style
         rows = curve(stretched(wave, 2 * width), width, height, -highest, highest)
-        return [to_strip(Line("", row, "sound--wave"), 0, "sound--wave", style_of, over) for row in rows]
+        return [to_strip(Line("", row, "sound--wave"), 0, "sound--wave", self.style_of, over) for row in rows]
 
     def _words(self, take: LabTake, codes: NDArray[np.float64]) -> str:
         player = self.view.lab.player

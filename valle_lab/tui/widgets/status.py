@@ -21,11 +21,15 @@ class StatusLine(Static):
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__("", id=id, markup=False)
+        self._words = ""
 
     def show(self, lab: Lab) -> None:
         """Say how things stand."""
         parts = [model_words(lab), pace_words(lab), session_words(lab), sound_words(lab)]
-        self.update(Content(SEPARATOR.join(part for part in parts if part)))
+        words = SEPARATOR.join(part for part in parts if part)
+        if words != self._words:
+            self._words = words
+            self.update(Content(words), layout=False)
 
 
 class NoticeLine(Static):

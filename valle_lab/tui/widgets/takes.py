@@ -27,7 +27,8 @@ MOST_STARS = 5
 class TakeList(DataTable[Text], Part):
     """Every take of the session; the one under the cursor is shown, played and saved."""
 
-    ABOUT = frozenset({"takes", "steps"})
+    ABOUT = frozenset({"takes"})
+    SLOWLY = frozenset({"steps"})
     HELP = (
         "## Takes\n\nThe takes of this session. Up and down (`k` and `j`) choose the one that is shown, "
         "played and saved. Space plays and pauses, `b` changes between two takes at the same place, 1 to 5 "

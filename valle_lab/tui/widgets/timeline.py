@@ -85,8 +85,7 @@ class Timeline(Part, can_focus=True):
         cursor = self.view.cursor
         marked = None if cursor is None or not start <= cursor < end else cursor - start
         over = {} if marked is None else {column_of(marked, end - start, width): "timeline--cursor"}
-        style_of = self.get_component_rich_style
-        self._strips = [to_strip(line, GUTTER, "timeline--label", style_of, over) for line in lines]
+        self._strips = [to_strip(line, GUTTER, "timeline--label", self.style_of, over) for line in lines]
         self.say("" if cursor is None else _described(self.view, cursor))
         self.refresh()
 
@@ -222,8 +221,8 @@ def _described(view: View, cursor: int) -> str:
     entropy, varentropy, margin, stop, rank = (
         float(view.timeline.values(axis.measure)[cursor]) for axis in AXES
     )
-    lead = "follows" if view.follows and view.take is not None and view.take.running else "step"
+    lead = "now" if view.follows and view.take is not None and view.take.running else "step"
     return (
-        f"{lead} {cursor} · {view.timeline.seconds(cursor):.2f} s · H {entropy:.2f} bit · "
+        f"{lead} {cursor} · {view.timeline.seconds(cursor):.2f} s · H {entropy:.2f} · "
         f"V {varentropy:.1f} · margin {margin:.2f} · stop {stop:.2g} · rank {rank:.0f}"
     )

@@ -39,6 +39,7 @@ class VoicePane(Vertical, Part):
     """Search, list, waveform and transcript."""
 
     ABOUT = frozenset({"voices", "model"})
+    ENTRY = "#voice-list"
     HELP = (
         "## Voices\n\n`/` searches by name, language or transcript. Enter takes the voice for the next take, "
         "space plays its recording. `<` and `>` move where the prompt begins, `,` and `.` where it ends; `x` "

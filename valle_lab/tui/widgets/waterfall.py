@@ -19,8 +19,8 @@ MOST_BITS = 10.0
 class Waterfall(DataTable[Text], Part):
     """A row a stage, from raw to final."""
 
-    ABOUT = frozenset({"steps", "takes", "view", CURSOR})
-    SLOW = True
+    ABOUT = frozenset({"takes", "view"})
+    SLOWLY = frozenset({"steps", CURSOR})
     HELP = (
         "## Waterfall\n\nWhat each stage left of the distribution at the decision under the cursor: the ids "
         "kept, the probability mass removed, entropy in bits with a bar from 0 to 10, the divergence (KL) "

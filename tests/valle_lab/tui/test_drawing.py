@@ -1,0 +1,65 @@
+"""Bars, heat maps, lines and the axis of time: what is drawn is what was given."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from rich.style import Style
+
+from valle_lab.tui.blocks import EIGHTHS, SHADES, bars, fitted, shades
+from valle_lab.tui.heat import HALF, heat_strips
+from valle_lab.tui.layout import layout_for
+from valle_lab.tui.lines import Line, to_strip
+from valle_lab.tui.scales import region
+
+SHARES = hnp.arrays(np.float64, st.integers(1, 40), elements=st.floats(0, 1))
+
+
+@given(SHARES, st.integers(1, 6))
+def test_bars_are_as_high_as_their_shares(shares: np.ndarray, height: int) -> None:
+    lines = bars(shares, height)
+    drawn = [sum(EIGHTHS.index(line[x]) for line in lines) for x in range(len(shares))]
+    assert len(lines) == height
+    for share, eighths in zip(shares, drawn, strict=True):
+        assert 0 <= eighths - share * 8 * height < 1 or eighths == np.ceil(share * 8 * height)
+        assert (eighths > 0) == (share > 0)
+
+
+@given(SHARES, st.integers(1, 60))
+def test_fitting_keeps_the_highest_and_the_order(values: np.ndarray, columns: int) -> None:
+    out = fitted(values, columns)
+    assert out.shape == (columns,)
+    assert set(out) <= set(values)
+    if columns <= len(values):
+        assert out.max() == values.max()
+    else:
+        assert set(out) == set(values)
+
+
+def test_a_heat_map_has_two_rows_a_line_and_merges_equal_cells() -> None:
+    levels = np.array([[0, 0, 5], [1, 1, 5], [SHADES - 1] * 3])
+    strips = heat_strips(levels)
+    assert [strip.text for strip in strips] == [HALF * 3, HALF * 3]
+    assert [len(segment.text) for segment in strips[0]] == [2, 1]
+    assert [segment.style.bgcolor is None for segment in strips[1]] == [True]
+    assert shades(np.array([0.0, 0.5, 1.0, np.nan]), 0, 1).tolist() == [0, 8, SHADES - 1, 0]
+
+
+def test_a_line_becomes_segments_with_marks_over_it() -> None:
+    line = Line("label", "abcdef", ["x"] * 3 + ["y"] * 3)
+    styles = {"x": Style(color="red"), "y": Style(color="blue"), "g": Style(), "m": Style(reverse=True)}
+    strip = to_strip(line, 7, "g", styles.__getitem__, {1: "m", 5: "m"})
+    assert strip.text == "label  abcdef" and strip.cell_length == 13
+    marked = [segment.text for segment in strip if segment.style and segment.style.reverse]
+    assert marked == ["b", "f"]
+    assert strip.crop(0, 13).text == strip.text
+
+
+def test_regions_and_layouts() -> None:
+    entropy, varentropy = np.array([1.0, 4.0, 1.0, 4.0]), np.array([1.0, 1.0, 9.0, 9.0])
+    assert region(entropy, varentropy).tolist() == [0, 1, 2, 3]
+    sizes = {(59, 50): "-too-small", (80, 17): "-too-small", (80, 24): "-narrow", (200, 24): "-narrow"}
+    sizes |= {(110, 32): "-medium", (159, 60): "-medium", (160, 40): "-wide", (400, 100): "-wide"}
+    assert {size: layout_for(*size) for size in sizes} == sizes
