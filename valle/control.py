@@ -10,7 +10,7 @@ from typing import Any, Literal, Protocol, get_args
 import numpy as np
 
 from valle.errors import UserError
-from valle.step import Evidence, Floats, Integers, Place
+from valle.step import Alternative, Evidence, Floats, Integers, Place
 
 EventKind = Literal[
     "set", "add", "remove", "move", "switch", "replace", "force", "adapter", "finish", "cancel"
@@ -49,6 +49,8 @@ class Guide:
     """Which hypothesis of a search was recorded."""
     search_again: bool = True
     """Whether a search is made again and its winner compared; else the recorded one is only checked."""
+    others: tuple[Alternative, ...] = ()
+    """What else a search had found that ended with this decision."""
     relative: float = 0.0
     """As a share of the logit; it may move that far where this is more than `tolerance`."""
 

@@ -76,6 +76,8 @@ class Alternative:
     score: float
     """What it was compared by, the higher the better."""
     stopped: bool
+    hypothesis: int = 0
+    """Whose noise its last decision had."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from valle.control import Guide
 from valle.decoding.branches import Pair
 from valle.decoding.decide import Situation, as_step, decide
 from valle.decoding.hypotheses import Hypotheses
+from valle.decoding.reach import within_reach
 from valle.decoding.run import Before, Run
 from valle.decoding.trail import Sought, Trail
 from valle.models.ar_nar import ArNar
@@ -41,7 +42,7 @@ def search(model: ArNar, pair: Pair, run: Run, sought: Sought, before: Before) -
         steps[-1] = replace(steps[-1], others=trail.others())
         if recorded and _tokens(recorded) != _tokens(steps):
             fed = _fed(model, pair, run, trail, recorded)
-            steps = _compared(trail, fed, steps, max(guide.farthest for guide in recorded))
+            steps = _compared(trail, fed, steps, recorded)
     steps[0] = replace(steps[0], events=before.events)
     yield from steps
     if ending.ending:
@@ -121,19 +122,54 @@ def _fed(model: ArNar, pair: Pair, run: Run, trail: Trail, recorded: Sequence[Gu
     return steps
 
 
-def _compared(trail: Trail, fed: list[Step], winner: Sequence[Step], tolerance: float) -> list[Step]:
+def _compared(trail: Trail, fed: list[Step], winner: Sequence[Step], recorded: Sequence[Guide]) -> list[Step]:
     """The Steps of the recorded winner, where another one won this time.
 
     A hypothesis that draws something else itself tells of that already. One that only came out behind the
-    new winner tells of where the two part; it is within reach if log-probabilities that move within the
-    tolerance can turn the order round.
+    new winner tells of where the two part. It is within reach if the new winner has left what it drew when it
+    was recorded, and that is within reach; or if log-probabilities that move within the tolerance can turn
+    the order round.
     """
-    pairs = zip(fed, winner, strict=False)
-    parting = next(
-        (at for at, (ours, theirs) in enumerate(pairs) if ours.tokens[0] != theirs.tokens[0]), None
-    )
+    parting = _parting(_tokens(fed), _tokens(winner))
     if parting is None or any(step.choices[0] != step.tokens[0] for step in fed):
         return fed
-    near = np.array([trail.score(fed, 2 * tolerance) >= trail.score(winner, -2 * tolerance)])
-    told = replace(fed[parting], choices=winner[parting].tokens, within_reach=near if tolerance > 0 else None)
+    tolerance = max(guide.farthest for guide in recorded)
+    near = _drifted(trail, winner, recorded[-1])
+    if near is None:
+        near = trail.score(fed, 2 * tolerance) >= trail.score(winner, -2 * tolerance)
+    told = replace(
+        fed[parting],
+        choices=winner[parting].tokens,
+        within_reach=np.array([near]) if tolerance > 0 else None,
+    )
     return [*fed[:parting], told, *fed[parting + 1 :]]
+
+
+def _drifted(trail: Trail, winner: Sequence[Step], last: Guide) -> bool | None:
+    """Whether it is within reach that the new winner left what it drew when it was recorded.
+
+    None where it did not leave it, or where nothing is known of that.
+    """
+    then = next((other for other in last.others if other.hypothesis == winner[0].hypothesis), None)
+    if not trail.draws or then is None:
+        return None
+    drawn = [*then.codes.tolist(), *([trail.sought.stop] if then.stopped else [])]
+    at = _parting(drawn, _tokens(winner))
+    if at is None:
+        return None
+    situation = trail.situation(trail.best, at)
+    guide = Guide(np.array([drawn[at]]), None, None, last.tolerance, relative=last.relative)
+    return within_reach(
+        situation.sampler,
+        situation.logits,
+        situation.rows,
+        situation.states,
+        row=0,
+        replayed=int(winner[at].tokens[0]),
+        guide=guide,
+    )
+
+
+def _parting(one: Sequence[int], other: Sequence[int]) -> int | None:
+    """Where two sequences differ first, as far as both go."""
+    return next((at for at, pair in enumerate(zip(one, other, strict=False)) if pair[0] != pair[1]), None)

@@ -54,8 +54,8 @@ class Moment:
 
     step: Step
     """Its arrays are over the children."""
-    situation: Situation | None
-    """What the children were decided from, a row each; only where somebody looks."""
+    situation: Situation
+    """What the children were decided from, a row each."""
     parent: Integers
     """Of each child, its parent's place among the children of the moment before."""
     hypothesis: Integers
@@ -180,8 +180,7 @@ class Trail:
         self.rows = (row[going] if index else np.zeros(len(going), np.int64)).tolist()
         step = as_step(self._run, self.sought.place(index), situation, decision)
         step = replace(step, choices=step.tokens, seconds=time.perf_counter() - begun)
-        kept = situation if self._run.onlooker is not None else None
-        self.moments.append(Moment(step, kept, live.child[row], number, total, raw))
+        self.moments.append(Moment(step, situation, live.child[row], number, total, raw))
 
     @property
     def over(self) -> bool:
@@ -218,9 +217,13 @@ class Trail:
             moment = self.moments[index]
             step = replace(moment.step.at(child), hypothesis=int(moment.hypothesis[child]))
             found.append(replace(step, ended=self.sought.ended(step)))
-            if self._run.onlooker is not None and moment.situation is not None:
+            if self._run.onlooker is not None:
                 self._run.onlooker.decided(found[-1], _row(moment.situation, child))
         return found
+
+    def situation(self, end: tuple[int, int], index: int) -> Situation:
+        """What a step on the way to a moment's child was decided from, one row."""
+        return _row(self.moments[index].situation, self._way(end)[index][1])
 
     def others(self) -> tuple[Alternative, ...]:
         """What the search found beside its winner."""
@@ -266,8 +269,9 @@ class Trail:
     def _alternative(self, end: tuple[int, int], score: float) -> Alternative:
         tokens = [int(self.moments[index].step.tokens[child]) for index, child in self._way(end)]
         stopped = tokens[-1] == self.sought.stop
-        total = float(self.moments[end[0]].total[end[1]])
-        return Alternative(np.array(tokens[:-1] if stopped else tokens, np.int16), total, score, stopped)
+        last, child = self.moments[end[0]], end[1]
+        codes = np.array(tokens[:-1] if stopped else tokens, np.int16)
+        return Alternative(codes, float(last.total[child]), score, stopped, int(last.hypothesis[child]))
 
     def _tally(self, ends: Sequence[tuple[int, int]]) -> Tally:
         moments = [(self.moments[index], child) for index, child in ends]

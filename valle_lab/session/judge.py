@@ -94,6 +94,7 @@ class Judge:
             null_evidence=step.null_evidence,
             tolerance=self._tolerance.absolute,
             relative=self._tolerance.relative,
+            others=step.others,
         )
 
     def see(self, step: Step) -> bool:

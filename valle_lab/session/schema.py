@@ -195,6 +195,7 @@ class Alternative(Model):
     score: Annotated[float, Field(allow_inf_nan=False)]
     """What it was compared by, the higher the better."""
     stopped: bool
+    hypothesis: Annotated[int, Field(ge=0, le=MAX_STEPS)] = 0
 
 
 class Trace(Model):

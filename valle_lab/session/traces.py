@@ -98,7 +98,7 @@ def _searched(steps: Sequence[Step]) -> dict[str, Any]:
 
 def _others(trace: schema.Trace) -> tuple[Alternative, ...]:
     return tuple(
-        Alternative(other.codes.values(), other.log_probability, other.score, other.stopped)
+        Alternative(other.codes.values(), other.log_probability, other.score, other.stopped, other.hypothesis)
         for other in trace.others
     )
 

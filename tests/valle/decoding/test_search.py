@@ -367,3 +367,39 @@ def test_a_second_that_comes_close_is_within_reach(request_: Request) -> None:
     narrow = {place: replace(guide, tolerance=1e-6) for place, guide in recorded.items()}
     again = found(Table(near), beam(2), request_, control=ScheduledControl([], narrow))
     assert again[0].within_reach is not None and not bool(again[0].within_reach[0])
+
+
+def test_a_rival_that_drew_otherwise_by_a_hair_explains_its_victory(request_: Request) -> None:
+    """The first hypothesis draws 2 and stops. The second one's first draw is a near tie of 0, which leads
+    nowhere, and 1, which ends well: the last digits decide it, and with it who wins.
+    """
+    begin = torch.tensor([0.35, 0.35, 0.3, 1e-4]).log()
+    for seed in range(200):
+        first, second = Rows.of("ar", 2, seed=seed, hypothesis=[0, 1]).gumbel("choose", 4)
+        tie = begin.clone()
+        tie[1] = tie[0] + float(second[0] - second[1])
+        scores = tie.numpy() + np.stack([first, second])
+        if abs(tie[1] - begin[1]) < 0.2 and scores[0].argmax() == 2 and scores[1].argmax() in (0, 1):
+            break
+
+    def table(lead: float) -> Table:
+        leading = tie.clone()
+        leading[1] += lead
+        after = torch.tensor([[0.33, 0.33, 0.33, 0.01], [1e-4, 1e-4, 1e-4, 1.0], [0.03, 0.03, 0.04, 0.9]])
+        return Table(torch.cat([after, after[2:], leading.exp()[None]]))
+
+    stack = ar({"name": "best_of", "count": 2})
+    recorded = found(table(-5e-4), stack, request_, limit=9, seed=seed)
+    assert (path(recorded), recorded[0].hypothesis) == ([2, 3], 0)
+    free = found(table(5e-4), stack, request_, limit=9, seed=seed)
+    assert (path(free), free[0].hypothesis) == ([1, 3], 1)
+    for tolerance, others, near in ((1e-3, True, True), (1e-5, True, False), (1e-3, False, False)):
+        known = {
+            step.place: Guide(
+                step.tokens, step.evidence, None, tolerance, others=step.others if others else ()
+            )
+            for step in recorded
+        }
+        again = found(table(5e-4), stack, request_, limit=9, control=ScheduledControl([], known), seed=seed)
+        assert (path(again), [int(step.choices[0]) for step in again]) == ([2, 3], [1, 3])
+        assert again[0].within_reach is not None and bool(again[0].within_reach[0]) is near

@@ -35,7 +35,10 @@ def stack(name: str) -> Stack:
 
 
 def told(others: tuple[Alternative, ...]) -> list[Any]:
-    return [(item.codes.tolist(), item.log_probability, item.score, item.stopped) for item in others]
+    return [
+        (item.codes.tolist(), item.log_probability, item.score, item.stopped, item.hypothesis)
+        for item in others
+    ]
 
 
 def searched(take: Take) -> list[Any]:
