@@ -227,7 +227,7 @@ class Engine:
             phonemizer.close()
 
     def _prepare(self) -> None:
-        """Import what the first step would wait for: the loops, the noise, the stages of the model's stacks."""
+        """Import what the first step would wait for: the loops, the noise, the model's own stages."""
         for module in ("valle.decoding.speech", "numpy.random"):
             import_module(module)
 

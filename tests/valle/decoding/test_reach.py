@@ -39,9 +39,10 @@ def test_a_logit_moves_as_far_as_its_own_value_lets_it(
 
 
 def test_a_search_allows_what_its_farthest_recorded_logit_may_move() -> None:
-    numbers = np.array([3.0, -40.0], np.float32)
-    assert Guide(np.array([1]), Evidence(numbers, numbers), None, 0.05, 0, 0.0125).farthest == 0.5
-    assert Guide(np.array([1]), None, None, 0.05, 0, 0.0125).farthest == 0.05
+    numbers = np.array([3.0, -40.0])
+    guide = Guide(np.array([1]), Evidence(numbers, numbers), tolerance=0.05, relative=0.0125)
+    assert guide.farthest == 0.5
+    assert Guide(np.array([1]), tolerance=0.05, relative=0.0125).farthest == 0.05
 
 
 def test_reach_is_asked_until_one_position_is_not_explained(
