@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from valle.errors import UserError
 from valle_lab.lab.audition import Audition
 from valle_lab.lab.registry import Command, Registry, command
+from valle_lab.lab.stack import current
 from valle_lab.lab.state import LabTake, News
 from valle_lab.lab.takes import named
 from valle_lab.lab.timeline import Measure
@@ -186,6 +187,12 @@ def step_view(lab: Lab, row: int | None = None, position: int = 0) -> Future[Ste
     return lab.see(Look(take.name, _place(lab, take, row), position, bins=20))
 
 
+def supposed_view(lab: Lab, row: int | None = None, position: int = 0) -> Future[StepView]:
+    """Show what the stack as it is now would have chosen there, on the same logits and noise."""
+    take, stack = named(lab, None), current(lab).to_dict()
+    return lab.see(Look(take.name, _place(lab, take, row), position, bins=20, stack=stack))
+
+
 def timeline_view(lab: Lab, measure: str = "entropy") -> list[str]:
     """Show a measure over all decisions of the chosen take."""
     known: dict[str, Measure] = {name: name for name in AXES}
@@ -206,6 +213,7 @@ def level_view(lab: Lab) -> list[LevelView]:
 
 VIEWS = (
     command("view.step", step_view),
+    command("view.suppose", supposed_view),
     command("view.timeline", timeline_view, complete={"measure": lambda lab: AXES}),
     command("view.attention", attention_view),
     command("view.levels", level_view),

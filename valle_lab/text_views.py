@@ -75,7 +75,10 @@ def table(rows: Iterable[Sequence[object]]) -> Lines:
 
 def step_lines(view: StepView, width: int = WIDTH) -> Lines:
     """Everything about one decision."""
-    forced = "" if view.token == view.choice else f", in place of {view.choice}"
+    forced = "" if view.token == view.choice else f", in place of {_token(view.choice, view)}"
+    if view.supposed:
+        change = "again" if view.token == view.choice else f"instead of {_token(view.token, view)}"
+        forced = f" was taken; this stack takes {_token(view.choice, view)} {change}"
     where = f" position {view.position}" if view.positions > 1 else ""
     head = (
         f"{view.take} {view.place}{where}: {_token(view.token, view)}{forced} by {view.chooser}, "

@@ -6,7 +6,9 @@ chooser saw. Entropies and divergences are in bits.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +32,8 @@ class Look:
     """Of the histogram."""
     candidates: int = CANDIDATES
     """Rows of the table."""
+    stack: Mapping[str, Any] | None = None
+    """Another stack, as a dict, to see what it would have chosen from the same logits on the same noise."""
 
     @property
     def newest(self) -> bool:
@@ -122,6 +126,8 @@ class StepView:
     """Id of the stop token, None where the phase has none."""
     remade: bool
     """Whether the logits are not those that the take was made from, but were made again."""
+    supposed: bool
+    """Whether all but `token` is what another stack would have made of it; the ranks are of its choice."""
     waterfall: tuple[StageView, ...]
     histogram: Histogram
     candidates: CandidateTable

@@ -82,6 +82,8 @@ class Lab:
         self.choice = _choice(settings)
         self.description: Description | None = None
         self.loading: Progress | None = None
+        self.memory = 0
+        """Bytes that the worker keeps so that takes can be looked at; its limit is `memory_budget_gb`."""
         self.on_news: Callable[[], None] = lambda: None
         """Called, from any thread, when `poll` has something to take in besides steps."""
         self.worker: Worker | None = None

@@ -159,6 +159,7 @@ def _end(lab: Lab, take: LabTake, speaking: Speaking) -> None:
     lab.mark("takes", "session")
     if (error := speaking.made.exception()) is None:
         take.made = speaking.made.result()
+        lab.memory = take.made.memory
         lab.record.end(take)
     else:
         take.failure = str(as_user_error(error))

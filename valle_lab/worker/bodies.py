@@ -144,11 +144,11 @@ def segments_from_body(body: Mapping[str, Any], arrays: Mapping[str, Array]) -> 
 def made_to_body(made: Made) -> tuple[Body, Arrays]:
     """The end of a take; its steps have crossed before."""
     body, arrays = segments_to_body(made.segments)
-    return {**body, "seconds": made.seconds}, arrays
+    return {**body, "seconds": made.seconds, "memory": made.memory}, arrays
 
 
 def made_from_body(body: Mapping[str, Any], arrays: Mapping[str, Array]) -> Made:
-    return Made(segments_from_body(body, arrays), body["seconds"])
+    return Made(segments_from_body(body, arrays), body["seconds"], body["memory"])
 
 
 def _plain(value: Any) -> Body:

@@ -80,6 +80,7 @@ class _LazySpeaking(Speaking):
     def __init__(self, service: Service, ask: Ask | Request, control: LiveControl) -> None:
         super().__init__(control.put)
         self.refused = control.refused
+        self._service = service
         self._generation: Generation | None = None
         try:
             self._generation = service.begin(ask, control)
@@ -106,7 +107,7 @@ class _LazySpeaking(Speaking):
             return None
         if step is None:
             take = self._generation.take
-            self.end(Made(take.segments, take.seconds))
+            self.end(Made(take.segments, take.seconds, self._service.memory.size))
             return None
         self.add(step)
         return step

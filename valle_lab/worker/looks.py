@@ -6,7 +6,7 @@ Numbers travel in arrays: they may be infinite or no number at all, which JSON c
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, fields
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -28,7 +28,18 @@ from valle_lab.worker.steps import place_from_list, place_to_list
 Body = dict[str, Any]
 Arrays = dict[str, Array]
 
-_PLAIN = ("take", "position", "positions", "token", "choice", "runner_up", "chooser", "stop", "remade")
+_PLAIN = (
+    "take",
+    "position",
+    "positions",
+    "token",
+    "choice",
+    "runner_up",
+    "chooser",
+    "stop",
+    "remade",
+    "supposed",
+)
 _WATERFALL = tuple(field.name for field in fields(StageView) if field.name not in ("stage", "runs"))
 _HEAD = ("text", "prompt", "response")
 _COUNTS = ("kept", "rank_before", "rank")
@@ -36,7 +47,10 @@ _COUNTS = ("kept", "rank_before", "rank")
 
 def look_to_body(look: Look) -> Body:
     """What is to be looked at."""
-    return {**asdict(look), "place": None if look.place is None else place_to_list(look.place)}
+    return {
+        **{field.name: getattr(look, field.name) for field in fields(look)},
+        "place": None if look.place is None else place_to_list(look.place),
+    }
 
 
 def look_from_body(body: Mapping[str, Any]) -> Look:

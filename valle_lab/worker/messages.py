@@ -97,3 +97,5 @@ class Made:
     segments: tuple[Segment, ...]
     seconds: float
     """Compute from the first step to the last."""
+    memory: int = 0
+    """Bytes that the worker keeps of all takes, of what can be made again."""

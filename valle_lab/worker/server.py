@@ -107,7 +107,7 @@ class Server:
                 told = self._tell_refusals(frame, control, told)
                 self._serve_between_steps()
             take = generation.take
-            body, arrays = made_to_body(Made(take.segments, take.seconds))
+            body, arrays = made_to_body(Made(take.segments, take.seconds, self._service.memory.size))
             self._send(Frame("made", frame.request, take.request.take, body, arrays))
         finally:
             del self._controls[frame.request]

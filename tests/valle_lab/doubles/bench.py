@@ -20,7 +20,9 @@ class Bench:
     def __init__(self, folder: Path, *, audible: bool = True, **settings: object) -> None:
         self.workers: list[FakeWorker] = []
         self.sink = NullSink() if audible else NoSink("no device")
-        paths = {f"paths.{name}": str(folder / name) for name in ("sessions", "out", "voices", "presets", "models")}
+        paths = {
+            f"paths.{name}": str(folder / name) for name in ("sessions", "out", "voices", "presets", "models")
+        }
         self.lab = Lab(load_settings(None, {**paths, **settings}), self._worker, lambda: Player(self.sink))
         self.lab.start()
         self.lab.wait()

@@ -42,6 +42,7 @@ def step_view(look: Look, place: Place) -> StepView:
         chooser="draw",
         stop=1024 if place.phase == "ar" else None,
         remade=False,
+        supposed=look.stack is not None,
         waterfall=_waterfall(logits, token),
         histogram=_histogram(raw, logits["temperature"], token, look.bins),
         candidates=_table(logits, look.candidates),

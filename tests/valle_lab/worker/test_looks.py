@@ -10,6 +10,8 @@ import pytest
 from tiny_model import Tiny, make_tiny
 
 from valle.control import Event
+from valle.errors import UserError
+from valle.samplers.stack import Stack
 from valle.step import Place, Step
 from valle.take import codes_sha256
 from valle_lab.session.convert import from_session_take, to_session_take
@@ -59,8 +61,6 @@ def choice(tiny: Tiny, budget: float = 1.0) -> ModelChoice:
 
 
 def spoken(made: InProcessWorker, take: str = "take") -> Speaking:
-    from valle.samplers.stack import Stack
-
     events = [Event("set", "temperature.value", 0.4, Place(0, "ar", 0, 4))]
     speaking = made.speak(replace(ASK, take=take, stack=Stack.from_dict(STACK)), events)
     for _ in speaking:
@@ -137,6 +137,41 @@ def test_the_table_and_the_histogram_are_of_the_same_logits(tiny: Tiny) -> None:
     assert bars.chosen == (raw[chosen], final[chosen])
     (stop,) = np.flatnonzero(table.ids == 1024)
     assert bars.stop == (raw[stop], final[stop])
+
+
+GUIDED = {
+    "ar": [{"name": "guidance", "scale": 2.0, "rescale": 0.5, "rescale_over": "sequence"}, *STACK["ar"]],
+    "nar": [{"name": "guidance", "rescale": 0.7, "rescale_over": "sequence"}, {"name": "greedy"}],
+}
+
+
+def test_guided_steps_can_be_looked_at(tiny: Tiny) -> None:
+    made = worker(tiny)
+    speaking = made.speak(replace(ASK, stack=Stack.from_dict(GUIDED)))
+    for step in speaking:
+        assert_fits(
+            made.look(Look("take", step.place, len(step.tokens) // 2)).result(), step, len(step.tokens) // 2
+        )
+
+
+def test_another_stack_is_supposed_on_the_same_logits_and_noise(tiny: Tiny) -> None:
+    made = worker(tiny)
+    steps = spoken(made).steps
+    other = {"ar": [{"name": "top_k", "k": 3}, {"name": "draw"}], "nar": [{"name": "draw"}]}
+    real = made.speak(replace(ASK, take="other", stack=Stack.from_dict(other)))
+    assert list(real)
+    first = made.look(Look("take", Place(0, "ar", 0, 0), stack=other)).result()
+    assert first.supposed and first.choice == real.steps[0].tokens[0], "up to the first change it is exact"
+    assert first.token == steps[0].tokens[0] and first.waterfall[-1].kept == 3
+    assert first.margin == real.steps[0].margin[0]
+    for step in steps[:4]:
+        same = made.look(Look("take", step.place, stack=STACK)).result()
+        assert (same.choice, same.margin) == (step.choices[0], step.margin[0]), "the same stack marks nothing"
+    level = next(step for step in real.steps if step.place.phase == "nar")
+    drawn = made.look(Look("other", level.place, 5, stack=other)).result()
+    assert (drawn.chooser, drawn.choice) == ("draw", level.tokens[5])
+    with pytest.raises(UserError, match="without the null pass"):
+        made.look(Look("take", Place(0, "ar", 0, 0), stack=GUIDED)).result()
 
 
 def test_a_histogram_by_hand() -> None:
