@@ -103,6 +103,8 @@ def to_generate(stack: Stack) -> Export:
     spoken.say(TRANSFORMERS)
     spoken.in_order(TRANSFORMERS)
     given = {name for name, _ in spoken.settings}
+    if "do_sample" not in given:
+        spoken.settings.append(("do_sample", True))
     if ("do_sample", True) in spoken.settings and "top_k" not in given:
         spoken.settings.append(("top_k", 0))
     return Export(tuple(spoken.settings), tuple(spoken.unsaid))
@@ -141,7 +143,8 @@ class _Spoken:
             if stage.key in self.refused:
                 continue
             if said is None:
-                self.refuse(stage, f"{self.program} has no such stage")
+                instead = "; it draws instead" if stage.declaration.decides else ""
+                self.refuse(stage, f"{self.program} has no such stage{instead}")
             elif stage.stage.when is not None:
                 self.refuse(stage, f"{self.program} knows no conditions")
             elif curve := next((key for key in said.names if _curved(stage, key)), None):

@@ -252,6 +252,14 @@ def test_a_generation_config_comes_back_from_its_stack(asked: dict[str, Any]) ->
     assert again == stack
 
 
+@pytest.mark.parametrize("chooser", ["repetition_aware", "best_of", "adaptive_p", "mirostat"])
+def test_where_a_chooser_is_unknown_it_is_a_draw(chooser: str) -> None:
+    said = to_generate(ar({"name": "top_k", "k": 4}, chooser))
+    assert said.arguments == {"top_k": 4, "do_sample": True}
+    assert said.unsaid == (f"{chooser}: transformers has no such stage; it draws instead",)
+    assert dict(to_reference(ar("best_of")).settings) == {"--ar-temperature": 1.0}
+
+
 def test_every_flag_exists_and_every_preset_is_exported() -> None:
     for preset in presets():
         assert set(flags(to_llama_cpp(preset.stack))) <= set(LLAMA_CPP_README.split()), preset.name
