@@ -18,7 +18,7 @@ ENDS = ((13, 8, 66), (122, 30, 110), (221, 81, 58), (250, 230, 110))
 """From dark to light without a step back in lightness, so that it reads without colour too."""
 
 
-def heat_strips(levels: NDArray[np.int64], over: dict[int, Style] | None = None) -> list[Strip]:
+def heat_strips(levels: NDArray[np.int64]) -> list[Strip]:
     """The lines of a picture of shades [rows, columns]; an odd last row has an empty half below it."""
     rows, columns = levels.shape
     strips = []
@@ -28,7 +28,7 @@ def heat_strips(levels: NDArray[np.int64], over: dict[int, Style] | None = None)
         segments: list[Segment] = []
         start = 0
         for x in range(1, columns + 1):
-            if x == columns or (top[x], bottom[x]) != (top[start], bottom[start]) or x in (over or {}):
+            if x == columns or (top[x], bottom[x]) != (top[start], bottom[start]):
                 segments.append(Segment(HALF * (x - start), _style(top[start], bottom[start])))
                 start = x
         strips.append(Strip(segments, columns))

@@ -208,7 +208,7 @@ async def test_text_is_never_markup(stage: OpenStage) -> None:
             await s.settle()
             await s.settle()
             assert s.lab.takes[number].text == text and s.lab.takes[number].stop == "stop"
-            (row,) = [line for line in s.lines if f" take-{number + 1} " in line]
+            (row,) = [line for line in s.lines if f"│take-{number + 1} " in line]
             assert text in row or not text.isascii() or "\t" in text
             s.app.do("voice.choose", text)
             await s.settle()

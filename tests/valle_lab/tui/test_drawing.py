@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from rich.style import Style
 
+from valle_lab.tui.axes import region
 from valle_lab.tui.blocks import EIGHTHS, SHADES, bars, fitted, shades
 from valle_lab.tui.heat import HALF, heat_strips
 from valle_lab.tui.layout import layout_for
 from valle_lab.tui.lines import Line, to_strip
-from valle_lab.tui.scales import region
 
 SHARES = hnp.arrays(np.float64, st.integers(1, 40), elements=st.floats(0, 1))
 
@@ -43,7 +43,9 @@ def test_a_heat_map_has_two_rows_a_line_and_merges_equal_cells() -> None:
     strips = heat_strips(levels)
     assert [strip.text for strip in strips] == [HALF * 3, HALF * 3]
     assert [len(segment.text) for segment in strips[0]] == [2, 1]
-    assert [segment.style.bgcolor is None for segment in strips[1]] == [True]
+    assert [segment.style == Style(color=segment.style.color) for segment in strips[1] if segment.style] == [
+        True
+    ]
     assert shades(np.array([0.0, 0.5, 1.0, np.nan]), 0, 1).tolist() == [0, 8, SHADES - 1, 0]
 
 

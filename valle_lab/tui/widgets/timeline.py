@@ -10,11 +10,11 @@ from textual.message import Message
 from textual.strip import Strip
 
 from valle_lab.lab.timeline import Timeline as Measured
+from valle_lab.tui.axes import AXES, REGION_MARKS, REGIONS, region, time_axis
 from valle_lab.tui.braille import column_of, curve, index_at
 from valle_lab.tui.lines import Line, to_strip
 from valle_lab.tui.messages import CommandWanted
 from valle_lab.tui.part import CURSOR, Part
-from valle_lab.tui.scales import AXES, REGION_MARKS, REGIONS, region, time_axis
 from valle_lab.tui.view import View
 
 GUTTER = 9
