@@ -139,10 +139,10 @@ def see(lab: Lab, look: Look) -> Future[StepView]:
 
 
 def _place(take: LabTake, place: Place | None) -> Place | None:
-    """The newest decision of a take that is over has a place of its own."""
-    if place is not None or take.running:
+    """The newest decision of a take that is over is the last one of level 0."""
+    if place is not None or take.running or not len(take.timeline):
         return place
-    return next((step.place for step in reversed(take.steps) if len(step.tokens)), None)
+    return take.timeline.place(len(take.timeline) - 1)
 
 
 def _make_again(lab: Lab, take: LabTake, look: Look, answer: Future[StepView]) -> None:

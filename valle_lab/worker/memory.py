@@ -95,9 +95,12 @@ class TakeMemory:
         return time.monotonic() < self.watched_until
 
     def drop_passes(self) -> None:
-        """Forget the steps that decided many positions each."""
+        """Forget what is large: the steps that decided many positions each, and the attention."""
         for place in [place for place in self.steps if place.phase in MANY_AT_ONCE]:
             self.forget(place)
+        self.track = None
+        if self.newest is not None and self.newest.place.phase in MANY_AT_ONCE:
+            self.newest = None
 
     def forget(self, place: Place) -> None:
         """Forget one step."""

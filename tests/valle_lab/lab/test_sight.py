@@ -72,7 +72,7 @@ def test_the_end_of_a_finished_take_has_a_place(bench: Bench) -> None:
     bench.speak()
     answer = bench.lab.see(Look("take-1"))
     bench.lab.wait()
-    assert answer.result(0).place == Place(0, "nar", 7, 0)
+    assert answer.result(0).place == bench.lab.takes[0].timeline.place(-1)
 
 
 def test_attention_is_asked_for_while_a_pane_is_open(bench: Bench) -> None:

@@ -96,6 +96,11 @@ def test_every_step_of_a_take_can_be_looked_at(tiny: Tiny) -> None:
         assert view.stop == (1024 if step.place.phase == "ar" else None)
     newest = made.look(Look("take")).result()
     assert newest.place == speaking.steps[-1].place
+    spoken(made, "next")
+    with pytest.raises(ForgottenStepError):
+        made.look(Look("take", newest.place)).result()
+    frames = sum(step.place.phase == "ar" for step in speaking.steps)
+    assert made.service.memory.take("take").size == frames * 1025 * 4, "of the takes before, level 0 stays"
 
 
 def test_the_waterfall_shows_what_each_stage_did(tiny: Tiny) -> None:
@@ -207,9 +212,9 @@ def test_within_the_budget_the_oldest_goes_first_and_comes_back(tiny: Tiny) -> N
     made.service.memory.budget = (made.service.memory.size + 1.5 * level_0) / 1e9
     made.service.memory.clear()
     takes = {name: spoken(made, name) for name in ("one", "two")}
-    made.look(Look("one")).result()
-    takes["three"] = spoken(made, "three")
     first = Place(0, "ar", 0, 0)
+    made.look(Look("one", first)).result()
+    takes["three"] = spoken(made, "three")
     with pytest.raises(ForgottenStepError, match="two"):
         made.look(Look("two", first)).result()
     assert made.look(Look("one", first)).result().token == takes["one"].steps[0].tokens[0]
