@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from fake_worker import FakeWorker
 from textual.pilot import Pilot
+from textual.widgets import Input
 
 from valle_lab.lab import Lab
 from valle_lab.player import Player
@@ -60,6 +61,9 @@ class Sitting:
             for key in keys:
                 await pilot.press(key)
                 await pilot.pause()
+            for entry in self.app.screen.query(Input):
+                entry.cursor_blink = False
+                entry._cursor_visible = True
             for _ in range(3):
                 self.app.poll()
                 self.app.beat()
