@@ -26,6 +26,7 @@ class Choices:
     """Where models are kept."""
     any_model: bool = False
     codec: str = "auto"
+    """The codec of that model; one that is found by its content has its own."""
     device: str | None = None
     dtype: str | None = None
     attention: str | None = None
@@ -45,9 +46,10 @@ class Engines:
         Raises UserError where the model is not here, or cannot be loaded.
         """
         choices, recipe = self._choices, record.request.recipe
+        wanted = self._model(record.origin.model)
         key = (
-            self._model(record.origin.model),
-            choices.codec,
+            wanted,
+            choices.codec if wanted == self._usual() else "auto",
             choices.device or _device(recipe.device),
             choices.dtype or recipe.dtype,
             choices.attention or recipe.attention,
@@ -65,10 +67,13 @@ class Engines:
             self._engine.close()
             self._engine = None
 
+    def _usual(self) -> str:
+        """The model that was asked for, or that of the settings, whose codec the settings name too."""
+        return find_model(self._choices.model or self._choices.usual_model, self._choices.folder)
+
     def _model(self, wanted: schema.Content) -> str:
         """What the engine is to load: `builtin`, or a file."""
-        choices = self._choices
-        usual = find_model(choices.model or choices.usual_model, choices.folder)
+        choices, usual = self._choices, self._usual()
         asked_for = choices.model is not None
         if (asked_for and choices.any_model) or _hash_of(usual) == wanted.sha256:
             return usual
