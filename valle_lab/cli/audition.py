@@ -99,14 +99,12 @@ def _begin(lab: Lab, ways: list[Candidate]) -> Audition:
 
 
 def _ways(lab: Lab, options: AuditionOptions) -> list[Candidate]:
-    from valle.samplers.presets import find_preset
     from valle_lab.lab.audition import candidates, windows
-    from valle_lab.lab.presets import own_preset
     from valle_lab.lab.voices import found
+    from valle_lab.presets import find_preset
 
     for preset in options.preset or ():
-        if own_preset(lab, preset) is None:
-            find_preset(preset)
+        find_preset(lab.settings.paths.presets, preset)
     names: Sequence[str] = options.voice or [voice.name for voice in lab.run("voice.list")]
     seeds, presets = _seeds(options.seeds), options.preset or ()
     voices = [found(lab, name) for name in names]

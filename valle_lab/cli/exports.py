@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from valle.samplers.stack import Stack
 
 
-def print_export(program: str, source: str | None, json_output: bool) -> None:
+def print_export(program: str, source: str | None, presets: Path, json_output: bool) -> None:
     """Print a file's stack, or a preset's, for a program: what it takes on stdout, what it lacks on stderr.
 
     Raises UserError for a program, a file or a preset that is not there.
@@ -23,7 +23,7 @@ def print_export(program: str, source: str | None, json_output: bool) -> None:
 
     if source is None:
         raise UserError(f"--export {program} needs a stack: a .toml or .json file, or a preset's name")
-    said = export(_stack(source), program)
+    said = export(_stack(source, presets), program)
     flags = program != "transformers"
     if json_output:
         given = {"flags": said.command_line} if flags else {"arguments": said.arguments}
@@ -34,10 +34,10 @@ def print_export(program: str, source: str | None, json_output: bool) -> None:
         narrate(f"not said: {line}")
 
 
-def _stack(source: str) -> Stack:
-    from valle.samplers.presets import find_preset
+def _stack(source: str, presets: Path) -> Stack:
+    from valle_lab.presets import find_preset
 
     file = Path(source)
     if file.is_file() or file.suffix.lower() in (".toml", ".json"):
         return read_stack(file)
-    return find_preset(source).stack
+    return find_preset(presets, source).stack

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from valle.errors import UserError
 from valle.samplers import Stack, parse_setting
-from valle.samplers.presets import find_preset
 from valle.text.sentences import SplitBy
 from valle.voices import BUILTIN_FOLDER, Voice, find_voice, read_folder
 from valle_lab.cli.arguments import parse_change, parse_prompt
 from valle_lab.cli.outputs import choose_outputs
 from valle_lab.cli.stacks import read_stack
+from valle_lab.presets import find_preset
 from valle_lab.session.engines import find_model
 from valle_lab.speak import Plan
 
@@ -107,14 +107,14 @@ def _stack(settings: Settings, options: SayOptions) -> Stack | None:
     if settings.stacks:
         given.append(Stack.from_dict(settings.stacks))
     if options.preset is not None:
-        given.append(_preset(options.preset, options.mode))
+        given.append(_preset(settings, options.preset, options.mode))
     if options.stack is not None:
         given.append(read_stack(options.stack))
     return reduce(lambda below, stack: stack.over(below), given) if given else None
 
 
-def _preset(name: str, mode: str) -> Stack:
-    preset = find_preset(name)
+def _preset(settings: Settings, name: str, mode: str) -> Stack:
+    preset = find_preset(settings.paths.presets, name)
     if preset.mode != mode:
         raise UserError(f"--preset {name} is made for {preset.mode}; the loaded models speak in {mode}")
     return preset.stack

@@ -19,9 +19,10 @@ def presets(
     json_output: Annotated[bool, typer.Option("--json", help="A list of objects on stdout.")] = False,
 ) -> int | None:
     """List the presets of a stack, or show one in full."""
-    from valle.samplers import presets as package
+    from valle_lab import presets as known
 
-    chosen = (package.find_preset(name),) if name is not None else package.presets()
+    folder = common.settings().paths.presets
+    chosen = (known.find_preset(folder, name),) if name is not None else known.presets(folder)
     if json_output:
         print_json([preset.to_dict() for preset in chosen])
     elif name is not None:

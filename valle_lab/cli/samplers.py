@@ -55,7 +55,7 @@ def samplers(
     if export is not None:
         from valle_lab.cli.exports import print_export
 
-        print_export(export, name, json_output)
+        print_export(export, name, common.settings().paths.presets, json_output)
         return None
     if check is not None:
         return _check(check, json_output)

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 from valle.audio.wav import Wave, duration
 from valle.errors import UserError
 from valle.request import LEVELS, SEED_LIMIT
-from valle.samplers.presets import find_preset
 from valle.samplers.stack import Stack
 from valle_lab.lab.listening import Stream
-from valle_lab.lab.presets import fitted, own_preset
+from valle_lab.lab.presets import fitted, folder
 from valle_lab.lab.registry import command
 from valle_lab.lab.state import LabTake
 from valle_lab.lab.takes import KEPT, the_player, with_wave
 from valle_lab.lab.voices import Part, found
+from valle_lab.presets import find_preset
 from valle_lab.worker.messages import Ask
 
 if TYPE_CHECKING:
@@ -198,7 +198,7 @@ class Audition:
 
 def stack_of(lab: Lab, preset: str) -> Stack:
     """The stack of a preset on the loaded model."""
-    return fitted(lab, preset, own_preset(lab, preset) or find_preset(preset).stack)
+    return fitted(lab, preset, find_preset(folder(lab), preset).stack)
 
 
 def voices(lab: Lab, words: str = "") -> Audition:

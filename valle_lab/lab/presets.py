@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import re
-import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from valle.errors import UserError
-from valle.samplers.presets import find_preset, preset_names
+from valle.samplers import presets as package
 from valle.samplers.stack import Stack
 from valle_lab.lab.registry import command
 from valle_lab.lab.stack import current, replace_stack
+from valle_lab.presets import NAME, STACKS, find_preset, preset_names
 
 if TYPE_CHECKING:
     from valle_lab.lab.lab import Lab
 
-NAME = re.compile(r"[^\W_][\w-]{0,63}")
-DEFAULT_KEY = "stacks"
-
 
 def load(lab: Lab, name: str) -> None:
     """Take the stack of a preset, your own or one of the known systems; what it leaves out is the model's."""
-    replace_stack(lab, fitted(lab, name, own_preset(lab, name) or find_preset(name).stack))
+    replace_stack(lab, fitted(lab, name, find_preset(folder(lab), name).stack))
 
 
 def fitted(lab: Lab, name: str, stack: Stack) -> Stack:
@@ -46,9 +42,9 @@ def save(lab: Lab, name: str) -> Path:
         raise UserError(
             f"The preset name {name[:80]!r} is not possible: use letters, digits, _ and -, at most 64."
         )
-    if name in preset_names():
+    if name in package.preset_names():
         raise UserError(f"There is a preset {name!r} of a known system; give yours another name.")
-    path = write_table({DEFAULT_KEY: current(lab).to_dict()}, folder(lab) / f"{name}.toml")
+    path = write_table({STACKS: current(lab).to_dict()}, folder(lab) / f"{name}.toml")
     lab.tell(f"Preset saved: {path}")
     return path
 
@@ -57,26 +53,14 @@ def save_default(lab: Lab) -> Path:
     """Begin every session with this stack; lab.toml keeps its comments."""
     from valle_lab.preferences import write_setting
 
-    path = write_setting(DEFAULT_KEY, current(lab).to_dict())
+    path = write_setting(STACKS, current(lab).to_dict())
     lab.tell(f"Every session begins with this stack: {path}")
     return path
 
 
 def names(lab: Lab) -> tuple[str, ...]:
     """List the presets, your own first."""
-    own = tuple(file.stem for file in sorted(folder(lab).glob("*.toml")))
-    return (*own, *preset_names())
-
-
-def own_preset(lab: Lab, name: str) -> Stack | None:
-    """A person's own preset, None where there is none of that name. Raises UserError for a broken file."""
-    file = folder(lab) / f"{name}.toml"
-    if not NAME.fullmatch(name) or not file.is_file():
-        return None
-    try:
-        return Stack.from_dict(tomllib.loads(file.read_text(encoding="utf-8")).get(DEFAULT_KEY))
-    except (OSError, ValueError, UserError) as error:
-        raise UserError(f"{file} cannot be used: {error}".replace("\n", " ")) from None
+    return preset_names(folder(lab))
 
 
 def folder(lab: Lab) -> Path:
