@@ -11,6 +11,7 @@ DESCRIPTION = (
 
 
 def parser() -> argparse.ArgumentParser:
+    """Every command with its options."""
     found = argparse.ArgumentParser(prog="python -m valle.training", description=DESCRIPTION)
     found.add_argument(
         "--folder", type=Path, default=None, help="where the runs lie (the user's cache folder)"

@@ -18,7 +18,7 @@ from valle.training.text import unseen_line
 def evaluate_codec(
     codec: BuiltinCodec, count: int = 24, variants: Sequence[str] = VARIANTS
 ) -> dict[str, float]:
-    """The round trip of utterances that were never in training: medians of what `measures` has."""
+    """The round trip of utterances that were never in training: means of what `measures` has."""
     data = make_codec_data(count, SEED, unseen_line, list(variants))
     rows = []
     for index in range(count):

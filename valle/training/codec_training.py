@@ -175,7 +175,6 @@ class CodecTrainer:
         noise = torch.randn(pulses.shape, generator=generator)
         with torch.autocast("cpu", torch.bfloat16):
             made = self.network.decoder(quantised, pulses, noise)
-            phonemes = self.head(first)
         mel, linear = self.loss(made, batch.wave)
         cents = (torch.log(pitch / batch.pitch).abs() * batch.voicing).sum() / (batch.voicing.sum() + 1)
         return {
@@ -183,9 +182,17 @@ class CodecTrainer:
             "linear": linear,
             "pitch": cents,
             "voicing": functional.binary_cross_entropy_with_logits(odds, batch.voicing),
-            "phonemes": functional.cross_entropy(phonemes.float().flatten(0, 1), batch.phonemes.flatten()),
+            "phonemes": self._phoneme_loss(first, batch),
             "commitment": commitment,
         }
+
+    def _phoneme_loss(self, first: Tensor, batch: CodecBatch) -> Tensor:
+        """How well the phonemes are read from the first level; nothing learns of it in a frozen codec."""
+        if self.recipe.frozen:
+            return first.new_zeros(())
+        with torch.autocast("cpu", torch.bfloat16):
+            phonemes = self.head(first)
+        return functional.cross_entropy(phonemes.float().flatten(0, 1), batch.phonemes.flatten())
 
 
 def train_codec(trainer: CodecTrainer, run: Run, schedule: Schedule, report_every: int = 50) -> None:

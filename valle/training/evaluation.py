@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from random import Random
 
 import numpy as np
@@ -38,6 +39,12 @@ class Sitter:
     def says(self, text: str) -> Floats:
         """How espeak-ng says a text in this voice."""
         return espeak().render(text, self.speaker).wave
+
+
+@lru_cache(maxsize=4096)
+def features(sitter: Sitter, text: str) -> Floats:
+    """The log-mel frames of a text as espeak-ng says it, which take after take is compared with."""
+    return log_mel(sitter.says(text))
 
 
 def known_sitters() -> list[Sitter]:
@@ -122,7 +129,7 @@ class Listener:
         others = [texts[(place + k) % len(texts)] for k in range(min(DISTRACTORS, len(texts)))]
         heard = bool(len(wave))
         distances = (
-            warped_distances(log_mel(wave), [log_mel(sitter.says(other)) for other in others])
+            warped_distances(log_mel(wave), [features(sitter, other) for other in others])
             if heard
             else np.full(len(others), 99.0, np.float32)
         )

@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-FRAME_RATE = 75
+from valle.request import FRAME_RATE
 
 
 def data(arguments: argparse.Namespace, folder: Path) -> None:

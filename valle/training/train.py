@@ -6,7 +6,7 @@ import argparse
 import itertools
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from valle.errors import UserError
 from valle.training.runs import Run, Schedule
@@ -17,12 +17,28 @@ if TYPE_CHECKING:
 DECODER_RATE = 6e-4
 
 
+class Trainer(Protocol):
+    """What every trainer can do."""
+
+    def restore(self, state: dict[str, Any]) -> None: ...
+
+
 def _prepare(threads: int) -> None:
     """Set the threads, and let numbers near nought be nought: gradients have many, and they are slow."""
     import torch
 
     torch.set_num_threads(threads)
     torch.set_flush_denormal(True)
+
+
+def _resumed(trainer: Trainer, folder: Path) -> tuple[Run, dict[str, Any] | None]:
+    """The run in a folder, and the state that the trainer goes on from if one was saved."""
+    run = Run(folder)
+    run.stop_on_signals()
+    state = run.load()
+    if state is not None:
+        trainer.restore(state)
+    return run, state
 
 
 def _schedule(arguments: argparse.Namespace, step: int, state: dict[str, Any] | None) -> Schedule:
@@ -49,12 +65,8 @@ def codec(arguments: argparse.Namespace, folder: Path) -> None:
     if arguments.decoder:
         recipe = replace(recipe, frozen=True, learning_rate=DECODER_RATE)
     trainer = CodecTrainer(CodecData.load(path), recipe)
-    run = Run(folder / ("decoder" if arguments.decoder else "codec"))
-    run.stop_on_signals()
-    state = run.load()
-    if state is not None:
-        trainer.restore(state)
-    elif arguments.decoder:
+    run, state = _resumed(trainer, folder / ("decoder" if arguments.decoder else "codec"))
+    if state is None and arguments.decoder:
         trainer.adopt(BuiltinCodec.load(BUILTIN / "codec.safetensors").network)
     train_codec(trainer, run, _schedule(arguments, trainer.step, state))
 
@@ -67,12 +79,8 @@ def model(arguments: argparse.Namespace, folder: Path) -> None:
 
     _prepare(arguments.threads)
     trainer = ModelTrainer(ModelRecipe(seed=arguments.seed), Corpus())
-    run = Run(folder / "model")
-    run.stop_on_signals()
-    state = run.load()
-    if state is not None:
-        trainer.restore(state)
-    elif arguments.start != "fresh":
+    run, state = _resumed(trainer, folder / "model")
+    if state is None and arguments.start != "fresh":
         _start(trainer, arguments.start)
     there = next(index for index in itertools.count() if not speech_path(folder, index).exists())
     total = arguments.shards or there
@@ -108,11 +116,7 @@ def recogniser(arguments: argparse.Namespace, folder: Path) -> None:
     if not paths:
         raise UserError(f"{folder} holds no rendered shard; make some with `data --shards 4`")
     trainer = RecogniserTrainer(load_rendered(paths), RecogniserRecipe(seed=arguments.seed))
-    run = Run(folder / "recogniser")
-    run.stop_on_signals()
-    state = run.load()
-    if state is not None:
-        trainer.restore(state)
+    run, state = _resumed(trainer, folder / "recogniser")
     train_recogniser(trainer, run, _schedule(arguments, trainer.step, state))
 
 
