@@ -6,14 +6,14 @@ chooser saw. Entropies and divergences are in bits.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from valle.step import Place
+from valle.step import Place, StageMeasures, Step
 
 BINS = 60
 CANDIDATES = 20
@@ -66,6 +66,41 @@ class StageView:
     """NaN where the phase has no stop token."""
     top: float
     """Probability of the most likely token."""
+
+
+def stage_names(steps: Sequence[Step]) -> list[str]:
+    """All stages that were measured at any step, those of a later one behind their neighbour there."""
+    names: list[str] = []
+    for step in steps:
+        after = 0
+        for item in step.measures:
+            if item.stage not in names:
+                names.insert(after, item.stage)
+            after = names.index(item.stage) + 1
+    return names
+
+
+def stage_views(step: Step) -> tuple[StageView, ...]:
+    """The waterfall as the step's own measures tell it; their means where it decided many positions."""
+    before = [None, *step.measures[:-1]]
+    return tuple(_stage_view(now, earlier) for now, earlier in zip(step.measures, before, strict=True))
+
+
+def _stage_view(now: StageMeasures, before: StageMeasures | None) -> StageView:
+    return StageView(
+        stage=now.stage,
+        runs=True,
+        kept=round(float(now.kept.mean())),
+        removed=float(now.removed.mean()),
+        entropy=float(now.entropy.mean()),
+        varentropy=float(now.varentropy.mean()),
+        divergence=float(now.divergence.mean()),
+        rank_before=round(float((before or now).rank.mean())),
+        rank=round(float(now.rank.mean())),
+        probability=float(now.probability.mean()),
+        stop_probability=float(now.stop_probability.mean()),
+        top=float("nan"),
+    )
 
 
 @dataclass(frozen=True, slots=True)

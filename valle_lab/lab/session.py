@@ -66,13 +66,14 @@ def restore(lab: Lab) -> None:
 def _open(lab: Lab, path: Path) -> None:
     if lab.record.unsaved:
         raise UserError("This session has takes that are not saved; save it first.")
-    takes = _lab_takes(lab.record.restore(path))
+    takes = lab_takes(lab.record.restore(path))
     lab.takes, lab.chosen = takes, takes[-1] if takes else None
     lab.tell(f"{len(takes)} take{'s'[: len(takes) != 1]} from {path.name}")
     lab.mark("takes", "session", "steps")
 
 
-def _lab_takes(session: Session) -> list[LabTake]:
+def lab_takes(session: Session) -> list[LabTake]:
+    """The takes of a session as the lab has them. Raises UserError for one that this version cannot read."""
     from valle_lab.session.convert import from_session_take
 
     takes = []
