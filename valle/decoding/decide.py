@@ -39,7 +39,7 @@ def decide(run: Run, place: Place, before: Before, situation: Situation) -> tupl
     )
     reach = None
     if guide is not None and guide.tolerance > 0 and not np.array_equal(decision.choice, decision.chosen):
-        reach = _reach(situation, decision, guide)
+        reach = reached(situation, decision, guide)
     step = replace(as_step(run, place, situation, decision), events=before.events, within_reach=reach)
     if run.onlooker is not None:
         run.onlooker.decided(step, situation)
@@ -57,7 +57,7 @@ def as_step(run: Run, place: Place, situation: Situation, decision: Decision) ->
         log_probability=decision.log_probability,
         runner_up=decision.runner_up.astype(np.int16),
         margin=decision.margin.astype(np.float32),
-        measures=_stage_measures(decision.measures),
+        measures=stage_measures(decision.measures),
         evidence=_evidence(run, logits, decision.tokens, place.phase),
         null_evidence=_evidence(run, null, decision.tokens, place.phase),
     )
@@ -71,7 +71,7 @@ def _forced(before: Before, guide: Guide | None, logits: Tensor) -> Tensor | Non
     return None
 
 
-def _reach(situation: Situation, decision: Decision, guide: Guide) -> NDArray[np.bool_]:
+def reached(situation: Situation, decision: Decision, guide: Guide) -> NDArray[np.bool_]:
     """Which rows chose the recorded token or could have; one that could not answers for those after it."""
     reach: NDArray[np.bool_] = np.equal(decision.choice, decision.chosen)
     for row in np.flatnonzero(~reach):
@@ -97,7 +97,8 @@ def _evidence(run: Run, logits: Tensor | None, tokens: Tensor, phase: str) -> Ev
     return Evidence(found.logsumexp, found.chosen, ids, found.best_logits if found.best_ids.size else None)
 
 
-def _stage_measures(measures: Measures | None) -> tuple[StageMeasures, ...]:
+def stage_measures(measures: Measures | None) -> tuple[StageMeasures, ...]:
+    """Measures of all points as a Step has them."""
     if measures is None:
         return ()
     return tuple(

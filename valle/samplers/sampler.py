@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cache, cached_property
 from importlib import import_module
@@ -142,6 +142,45 @@ class Sampler:
         )
 
     @torch.inference_mode()
+    def along(
+        self, logits: Tensor, rows: Rows, taken: Tensor, states: States, *, measured: slice = slice(0)
+    ) -> Decision:
+        """Decides rows that follow each other in one sequence, as if ``taken`` [R] had been taken in them.
+
+        The same as ``decide`` row by row, all at once: only the states are taken from row to row, and only
+        those of stages that keep one. ``states`` are those before the first row, and in the answer those
+        after the last. What is told of the rows is of the stack's own choices; ``measured`` says of which
+        rows measures are taken, after every stage. Raises RowError as ``decide`` does.
+        """
+        if self.search is not None:
+            raise StackError(f"{self._chooser.key} searches over several steps and is run by the decoding")
+        rows = replace(rows, raw=logits.float())
+        assert rows.raw is not None
+        points, of_raw = [rows.raw], dict[str, Tensor]()
+        before, after = dict[str, Any](), dict[str, Any]()
+        try:
+            for runner in (*self._stages, self._chooser):
+                if (state := states.get(runner.key)) is not None:
+                    before[runner.key], after[runner.key] = runner.follow(state, rows, points[-1], taken)
+                if runner is not self._chooser:
+                    points.append(runner.apply(points[-1], rows, before, of_raw))
+        finally:
+            self._check(points, rows)
+        choice = self._chooser.choose(points[-1], rows, before)
+        token = torch.from_numpy(choice.token).to(logits.device)
+        parts = [point[measured] for point in points]
+        return Decision(
+            tokens=token,
+            chosen=choice.token,
+            choice=choice.token,
+            log_probability=choice.log_probability,
+            runner_up=choice.runner_up,
+            margin=choice.margin,
+            states=after,
+            measures=measure(self.points, parts, token[measured], rows.stop) if len(parts[0]) else None,
+        )
+
+    @torch.inference_mode()
     def final(self, logits: Tensor, rows: Rows, states: States | None = None) -> Tensor:
         """The final logits [R, V]: after every stage, before the chooser."""
         states = self.start(rows.count, logits.device) if states is None else states
@@ -253,6 +292,17 @@ class _Runner:
         parameters = self._at(rows, self._measures(logits, rows, {}))
         return self._accept(state, self._rows(rows), parameters, logits, token)
 
+    def follow(self, state: Any, rows: Rows, logits: Tensor, taken: Tensor) -> tuple[Any, Any]:
+        """The states [R] before each of rows that follow each other, and the one after the last."""
+        if self._accept is None or len(logits) == 0:
+            return _stacked([state] * len(logits)) if len(logits) else state, state
+        before = []
+        for row in range(len(logits)):
+            before.append(state)
+            at = slice(row, row + 1)
+            state = self.accept(state, rows.pick([row]), logits[at], taken[at])
+        return _stacked(before), state
+
     def gather(self, state: Any, rows: Rows, logits: Tensor) -> Any:
         return state if self._gather is None else self._gather(state, rows, self._parameters, logits)
 
@@ -276,6 +326,12 @@ def resolve_function(reference: str) -> Callable[..., Any]:
     module, _, name = reference.partition(":")
     function: Callable[..., Any] = getattr(import_module(module), name)
     return function
+
+
+def _stacked(states: Sequence[Any]) -> Any:
+    """States of one row each as one state of all of them."""
+    names = [item.name for item in fields(states[0])]
+    return type(states[0])(**{name: torch.cat([getattr(state, name) for state in states]) for name in names})
 
 
 def pick(states: States, index: Tensor) -> States:

@@ -1,0 +1,95 @@
+"""What the decisions of level 0 were made from, made again by one pass over the codes that came of them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from valle.decoding.attention import FLOOR
+from valle.decoding.branches import Pair, in_one_pass
+from valle.models.ar_nar import ArNar
+from valle.request import Recipe
+from valle.samplers.measures import BIT
+from valle.samplers.rows import AttentionMeasures
+
+
+@dataclass(frozen=True, eq=False)
+class RawRows:
+    """What the decisions of level 0 of a segment are made from, a row each."""
+
+    logits: Tensor
+    """Raw conditional logits [N, V]."""
+    null: Tensor | None = None
+    attention: AttentionMeasures | None = None
+    again: bool = False
+    """Whether one pass has made them again."""
+
+    def has(self, needs: frozenset[str]) -> bool:
+        """Whether stages find here what they need of a row."""
+        return not ("null" in needs and self.null is None) and not (
+            "attention" in needs and self.attention is None
+        )
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return self.logits.nbytes + (0 if self.null is None else self.null.nbytes)
+
+
+def forced_pass(
+    model: ArNar,
+    pair: Pair,
+    level_0: Tensor,
+    count: int,
+    recipe: Recipe,
+    needs: frozenset[str] = frozenset(),
+) -> RawRows:
+    """The first `count` decisions of a segment of these codes [frames], by one pass over them.
+
+    The same as step by step but for the last digits.
+    """
+    given = pair.given(level_0[:, None])
+    passes = in_one_pass(model, given, recipe, "null" in needs)
+    attention = None
+    if "attention" in needs:
+        last = _LastQueries(count, len(level_0) + 1)
+        model.full([given.conditional], last)
+        attention = last.measures()
+    null = None if passes.null is None else passes.null[:count]
+    return RawRows(passes.conditional[:count], null, attention, again=True)
+
+
+class _LastQueries:
+    """What the attention of the decisions comes to, of one pass over all of them; see `LastQuery`."""
+
+    def __init__(self, count: int, outputs: int) -> None:
+        self._count, self._outputs = count, outputs
+        self._layers: list[tuple[Tensor, ...]] = []
+
+    def attention(self, layer: int, query: Tensor, key: Tensor) -> None:
+        """Take the query [R, H, Tq, d] and all keys [R, H, Tk, d] of a layer; see `Observer`."""
+        first = key.shape[2] - self._outputs
+        rows = slice(first, first + self._count)
+        scores = query[0, :, rows].float() @ key[0].float().transpose(1, 2) / math.sqrt(query.shape[-1])
+        seen = torch.arange(key.shape[2]) <= torch.arange(first, first + self._count)[:, None]
+        self._layers.append(_measured(scores, seen.to(scores.device)))
+
+    def measures(self) -> AttentionMeasures:
+        """For every decision, by layer."""
+        return AttentionMeasures(*(torch.stack(part, 1) for part in zip(*self._layers, strict=True)))
+
+
+def _measured(scores: Tensor, seen: Tensor) -> tuple[Tensor, ...]:
+    """Entropy, varentropy, agreement and interaction [N] of raw scores [heads, N, keys] where they are seen;
+    the definitions are those of `valle.decoding.attention.measured`."""
+    log_probability = scores.masked_fill(~seen, float("-inf")).log_softmax(-1)
+    probability = log_probability.exp()
+    bits = -BIT * log_probability.clamp_min(FLOOR)
+    entropy = (probability * bits).sum(-1)
+    varentropy = (probability * (bits - entropy[..., None]) ** 2).sum(-1)
+    apart = (probability - probability.mean(0, keepdim=True)).abs().sum(-1) / 2
+    interaction = scores.abs().mul(seen).sum(-1) / seen.sum(-1)
+    return entropy.mean(0), varentropy.mean(0), 1.0 - apart.mean(0), interaction.mean(0)
