@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from valle.batch import BatchGeneration, together
 from valle.control import Control, NoControl
 from valle.errors import UserError
 from valle.request import FRAME_RATE, LEVELS, Codes, NullBranch, Prompt, Recipe, Request, Sentence
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from valle.audio.codec import Codec, Wave
     from valle.checkpoints.loading import LoadedModel
     from valle.decoding.onlooker import Onlooker
+    from valle.decoding.run import Run
     from valle.models.attention_maps import AttentionTrack
 
 BUILTIN_FOLDER = Path(__file__).parent / "builtin"
@@ -76,12 +78,14 @@ class Engine:
         import torch
 
         from valle.checkpoints import native
+        from valle.models.arch.attention import use_attention
 
         path = BUILTIN_MODEL if model == "builtin" else Path(model)
         if not path.is_file():
             raise UserError(f"The model {model!r} is not there; give `builtin` or the path of a model file.")
         recipe = _recipe(device, dtype, threads, attention)
         loaded = native.load(path, device=recipe.device, dtype=getattr(torch, recipe.dtype))
+        use_attention(loaded.model, recipe.attention)
         if threads is None and sum(weight.numel() for weight in loaded.model.parameters()) < SMALL_MODEL:
             recipe = replace(recipe, threads=1)
         engine = cls(loaded, _load_codec(codec, loaded), recipe, model if model == "builtin" else path.name)
@@ -201,6 +205,21 @@ class Engine:
         """
         return Generation(request, self._steps(request, control or NoControl(), measured, onlooker))
 
+    def generate_batch(
+        self,
+        requests: Sequence[Request],
+        controls: Sequence[Control] | None = None,
+        *,
+        measured: bool = True,
+    ) -> BatchGeneration:
+        """Make several takes at once, step by step, as the returned iterator is read; a control for each.
+
+        Raises UserError for what cannot be made together: see `valle.batch.together`.
+        """
+        rows = together(requests)
+        given = controls or [NoControl() for _ in rows]
+        return BatchGeneration(rows, self._batch_steps(rows, given, measured))
+
     def observe(self, request: Request, segment: int, level_0: Codes) -> AttentionTrack:
         """Where the model looks while it writes level 0 of a segment, codes [frames], told by one pass."""
         import torch
@@ -246,25 +265,53 @@ class Engine:
     ) -> Iterator[Step]:
         import torch
 
-        from valle.decoding.run import Run
         from valle.decoding.speech import decode_speech
+
+        run = self._run(request, control, measured=measured, onlooker=onlooker)
+        torch.set_num_threads(request.recipe.threads)
+        yield from decode_speech(self.model, run, self.details.languages[request.language])
+
+    def _batch_steps(
+        self, requests: Sequence[Request], controls: Sequence[Control], measured: bool
+    ) -> Iterator[Step]:
+        import torch
+
+        from valle.decoding.batch import decode_batch
+
+        runs = [
+            self._run(request, control, measured=measured, alone=False)
+            for request, control in zip(requests, controls, strict=True)
+        ]
+        torch.set_num_threads(requests[0].recipe.threads)
+        languages = [self.details.languages[request.language] for request in requests]
+        yield from decode_batch(self.model, runs, languages)
+
+    def _run(
+        self,
+        request: Request,
+        control: Control,
+        *,
+        measured: bool,
+        onlooker: Onlooker | None = None,
+        alone: bool = True,
+    ) -> Run:
+        """A take that is about to be made. Raises UserError for what this engine cannot speak."""
+        from valle.decoding.run import Run
 
         for prompt in (request.prompt, request.null.voice):
             if isinstance(prompt, Prompt) and prompt.codec != self.codec.hash:
                 raise UserError(f"The prompt has codes of another codec than {self.codec.name}.")
         if request.mode != "ar+nar" or request.task != "tts":
             raise UserError(f"The model {self.model_name} has no task {request.task} in mode {request.mode}.")
-        torch.set_num_threads(request.recipe.threads)
-        vocabulary = self.model.config.stop + 1
-        run = Run(
+        return Run(
             request,
             control,
-            vocabulary=vocabulary,
+            vocabulary=self.model.config.stop + 1,
             measured=measured,
             onlooker=onlooker,
             attends=self.model.attends,
+            alone=alone,
         )
-        yield from decode_speech(self.model, run, self.details.languages[request.language])
 
 
 class Generation(Iterator[Step]):
@@ -298,6 +345,8 @@ class Generation(Iterator[Step]):
 def _recipe(device: str, dtype: str, threads: int | None, attention: str) -> Recipe:
     import torch
 
+    from valle.models.arch.attention import resolve
+
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     if device.startswith("cuda") and not torch.cuda.is_available():
@@ -307,6 +356,7 @@ def _recipe(device: str, dtype: str, threads: int | None, attention: str) -> Rec
     if dtype not in ("float32", "bfloat16", "float16"):
         raise UserError(f"The dtype {dtype!r} is not known; use float32, bfloat16 or float16.")
     count = threads or torch.get_num_threads() or os.cpu_count() or 1
+    attention = resolve(attention, device, dtype)
     return Recipe(device=device, dtype=dtype, threads=count, attention=attention)
 
 

@@ -6,11 +6,13 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 
+import numpy as np
 import torch
+from torch import Tensor
 
-from valle.decoding.branches import Pair, in_one_pass
+from valle.decoding.branches import Pair, Passes, in_one_pass
 from valle.decoding.decide import Situation, decide
-from valle.decoding.run import Run
+from valle.decoding.run import Before, Run
 from valle.models.ar_nar import ArNar
 from valle.samplers.rows import Rows
 from valle.step import Place, Step
@@ -24,8 +26,6 @@ def decode_nar(model: ArNar, pair: Pair, run: Run, segment: int) -> Iterator[Ste
     codes = pair.conditional.response
     if codes is None or not len(codes):
         return
-    frames = len(codes)
-    positions = torch.arange(frames).numpy()
     for level in range(codes.shape[1], run.request.max_levels):
         place = Place(segment, "nar", level, 0)
         before = run.before(place)
@@ -33,20 +33,27 @@ def decode_nar(model: ArNar, pair: Pair, run: Run, segment: int) -> Iterator[Ste
             yield run.notice(place, before)
             return
         begun = time.perf_counter()
-        sampler = run.sampler("nar", level)
-        guided = "null" in sampler.needs
+        guided = "null" in run.sampler("nar", level).needs
         passes = in_one_pass(model, pair.given(codes, level), run.request.recipe, guided)
-        rows = Rows.of(
-            "nar",
-            frames,
-            seed=run.request.seed,
-            segment=segment,
-            level=level,
-            position=positions,
-            null=passes.null,
-        )
-        logits = passes.conditional
-        states = sampler.gather(logits, rows, sampler.start(frames, model.device))
-        step, decision = decide(run, place, before, Situation(sampler, logits, rows, states))
-        codes = torch.cat([codes, decision.tokens.to(codes.device)[:, None]], dim=1)
+        step, tokens = decide_level(run, place, before, passes)
+        codes = torch.cat([codes, tokens.to(codes.device)[:, None]], dim=1)
         yield replace(step, seconds=time.perf_counter() - begun)
+
+
+def decide_level(run: Run, place: Place, before: Before, passes: Passes) -> tuple[Step, Tensor]:
+    """Decide all frames of a level from the passes' logits [frames, V]; the Step and the codes [frames]."""
+    logits = passes.conditional
+    frames = len(logits)
+    sampler = run.sampler("nar", place.level)
+    rows = Rows.of(
+        "nar",
+        frames,
+        seed=run.request.seed,
+        segment=place.segment,
+        level=place.level,
+        position=np.arange(frames),
+        null=passes.null,
+    )
+    states = sampler.gather(logits, rows, sampler.start(frames, logits.device))
+    step, decision = decide(run, place, before, Situation(sampler, logits, rows, states))
+    return step, decision.tokens

@@ -14,6 +14,7 @@ from valle.decoding.onlooker import Onlooker
 from valle.errors import UserError
 from valle.models.arch.observer import Observer
 from valle.models.layout import Layout
+from valle.modes import AT_ONCE, deciding_phase
 from valle.request import Request
 from valle.samplers.sampler import MeasureAt, Sampler
 from valle.samplers.stack import Stack
@@ -43,18 +44,22 @@ class Run:
         measured: bool = True,
         onlooker: Onlooker | None = None,
         attends: bool = True,
+        alone: bool = True,
+        vocabularies: Mapping[str, int] | None = None,
     ) -> None:
-        """`vocabulary` is the number of ids of level 0, stop included.
+        """`vocabulary` is the number of ids of level 0, stop included; `vocabularies` are those of phases
+        that have another one.
 
         `measured` off leaves out measures and evidence. `attends` says whether the backbone has attention
-        that stages can look at.
+        that stages can look at; `alone` off, that the take is one row of a batch.
         """
         self.request = request
         self.control = control
         self.onlooker = onlooker
         self.keep_evidence = measured
-        self._vocabulary = vocabulary
+        self._vocabulary, self._vocabularies = vocabulary, vocabularies or {}
         self._attends = attends
+        self._alone = alone
         self.stack = request.stack
         self.cancelled = False
         self._samplers: dict[tuple[str, int], Sampler] = {}
@@ -64,13 +69,15 @@ class Run:
 
         Raises UserError for a stage that asks for what the model does not have.
         """
-        key = (phase, level)
+        key = ("ar" if phase == "refine" else phase, level)
         if key not in self._samplers:
-            self._samplers[key] = self._usable(self.stack, phase, level)
+            self._samplers[key] = self._usable(self.stack, *key)
         return self._samplers[key]
 
     def _usable(self, stack: Stack, phase: str, level: int) -> Sampler:
         sampler = Sampler(stack, phase, level)
+        if sampler.search is not None and not self._alone:
+            raise UserError(f"{sampler.search.key} searches over the steps of one take, which is made alone.")
         if "attention" in sampler.needs and not self._attends:
             running = (item for item in sampler.effective if item.runs)
             stage = next(item.key for item in running if "attention" in item.declaration.needs)
@@ -81,7 +88,7 @@ class Run:
         """Where to measure: after every stage where one row is decided, at both ends where hundreds are."""
         if not self.keep_evidence:
             return "none"
-        return "ends" if phase in ("nar", "nar_len") else "all"
+        return "ends" if phase in AT_ONCE else "all"
 
     def before(self, place: Place) -> Before:
         """Ask for the events at `place`, apply them; one that cannot be applied is refused, and left out."""
@@ -107,7 +114,7 @@ class Run:
         return Before(tuple(applied), ending, forced)
 
     def _change(self, event: Event, place: Place) -> None:
-        first = "nar_len" if self.request.mode == "nar-len" else "ar"
+        first = deciding_phase(self.request.task, self.request.mode)
         changes: dict[str, Callable[[Stack], Stack]] = {
             "set": lambda stack: stack.set(event.name, event.value, first),
             "add": lambda stack: stack.add(event.name, event.value, default_phase=first),
@@ -122,19 +129,19 @@ class Run:
         if not isinstance(event.value, wanted):
             raise UserError(f"The event {event.kind} {event.name} cannot have the value {event.value!r}.")
         stack = changes[event.kind](self.stack)
-        search = self._usable(stack, place.phase, place.level).search
+        phase = "ar" if place.phase == "refine" else place.phase
+        search = self._usable(stack, phase, place.level).search
         if search is not None and place.step > 0:
             raise UserError(f"{search.key} begins with the first step of a segment, not in the middle of it.")
         self.stack = stack
         self._samplers.clear()
 
     def _forced(self, event: Event, place: Place) -> int:
-        if place.phase in ("nar", "nar_len"):
+        if place.phase in AT_ONCE:
             raise UserError(f"A token can be forced where a step decides one, not in {place.phase}.")
-        if type(event.value) is not int or not 0 <= event.value < self._vocabulary:
-            raise UserError(
-                f"The forced token {event.value!r} must be a number from 0 to {self._vocabulary - 1}."
-            )
+        most = self._vocabularies.get(place.phase, self._vocabulary)
+        if type(event.value) is not int or not 0 <= event.value < most:
+            raise UserError(f"The forced token {event.value!r} must be a number from 0 to {most - 1}.")
         return event.value
 
     def observer(self, place: Place, layout: Callable[[], Layout]) -> Observer | None:
