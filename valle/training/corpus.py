@@ -42,7 +42,7 @@ class Mix:
     those of the frame before, and a model that can always copy is slow to look at the text.
     """
 
-    kinds: tuple[float, ...] = (0.58, 0.34, 0.03, 0.025, 0.025)
+    kinds: tuple[float, ...] = (0.66, 0.27, 0.03, 0.02, 0.02)
     levels: tuple[float, ...] = (4, 3, 2, 2, 1, 1, 1)
     without_voice: float = 0.07
     without_both: float = 0.07

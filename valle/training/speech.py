@@ -22,7 +22,7 @@ from valle.training.espeak import espeak
 from valle.training.speakers import Speaker, model_identities
 from valle.training.text import TextMaker, training_line
 
-SHORTEST, LONGEST = 30, 10 * FRAME_RATE
+SHORTEST, LONGEST = 30, 12 * FRAME_RATE
 
 
 def rendered_path(folder: Path, index: int) -> Path:

@@ -104,19 +104,19 @@ def _word(random: Random, known: tuple[str, ...]) -> str:
 
 
 def _count(random: Random) -> int:
-    """How many words a line has: mostly 3 to 12, now and then a single one, or up to 20."""
+    """How many words a line has: mostly 3 to 12, now and then a single one, or up to 24 (about ten seconds)."""
     kind = random.random()
     if kind < 0.07:
         return 1
     if kind < 0.15:
         return 2
-    if kind < 0.9:
+    if kind < 0.75:
         return random.randint(3, 12)
-    return random.randint(12, 20)
+    return random.randint(12, 24)
 
 
 def wide_line(random: Random) -> str:
-    """A line of training text: one to twenty words of any kind, with a comma or two where it is long."""
+    """A line of training text: one to two dozen words of any kind, with a comma or two where it is long."""
     known = word_lists()[0]
     count = _count(random)
     line = [_word(random, known) for _ in range(count)]
