@@ -10,7 +10,7 @@ import typer
 
 import valle
 from valle.errors import UserError
-from valle_lab.cli import audition, diff, doctor, models, presets, repl, replay, samplers, say, voices
+from valle_lab.cli import audition, diff, doctor, export, models, presets, repl, replay, samplers, say, voices
 from valle_lab.cli.common import Common, with_options
 
 HELP = """A laboratory for the decoding of VALL-E style speech models.
@@ -35,6 +35,7 @@ def command() -> Callable[..., int | None]:
     app.command("repl")(with_options(repl.repl))
     app.command("audition")(with_options(audition.audition))
     app.command("diff")(with_options(diff.diff))
+    app.command("export")(with_options(export.export))
     app.add_typer(voices.group(), name="voices")
     app.command("samplers")(with_options(samplers.samplers))
     app.command("presets")(with_options(presets.presets))

@@ -35,7 +35,7 @@ def replay(
     if mode not in MODES:
         raise UserError(f"--mode {mode!r} must be one of {', '.join(MODES)}")
     options = _options(common, mode, take, any_model, out)
-    engines = _engines(common, any_model)
+    engines = engines_of(common, any_model)
     progress = ProgressLine()
     reports: list[Report] = []
     try:
@@ -67,7 +67,7 @@ def _options(common: Common, mode: str, take: str | None, any_model: bool, out: 
     return Options(chosen, take, any_model, common.threads, out)
 
 
-def _engines(common: Common, any_model: bool) -> Engines:
+def engines_of(common: Common, any_model: bool) -> Engines:
     from valle_lab.session.engines import Choices, Engines
 
     settings = common.settings()

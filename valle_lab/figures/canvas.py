@@ -20,8 +20,6 @@ DPI = 120
 BLUE, ORANGE, GREEN, PURPLE, GREY = "#0072b2", "#d55e00", "#009e73", "#7b4fa3", "#8c8c8c"
 """Of the palette by Okabe and Ito, but for the purple: they differ for those who see few colours too."""
 FINE = 0.8
-_SAME_BYTES: dict[str, Any] = {"svg.hashsalt": "valle-lab"}
-"""So that one take gives one file: SVG names its parts by chance otherwise."""
 
 
 class Picture:
@@ -35,7 +33,8 @@ class Picture:
         """The figure as the bytes of a file; the same ones each time."""
         metadata: dict[str, Any] = {"Date": None} if format == "svg" else {"Software": None}
         buffer = io.BytesIO()
-        with rc_context(_SAME_BYTES), warnings.catch_warnings():
+        # SVG names its parts by chance otherwise.
+        with rc_context({"svg.hashsalt": "valle-lab"}), warnings.catch_warnings():
             # A letter that the font lacks is drawn as a box; nobody can do anything about it here.
             warnings.filterwarnings("ignore", message="Glyph .* missing from font")
             self.figure.savefig(buffer, format=format, dpi=DPI, metadata=metadata)

@@ -49,7 +49,7 @@ def _column(
     low = 0.8 if scale == "log" else 0.0
     high = 1.0 if words in PROBABILITIES else max(most, 1e-3)
     axes.set_xlim(low, high**1.6 if scale == "log" else 1.45 * high)
-    for row, number in zip(rows, values, strict=True):
+    for row, number in enumerate(values.tolist()):
         axes.text(
             max(number, low) * 1.06 if scale == "log" else number + 0.03 * high,
             row,

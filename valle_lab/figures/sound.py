@@ -43,4 +43,5 @@ def decibels(wave: Wave) -> NDArray[np.float32]:
     windows = np.lib.stride_tricks.sliding_window_view(wave, WINDOW)[::HOP]
     magnitude = np.abs(np.fft.rfft(windows * np.hanning(WINDOW), axis=1))
     highest = max(float(magnitude.max()), 1e-9)
-    return np.maximum(20 * np.log10(np.maximum(magnitude / highest, 1e-9)), FLOOR_DB).astype(np.float32)
+    below: NDArray[np.float32] = 20 * np.log10(np.maximum(magnitude / highest, 1e-9)).astype(np.float32)
+    return np.maximum(below, np.float32(FLOOR_DB))
