@@ -104,7 +104,7 @@ def _word(random: Random, known: tuple[str, ...]) -> str:
 
 
 def _count(random: Random) -> int:
-    """How many words a line has: mostly 3 to 12, now and then a single one, or up to 24 (about ten seconds)."""
+    """How many words a line has: mostly 3 to 12, now and then a single one, or up to 24, ten seconds."""
     kind = random.random()
     if kind < 0.07:
         return 1
