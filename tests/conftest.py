@@ -38,6 +38,8 @@ def _private_home() -> Path:
 # Before any test module is imported: torch reads its number of threads, and others their folders, only once.
 PRIVATE_HOME = _private_home()
 os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1", TOKENIZERS_PARALLELISM="false")
+# Triton reads it when it is imported; our kernel then runs on the CPU.
+os.environ["TRITON_INTERPRET"] = "1"
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Threads that wait for each other sleep: those that spin take minutes where other tests have the processors.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

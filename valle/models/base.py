@@ -12,7 +12,7 @@ from torch.nn import functional
 from torch.nn.utils.rnn import pad_sequence
 
 from valle.models.arch import build
-from valle.models.arch.attention import Mask
+from valle.models.arch.attention import Mask, Span
 from valle.models.arch.observer import Observer
 from valle.models.config import LENGTH_TOKENS, ModelConfig
 from valle.models.layout import Inputs, Layout, Lookup, arrange, is_in_place
@@ -266,7 +266,11 @@ def mask_of(layouts: Sequence[Layout], offsets: Sequence[int], width: int, devic
     query = torch.arange(width).view(1, 1, -1, 1)
     free = ~torch.tensor(causal).view(-1, 1, 1, 1)
     keep = ((key >= starts) & (key < ends) & (free | (key <= query))) | (key == query)
-    return Mask(keep=keep.to(device))
+    rows = tuple(
+        Span(offset, offset + layout.length, layout.causal)
+        for offset, layout in zip(offsets, layouts, strict=True)
+    )
+    return Mask(keep=keep.to(device), rows=rows)
 
 
 def _require(ids: Tensor | None) -> Tensor:

@@ -12,6 +12,8 @@ from valle.inference import BUILTIN_MODEL, Engine
 from valle_lab.session import schema
 
 ENDINGS = (".safetensors", ".sft")
+EVERYWHERE = ("auto", "sdpa", "math", "eager")
+"""Attention backends that every device has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,7 @@ class Engines:
             choices.codec if wanted == self._usual() else "auto",
             choices.device or _device(recipe.device),
             choices.dtype or recipe.dtype,
-            choices.attention or recipe.attention,
+            choices.attention or _attention(recipe),
         )
         if self._engine is None or key != self._key:
             self.close()
@@ -123,6 +125,18 @@ def _hash_of(model: str) -> str | None:
         return content_hash(path, read_header(path))
     except UserError:
         return None
+
+
+def _attention(recorded: schema.Recipe) -> str:
+    """The recorded attention backend, or the best one where that cannot be used here."""
+    if recorded.attention in EVERYWHERE:
+        return recorded.attention
+    from valle.models.arch.attention import resolve
+
+    try:
+        return resolve(recorded.attention, _device(recorded.device), recorded.dtype)
+    except UserError:
+        return "auto"
 
 
 def _device(recorded: str) -> str:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from valle.models.arch.attention import Mask, find
+from valle.models.arch.attention import Kernel, Mask
 from valle.models.arch.cache import KeyValues
 from valle.models.arch.observer import Observer
 from valle.models.arch.rotary import Rotary, Rotation
@@ -49,7 +49,7 @@ class Attention(nn.Module):
         super().__init__()
         self._layer = layer
         self._heads, self._head_dim = config.heads, config.head_dim
-        self._attend = find(config.attention)
+        self.kernel = Kernel(config.attention)
         self.q_proj = nn.Linear(config.dim, config.dim, bias=False)
         self.k_proj = nn.Linear(config.dim, config.dim, bias=False)
         self.v_proj = nn.Linear(config.dim, config.dim, bias=False)
@@ -64,19 +64,12 @@ class Attention(nn.Module):
             key, value = common.state.extend(self._layer, key, value)
         if common.observer is not None:
             common.observer.attention(self._layer, query, key)
-        gathered = self._gather(query, key, value, common.mask)
+        gathered = self.kernel(query, key, value, common.mask)
         return self.o_proj(gathered.transpose(1, 2).flatten(2))
 
     def _split(self, projected: Tensor) -> Tensor:
         rows, length, _ = projected.shape
         return projected.view(rows, length, self._heads, self._head_dim).transpose(1, 2)
-
-    def _gather(self, query: Tensor, key: Tensor, value: Tensor, mask: Mask) -> Tensor:
-        if query.device.type == "cpu" and torch.is_autocast_enabled("cpu"):
-            # The backward pass of bfloat16 attention is slow on the CPU.
-            with torch.autocast("cpu", enabled=False):
-                return self._attend(query.float(), key.float(), value.float(), mask.keep, mask.causal)
-        return self._attend(query, key, value, mask.keep, mask.causal)
 
 
 class GatedLayer(nn.Module):
