@@ -18,8 +18,8 @@ def together(requests: Sequence[Request]) -> tuple[Request, ...]:
     """The requests with the recipe of this batch: which takes there are in which order.
 
     Guidance has its null rows in passes of their own. Raises UserError for none or too many of them, for two
-    of one name, for other than text to speech by AR and NAR, and where they ask for different devices, dtypes,
-    threads or attention.
+    of one name, for what is not text to speech by AR and NAR, and where they ask for different devices,
+    dtypes, threads or attention.
     """
     if not 1 <= len(requests) <= MOST_ROWS:
         raise UserError(f"1 to {MOST_ROWS} takes are made at once, not {len(requests)}.")

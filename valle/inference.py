@@ -78,14 +78,12 @@ class Engine:
         import torch
 
         from valle.checkpoints import native
-        from valle.models.arch.attention import use_attention
 
         path = BUILTIN_MODEL if model == "builtin" else Path(model)
         if not path.is_file():
             raise UserError(f"The model {model!r} is not there; give `builtin` or the path of a model file.")
         recipe = _recipe(device, dtype, threads, attention)
         loaded = native.load(path, device=recipe.device, dtype=getattr(torch, recipe.dtype))
-        use_attention(loaded.model, recipe.attention)
         if threads is None and sum(weight.numel() for weight in loaded.model.parameters()) < SMALL_MODEL:
             recipe = replace(recipe, threads=1)
         engine = cls(loaded, _load_codec(codec, loaded), recipe, model if model == "builtin" else path.name)
@@ -345,8 +343,6 @@ class Generation(Iterator[Step]):
 def _recipe(device: str, dtype: str, threads: int | None, attention: str) -> Recipe:
     import torch
 
-    from valle.models.arch.attention import resolve
-
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     if device.startswith("cuda") and not torch.cuda.is_available():
@@ -356,7 +352,6 @@ def _recipe(device: str, dtype: str, threads: int | None, attention: str) -> Rec
     if dtype not in ("float32", "bfloat16", "float16"):
         raise UserError(f"The dtype {dtype!r} is not known; use float32, bfloat16 or float16.")
     count = threads or torch.get_num_threads() or os.cpu_count() or 1
-    attention = resolve(attention, device, dtype)
     return Recipe(device=device, dtype=dtype, threads=count, attention=attention)
 
 

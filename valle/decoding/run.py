@@ -14,7 +14,6 @@ from valle.decoding.onlooker import Onlooker
 from valle.errors import UserError
 from valle.models.arch.observer import Observer
 from valle.models.layout import Layout
-from valle.modes import AT_ONCE, deciding_phase
 from valle.request import Request
 from valle.samplers.sampler import MeasureAt, Sampler
 from valle.samplers.stack import Stack
@@ -45,10 +44,8 @@ class Run:
         onlooker: Onlooker | None = None,
         attends: bool = True,
         alone: bool = True,
-        vocabularies: Mapping[str, int] | None = None,
     ) -> None:
-        """`vocabulary` is the number of ids of level 0, stop included; `vocabularies` are those of phases
-        that have another one.
+        """`vocabulary` is the number of ids of level 0, stop included.
 
         `measured` off leaves out measures and evidence. `attends` says whether the backbone has attention
         that stages can look at; `alone` off, that the take is one row of a batch.
@@ -57,7 +54,7 @@ class Run:
         self.control = control
         self.onlooker = onlooker
         self.keep_evidence = measured
-        self._vocabulary, self._vocabularies = vocabulary, vocabularies or {}
+        self._vocabulary = vocabulary
         self._attends = attends
         self._alone = alone
         self.stack = request.stack
@@ -69,9 +66,9 @@ class Run:
 
         Raises UserError for a stage that asks for what the model does not have.
         """
-        key = ("ar" if phase == "refine" else phase, level)
+        key = (phase, level)
         if key not in self._samplers:
-            self._samplers[key] = self._usable(self.stack, *key)
+            self._samplers[key] = self._usable(self.stack, phase, level)
         return self._samplers[key]
 
     def _usable(self, stack: Stack, phase: str, level: int) -> Sampler:
@@ -88,7 +85,7 @@ class Run:
         """Where to measure: after every stage where one row is decided, at both ends where hundreds are."""
         if not self.keep_evidence:
             return "none"
-        return "ends" if phase in AT_ONCE else "all"
+        return "ends" if phase in ("nar", "nar_len") else "all"
 
     def before(self, place: Place) -> Before:
         """Ask for the events at `place`, apply them; one that cannot be applied is refused, and left out."""
@@ -114,7 +111,7 @@ class Run:
         return Before(tuple(applied), ending, forced)
 
     def _change(self, event: Event, place: Place) -> None:
-        first = deciding_phase(self.request.task, self.request.mode)
+        first = "nar_len" if self.request.mode == "nar-len" else "ar"
         changes: dict[str, Callable[[Stack], Stack]] = {
             "set": lambda stack: stack.set(event.name, event.value, first),
             "add": lambda stack: stack.add(event.name, event.value, default_phase=first),
@@ -129,19 +126,19 @@ class Run:
         if not isinstance(event.value, wanted):
             raise UserError(f"The event {event.kind} {event.name} cannot have the value {event.value!r}.")
         stack = changes[event.kind](self.stack)
-        phase = "ar" if place.phase == "refine" else place.phase
-        search = self._usable(stack, phase, place.level).search
+        search = self._usable(stack, place.phase, place.level).search
         if search is not None and place.step > 0:
             raise UserError(f"{search.key} begins with the first step of a segment, not in the middle of it.")
         self.stack = stack
         self._samplers.clear()
 
     def _forced(self, event: Event, place: Place) -> int:
-        if place.phase in AT_ONCE:
+        if place.phase in ("nar", "nar_len"):
             raise UserError(f"A token can be forced where a step decides one, not in {place.phase}.")
-        most = self._vocabularies.get(place.phase, self._vocabulary)
-        if type(event.value) is not int or not 0 <= event.value < most:
-            raise UserError(f"The forced token {event.value!r} must be a number from 0 to {most - 1}.")
+        if type(event.value) is not int or not 0 <= event.value < self._vocabulary:
+            raise UserError(
+                f"The forced token {event.value!r} must be a number from 0 to {self._vocabulary - 1}."
+            )
         return event.value
 
     def observer(self, place: Place, layout: Callable[[], Layout]) -> Observer | None:
