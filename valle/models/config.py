@@ -23,10 +23,11 @@ _COUNTS = (
     "audio_levels",
     "audio_tokens",
     "phoneme_tokens",
+    "experts",
 )
 
 _LARGEST = 1 << 20
-_MOST = {"layers": 1024, "audio_levels": 64}  # beyond this a file lies
+_MOST = {"layers": 1024, "audio_levels": 64, "experts": 256}  # beyond this a file lies
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,8 @@ class ModelConfig:
     `audio_embedding_sums` says which codes are embedded as the sum over the levels so far.
     `task_tokens_counted` is False for weights of the reference, whose restarting positions overlook the
     task token in front of a prompt.
+    `experts` are those of each layer, 1 being no mixture; `bitnet` makes all linear layers of the backbone
+    ternary.
     Raises UserError for sizes that cannot be built.
     """
 
@@ -61,6 +64,8 @@ class ModelConfig:
     text_tokens: int = 0
     architecture: str = "llama"
     attention: str = "auto"
+    experts: int = 1
+    bitnet: bool = False
 
     def __post_init__(self) -> None:
         for name in _COUNTS:

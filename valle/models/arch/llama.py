@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from valle.models.arch.attention import Kernel, Mask
+from valle.models.arch.backbone import Backbone
 from valle.models.arch.cache import KeyValues
 from valle.models.arch.observer import Observer
 from valle.models.arch.rotary import Rotary, Rotation
@@ -102,11 +103,8 @@ class Block(nn.Module):
         return hidden + self.mlp(self.post_attention_layernorm(hidden))
 
 
-class Llama(nn.Module):
+class Llama(Backbone):
     """The stack of blocks and the final norm."""
-
-    attends = True
-    """Whether an observer is shown queries and keys."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -127,7 +125,7 @@ class Llama(nn.Module):
         """Run embeddings [R, T, D] at positions [R, T], all below `limit`, through all blocks."""
         common = Pass(self._rotary.at(positions, limit), mask, state, observer)
         for block in self.layers:
-            hidden = block(hidden, common)
+            hidden = self.through(block, hidden, common)
         if state is not None:
             state.advance(hidden.shape[1])
         return self.norm(hidden)
