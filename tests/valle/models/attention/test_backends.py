@@ -33,9 +33,8 @@ def test_the_kernel_of_ours_agrees_with_math(shape: str, queries: int) -> None:
     assert max(difference("fused", case(shape, queries))) < 2e-6
 
 
-@pytest.mark.parametrize("shape", SHAPES)
-def test_flex_agrees_and_has_no_gradients_on_the_cpu(shape: str) -> None:
-    for queries in QUERIES:
+def test_flex_agrees_and_has_no_gradients_on_the_cpu() -> None:
+    for shape, queries in (("full", 7), ("causal", 3), ("padded", 7)):
         with torch.inference_mode():
             plain = case(shape, queries)
             found = replace(plain, **{n: getattr(plain, n).detach() for n in ("query", "key", "value")})
