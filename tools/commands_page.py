@@ -12,7 +12,8 @@ from pathlib import Path
 
 from valle_lab.lab.commands import all_commands
 from valle_lab.lab.registry import Argument, Command
-from valle_lab.repl import VIEWS, own_commands
+from valle_lab.repl import own_commands
+from valle_lab.repl_views import VIEWS
 
 AREAS = {
     "take": "Takes",

@@ -4,27 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import sys
-import time
 from collections.abc import Callable, Iterable
-from concurrent.futures import Future
 from pathlib import Path
+from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Any, TextIO
 
 from valle.errors import UserError
-from valle_lab.lab.audition import Audition
 from valle_lab.lab.registry import Command, Registry, command
-from valle_lab.lab.stack import current
-from valle_lab.lab.state import LabTake, News
-from valle_lab.lab.takes import named
-from valle_lab.lab.timeline import Measure
-from valle_lab.text_views import AXES, in_words, timeline_lines
-from valle_lab.views import AttentionLook, AttentionView, LevelView, Look, StepView
+from valle_lab.lab.state import LabTake
+from valle_lab.repl_views import VIEWS
+from valle_lab.text_views import WIDTH, in_words
+from valle_lab.waiting import Waiting
 
 if TYPE_CHECKING:
     from valle_lab.lab.lab import Lab
 
-PAUSE = 0.03
-"""Seconds between two looks at what has come."""
 BEHIND = " &"
 """What a line ends with that is not waited for."""
 COMMENT = "#"
@@ -43,17 +37,20 @@ class Repl:
         out: TextIO | None = None,
         err: TextIO | None = None,
         progress: Callable[[str], None] = lambda text: None,
-        width: int = 80,
+        width: int | None = None,
     ) -> None:
-        """`progress` is given a line that is written over, empty when there is nothing more to wait for."""
+        """`progress` is given a line that is written over, empty when there is nothing more to wait for.
+
+        Without a `width` the results are as wide as the terminal, or 80 columns where there is none.
+        """
         self.lab = lab
         self.commands = Registry([*lab.commands, *VIEWS, *own_commands(self)])
         self.over = False
         self.interactive = False
         """Whether somebody types, and so an audition is not waited for."""
         self._out, self._err = out or sys.stdout, err or sys.stderr
-        self._progress = progress
         self._width = width
+        self.waiting = Waiting(lab, lambda notice: print(notice.text, file=self._err), progress)
 
     def do(self, line: str) -> None:
         """Do one line, and wait for what it began unless it ends with `&`. Raises UserError.
@@ -66,67 +63,22 @@ class Repl:
         behind = line.endswith(BEHIND)
         name, words = self.commands.parse(line.removesuffix(BEHIND) if behind else line)
         if not _at_once(name):
-            self.wait(lambda: self.lab.loading is None)
+            self.waiting.until(lambda: self.lab.loading is None)
         result = self.commands.run(self.lab, name, words)
         if not behind:
-            self.wait(lambda: self._is_there(result))
+            result = self.waiting.for_result(result, auditions=not self.interactive)
         if isinstance(result, LabTake) and result.failure:
             return
         self.show(result)
 
-    def _is_there(self, result: Any) -> bool:
-        """Whether what a command began is done."""
-        if isinstance(result, Future):
-            return result.done()
-        if isinstance(result, Audition):
-            return result.over or self.interactive
-        running = isinstance(result, LabTake) and result.running
-        return not running and not self.lab.answers
-
     def show(self, result: Any) -> None:
-        """Print what a command gave. Raises its error where it is one."""
-        for line in in_words(result, self._width):
+        """Print what a command gave."""
+        width = self._width
+        if width is None:
+            width = get_terminal_size((WIDTH, 24)).columns if self._out.isatty() else WIDTH
+        for line in in_words(result, width):
             print(line, file=self._out)
         self._out.flush()
-
-    def wait(self, reached: Callable[[], bool]) -> None:
-        """Take in what comes until that is so."""
-        interrupted = False
-        while True:
-            try:
-                self.tell(self.lab.poll())
-                if reached():
-                    break
-                self._progress(self.doing())
-                time.sleep(PAUSE)
-            except KeyboardInterrupt:
-                if self.lab.running is None:
-                    raise
-                self.lab.run("take.cancel" if interrupted else "take.stop")
-                interrupted = True
-        self._progress("")
-
-    def tell(self, news: News) -> None:
-        """Print what the lab has to tell."""
-        if news.notices:
-            self._progress("")
-        for notice in news.notices:
-            print(notice.text, file=self._err)
-
-    def doing(self) -> str:
-        """What is under way, in one line; empty where nothing is."""
-        lab = self.lab
-        if lab.loading is not None:
-            return f"{lab.loading.doing} {lab.loading.fraction:.0%}"
-        take = lab.running
-        if take is not None and take.begun is not None:
-            line = take.timeline
-            entropy = f", {line.entropy[-1]:.1f} bits" if len(line) else ""
-            rate = f", {line.steps_per_second:.0f} steps/s" if line.steps_per_second else ""
-            return f"{take.name}: {line.doing(take.begun.request)}{entropy}{rate}"
-        if lab.player is not None and lab.player.state == "playing":
-            return f"playing {lab.player.position:.1f}/{lab.player.duration:.1f} s"
-        return ""
 
     def run_script(self, lines: Iterable[str], name: str) -> None:
         """Do all lines, until one cannot be done. Raises ScriptError, which names the line."""
@@ -137,7 +89,7 @@ class Repl:
                 raise ScriptError(f"{name}, line {number}: {error}") from error
             if self.over:
                 return
-        self.wait(lambda: not self.lab.busy)
+        self.waiting.until(lambda: not self.lab.busy)
 
     def help(self, of: str | None) -> list[str]:
         """All commands in a line each, or one in full."""
@@ -158,7 +110,7 @@ def own_commands(repl: Repl | None = None) -> tuple[Command, ...]:
     def wait(lab: Lab) -> None:
         """Wait until nothing is made, loaded or played any more."""
         if repl is not None:
-            repl.wait(lambda: not lab.busy and (lab.player is None or lab.player.state != "playing"))
+            repl.waiting.until(lambda: not lab.busy and (lab.player is None or lab.player.state != "playing"))
 
     def leave(lab: Lab) -> None:
         """Leave the lab; a session that was not saved can be brought back next time."""
@@ -181,46 +133,6 @@ def own_commands(repl: Repl | None = None) -> tuple[Command, ...]:
     )
 
 
-def step_view(lab: Lab, row: int | None = None, position: int = 0) -> Future[StepView]:
-    """Show why a token was chosen: each stage, the logits, the best candidates; by default the newest."""
-    take = named(lab, None)
-    return lab.see(Look(take.name, _place(lab, take, row), position, bins=20))
-
-
-def supposed_view(lab: Lab, row: int | None = None, position: int = 0) -> Future[StepView]:
-    """Show what the stack as it is now would have chosen there, on the same logits and noise."""
-    take, stack = named(lab, None), current(lab).to_dict()
-    return lab.see(Look(take.name, _place(lab, take, row), position, bins=20, stack=stack))
-
-
-def timeline_view(lab: Lab, measure: str = "entropy") -> list[str]:
-    """Show a measure over all decisions of the chosen take."""
-    known: dict[str, Measure] = {name: name for name in AXES}
-    if measure not in known:
-        raise UserError(f"There is no measure {measure[:40]!r}; there are {', '.join(AXES)}.")
-    return timeline_lines(named(lab, None).timeline, known[measure])
-
-
-def attention_view(lab: Lab, row: int | None = None, segment: int | None = None) -> Future[AttentionView]:
-    """Show where the heads look, and which of them read along the text."""
-    return lab.attend(AttentionLook(named(lab, None).name, segment, row, aligned=True))
-
-
-def level_view(lab: Lab) -> list[LevelView]:
-    """Show the passes of the NAR: entropy and margin of each level."""
-    return named(lab, None).levels
-
-
-VIEWS = (
-    command("view.step", step_view),
-    command("view.suppose", supposed_view),
-    command("view.timeline", timeline_view, complete={"measure": lambda lab: AXES}),
-    command("view.attention", attention_view),
-    command("view.levels", level_view),
-)
-"""The views of the screen in words."""
-
-
 def read_script(file: Path) -> list[str]:
     """The lines of a script. Raises UserError where it cannot be read."""
     try:
@@ -228,15 +140,6 @@ def read_script(file: Path) -> list[str]:
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is no text"
         raise UserError(f"{file} cannot be read: {reason}") from None
-
-
-def _place(lab: Lab, take: LabTake, row: int | None) -> Any:
-    row = lab.row if row is None else row
-    if row is None:
-        return None if not len(take.timeline) else take.timeline.place(len(take.timeline) - 1)
-    if not 0 <= row < len(take.timeline):
-        raise UserError(f"{take.name} has the decisions 0 to {len(take.timeline) - 1}, not {row}.")
-    return take.timeline.place(row)
 
 
 def _in_full(item: Command) -> list[str]:

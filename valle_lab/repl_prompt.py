@@ -79,14 +79,12 @@ class LabCompleter(Completer):
 
 def _toolbar(repl: Repl) -> str:
     """What goes on; taking it in here is what lets takes go on behind the prompt."""
-    news = repl.lab.poll()
-    for notice in news.notices:
-        print(notice.text, file=sys.stderr)
+    repl.waiting.poll()
     lab = repl.lab
     seed = "new each time" if lab.seed is None else str(lab.seed)
     model = lab.description.model if lab.description else "no model"
     return (
-        repl.doing()
+        repl.waiting.doing()
         or f"{model}, voice {lab.resolved_voice() or 'none'}, seed {seed}; help lists the commands"
     )
 

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
-from dataclasses import asdict, is_dataclass
+from dataclasses import asdict, dataclass, is_dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from valle.request import Sentence
+from valle.audio.wav import SAMPLE_RATE, Wave
+from valle.request import FRAME_RATE, Codes, Sentence
 from valle.voices import Voice
 from valle_lab.lab.audition import Audition
 from valle_lab.lab.state import LabTake
 from valle_lab.lab.timeline import Measure, Timeline
 from valle_lab.tui.braille import column_of, curve
-from valle_lab.views import AttentionView, LevelView, StepView
+from valle_lab.views import PARTS, AttentionView, LevelView, StepView
 
 Lines = list[str]
 WIDTH = 80
 ROWS = 4
+SHADES = " .:-=+*#%@"
 AXES: dict[Measure, tuple[float, float, str]] = {
     "entropy": (0.0, 10.0, "entropy, raw, bits"),
     "varentropy": (0.0, 27.0, "varentropy, raw, bits squared"),
@@ -33,13 +36,22 @@ AXES: dict[Measure, tuple[float, float, str]] = {
 """The fixed axis of each measure, and its title."""
 
 
+@dataclass(frozen=True, slots=True)
+class Words:
+    """A view that knows how it looks in so many columns."""
+
+    lines: Callable[[int], Lines]
+
+
 def in_words(result: Any, width: int = WIDTH) -> Lines:
     """What a command gave, whatever it is."""
     match result:
         case None:
             return []
         case Future():
-            return in_words(result.result(0), width)
+            return in_words(result.result(), width) if result.done() else []
+        case Words():
+            return result.lines(width)
         case StepView():
             return step_lines(result, width)
         case AttentionView():
@@ -75,18 +87,22 @@ def table(rows: Iterable[Sequence[object]]) -> Lines:
 
 def step_lines(view: StepView, width: int = WIDTH) -> Lines:
     """Everything about one decision."""
+    remade = ["(made again: what it was decided from was not kept)"] if view.remade else []
+    parts = (waterfall_lines(view), histogram_lines(view, width), candidate_lines(view))
+    return [head_line(view), *remade, *(line for part in parts for line in ("", *part))]
+
+
+def head_line(view: StepView) -> str:
+    """Which decision it is, what was chosen, by what and how narrowly."""
     forced = "" if view.token == view.choice else f", in place of {_token(view.choice, view)}"
     if view.supposed:
         change = "again" if view.token == view.choice else f"instead of {_token(view.token, view)}"
         forced = f" was taken; this stack takes {_token(view.choice, view)} {change}"
     where = f" position {view.position}" if view.positions > 1 else ""
-    head = (
+    return (
         f"{view.take} {view.place}{where}: {_token(view.token, view)}{forced} by {view.chooser}, "
-        f"margin {view.margin:.2f} over {view.runner_up}"
+        f"margin {view.margin:.2f} over {_token(view.runner_up, view)}"
     )
-    remade = ["(made again: what it was decided from was not kept)"] if view.remade else []
-    parts = (waterfall_lines(view), histogram_lines(view, width), candidate_lines(view))
-    return [head, *remade, *(line for part in parts for line in ("", *part))]
 
 
 def waterfall_lines(view: StepView) -> Lines:
@@ -164,9 +180,7 @@ def candidate_lines(view: StepView) -> Lines:
     return table([head, *rows])
 
 
-def timeline_lines(
-    line: Timeline, measure: Measure = "entropy", width: int = WIDTH, height: int = 4
-) -> Lines:
+def timeline_lines(line: Timeline, measure: Measure = "entropy", width: int = WIDTH) -> Lines:
     """One measure over all decisions, on its fixed axis, with marks where changes took effect."""
     values = line.values(measure)
     low, high, title = AXES[measure]
@@ -202,9 +216,68 @@ def attention_lines(view: AttentionView) -> Lines:
     lines = [f"decision {view.row} of {view.rows}: text/prompt/response in %", *table([head, *rows])]
     if view.alignment is not None:
         best = ", ".join(f"{r.layer}.{r.head} ({r.monotony:.2f})" for r in view.alignment.readers[:3])
-        at = int(view.alignment.path[view.row])
+        at = int(view.alignment.path[min(view.row, len(view.alignment.path) - 1)])
         lines += [f"read along by {best}; at phoneme {at} {view.symbols[at]!r}"]
     return lines
+
+
+def head_lines(view: AttentionView, width: int = WIDTH) -> Lines:
+    """What one head looks at: each phoneme with its weight, then prompt and response as curves over time."""
+    head = view.head
+    if head is None:
+        return ["no head was asked for"]
+    shares = dict(zip(PARTS, view.shares[head.layer, head.head].tolist(), strict=True))
+    told = ", ".join(f"{part} {share:.2f}" for part, share in shares.items())
+    lines = [f"layer {head.layer} head {head.head} at decision {view.row} of {view.rows}: {told}"]
+    most = max(float(head.text.max(initial=0.0)), 1e-9)
+    room = max(4, width - 20)
+    for number, (symbol, weight) in enumerate(zip(view.symbols, head.text.tolist(), strict=False)):
+        lines.append(f"{number:4} {symbol:5} {weight:.3f} {'#' * round(room * weight / most)}".rstrip())
+    for name, weights in (("prompt", head.prompt), ("response", head.response)):
+        if len(weights):
+            highest = float(weights.max())
+            lines.append(f"{name}, {len(weights)} frames, at most {highest:.3f} on frame {weights.argmax()}")
+            lines += curve(weights.astype(np.float64), width, 2, 0.0, max(highest, 1e-9))
+    return lines
+
+
+def alignment_lines(view: AttentionView, width: int = WIDTH) -> Lines:
+    """Phonemes from top to bottom, time from left to right: shades of attention, and when each begins."""
+    found = view.alignment
+    if found is None:
+        return ["no head was asked for its way along the text"]
+    best = ", ".join(f"{reader.layer}.{reader.head} ({reader.monotony:.2f})" for reader in found.readers[:3])
+    rows = len(found.map)
+    columns = max(1, min(rows, width - 16))
+    starts = np.arange(columns) * rows // columns
+    shown = np.maximum.reduceat(found.map, starts, axis=0) if rows else found.map
+    shades = np.array(list(SHADES))[np.clip(shown * len(SHADES), 0, len(SHADES) - 1).astype(int)]
+    lines = [f"segment {view.segment}, {rows / FRAME_RATE:.2f} s, read along by {best}"]
+    for number, symbol in enumerate(view.symbols):
+        begins = np.flatnonzero(found.path == number)
+        second = f"{begins[0] / FRAME_RATE:.2f} s" if len(begins) else "-"
+        lines.append(f"{symbol:5} {second:>7}  {''.join(shades[:, number])}".rstrip())
+    return lines
+
+
+def sound_lines(wave: Wave, width: int = WIDTH) -> Lines:
+    """The wave, and how loud it is."""
+    if not len(wave):
+        return ["no sound yet"]
+    loudness = 20 * np.log10(max(float(np.sqrt(np.mean(wave.astype(np.float64) ** 2))), 1e-9))
+    told = f"{len(wave) / SAMPLE_RATE:.2f} s, peak {np.abs(wave).max():.2f}, {loudness:.1f} dB on the whole"
+    return [told, *curve(wave.astype(np.float64), width, ROWS, -1.0, 1.0)]
+
+
+def code_lines(codes: Codes, first: int = 0, width: int = WIDTH) -> Lines:
+    """As many frames of codes [frames, levels] as fit, a line a level."""
+    count = max(1, (width - 8) // 5)
+    shown: NDArray[np.int16] = codes[first : first + count]
+    frames = "".join(f"{first + number:5}" for number in range(len(shown)))
+    rows = [
+        f"level {level} {''.join(f'{code:5}' for code in shown[:, level])}" for level in range(shown.shape[1])
+    ]
+    return [f"frame   {frames} of {len(codes)}", *rows]
 
 
 def level_lines(levels: Sequence[LevelView]) -> Lines:

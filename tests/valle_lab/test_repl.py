@@ -14,7 +14,7 @@ from prompt_toolkit.output import DummyOutput
 
 from bench import Bench
 from valle.errors import UserError
-from valle_lab import repl as module
+from valle_lab import waiting as module
 from valle_lab.repl import Repl, ScriptError
 from valle_lab.repl_prompt import LabCompleter, converse
 

@@ -58,8 +58,8 @@ def audition(
 ) -> int | None:
     """Hear a text in many ways, in turn; keys keep, skip and stop. Without sound the takes are written."""
     from valle_lab.opening import open_lab
-    from valle_lab.repl import Repl
     from valle_lab.text_views import in_words
+    from valle_lab.waiting import Waiting
 
     more: dict[str, Any] = {"max_duration": options.max_duration}
     if options.no_audio:
@@ -70,8 +70,8 @@ def audition(
         lab.run("text.set", text)
         ways = _ways(lab, options)
         lab.start()
-        waiting = Repl(lab, progress=lambda text: line.show(text) if text else line.clear())
-        waiting.wait(lambda: lab.loading is None and lab.player is not None)
+        waiting = Waiting(lab, lambda notice: narrate(notice.text), line.put)
+        waiting.until(lambda: lab.loading is None and lab.player is not None)
         if lab.description is None:
             raise UserError("The model could not be loaded; see above.")
         found = _begin(lab, ways)

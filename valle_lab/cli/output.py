@@ -46,6 +46,13 @@ class ProgressLine:
             self._stream.write(f"\r\x1b[K{text}")
             self._stream.flush()
 
+    def put(self, text: str) -> None:
+        """Replace the line, or take it away where there is no text."""
+        if text:
+            self.show(text)
+        else:
+            self.clear()
+
     def clear(self) -> None:
         """Take the line away, so that what follows begins on an empty one."""
         if self._shown:

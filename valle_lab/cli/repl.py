@@ -32,7 +32,7 @@ def repl(
     lab.start()
     line = ProgressLine()
     with closing(lab):
-        session = Repl(lab, progress=lambda text: line.show(text) if text else line.clear())
+        session = Repl(lab, progress=line.put)
         if lines is None:
             from valle_lab.repl_prompt import converse
 

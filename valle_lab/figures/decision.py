@@ -40,7 +40,7 @@ def _column(
     form: str,
 ) -> None:
     values = np.array([value(stage) for stage in stages], float)
-    rows = np.arange(len(stages))
+    rows = range(len(stages))
     faint = [1.0 if stage.runs else 0.35 for stage in stages]
     for row, drawn, alpha in zip(rows, np.nan_to_num(values), faint, strict=True):
         axes.barh(row, drawn, color=colour, height=0.6, alpha=alpha)
