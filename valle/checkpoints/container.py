@@ -1,4 +1,4 @@
-"""The safetensors container, read by hand where no tensor is needed, and the hash of what it holds."""
+"""The safetensors container, read and written by hand, and the hash of what it holds; needs no torch."""
 
 from __future__ import annotations
 
@@ -6,14 +6,16 @@ import hashlib
 import json
 import math
 import struct
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from valle.errors import UserError
+from valle.files import replacing
 
 _LARGEST_HEADER = 100_000_000  # the limit of the safetensors library
-_BYTES = {
+_BYTES = {  # in the order in which the library sorts them, the last first
     "BOOL": 1,
     "U8": 1,
     "I8": 1,
@@ -76,24 +78,84 @@ def read_header(path: Path) -> Header:
     return Header(tensors, metadata)
 
 
+class Stored(Protocol):
+    """A tensor as a file holds it: dtype as safetensors writes it, and its shape."""
+
+    @property
+    def dtype(self) -> str: ...
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+
 def content_hash(path: Path, header: Header) -> str:
     """Return the sha256 over all tensors by name: name, dtype, shape, and the bytes as stored.
 
     Metadata, and the order of tensors in the file, do not count.
     """
+    return tensors_hash(header.tensors, lambda name: read_blocks(path, header.tensors[name]))
+
+
+def tensors_hash(tensors: Mapping[str, Stored], read: Callable[[str], Iterable[Any]]) -> str:
+    """The `content_hash` of tensors whose bytes `read` gives, in pieces."""
     digest = hashlib.sha256()
-    with path.open("rb") as file:
-        for name, entry in sorted(header.tensors.items()):
-            digest.update(f"{name} {entry.dtype} {list(entry.shape)}\n".encode())
-            file.seek(entry.begin)
-            left = entry.end - entry.begin
-            while left:
-                block = file.read(min(left, 1 << 22))
-                if not block:
-                    raise _broken(path, "it is cut short")
-                digest.update(block)
-                left -= len(block)
+    for name, stored in sorted(tensors.items()):
+        digest.update(f"{name} {stored.dtype} {list(stored.shape)}\n".encode())
+        for block in read(name):
+            digest.update(block)
     return digest.hexdigest()
+
+
+def read_blocks(path: Path, entry: TensorEntry) -> Iterator[bytes]:
+    """The bytes of one tensor in pieces; UserError if the file ends before."""
+    with path.open("rb") as file:
+        file.seek(entry.begin)
+        left = entry.end - entry.begin
+        while left:
+            block = file.read(min(left, 1 << 22))
+            if not block:
+                raise _broken(path, "it is cut short")
+            yield block
+            left -= len(block)
+
+
+def read_into(path: Path, entry: TensorEntry, target: memoryview) -> None:
+    """Fill `target`, which is as large as the tensor, with its bytes; UserError if the file ends before."""
+    with path.open("rb", buffering=0) as file:
+        file.seek(entry.begin)
+        done = 0
+        while done < len(target):
+            count = file.readinto(target[done:])
+            if not count:
+                raise _broken(path, "it is cut short")
+            done += count
+
+
+def write(
+    path: Path,
+    tensors: Mapping[str, Stored],
+    read: Callable[[str], Iterable[Any]],
+    metadata: Mapping[str, str],
+) -> None:
+    """Write a safetensors file, whole or not at all, byte for byte as the library does.
+
+    The library writes several metadata keys in random order; here they keep theirs. `read` gives the bytes of
+    a tensor in pieces. Raises UserError where the file cannot be written.
+    """
+    order = sorted(tensors, key=lambda name: (-list(_BYTES).index(tensors[name].dtype), name))
+    header: dict[str, Any] = {"__metadata__": dict(metadata)} if metadata else {}
+    end = 0
+    for name in order:
+        stored = tensors[name]
+        begin, end = end, end + math.prod(stored.shape) * _BYTES[stored.dtype]
+        header[name] = {"dtype": stored.dtype, "shape": list(stored.shape), "data_offsets": [begin, end]}
+    text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    with replacing(path) as file:
+        file.write(struct.pack("<Q", len(text)) + text)
+        for name in order:
+            for block in read(name):
+                file.write(block)
 
 
 def _entry(path: Path, name: str, entry: Any, offset: int) -> TensorEntry:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from valle.models.config import ModelConfig
+
+KEPT = "kept."
+"""How the names of tensors begin that a native file keeps only to write them back where it came from."""
 
 
 @dataclass(frozen=True)
@@ -18,10 +21,23 @@ class CodecName:
 
 
 @dataclass(frozen=True)
+class Original:
+    """What the file of another format, that a model was made from, says beside its tensors.
+
+    texts: of a reference's file its metadata, of a Hugging Face folder its small files, as they were and in
+    their order.
+    """
+
+    format: Literal["reference", "huggingface"]
+    texts: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
 class Details:
     """Everything that is needed beside the tensors to speak with a model.
 
-    symbols: the tokenizer, symbol to id. languages: code to row of the language embedding.
+    symbols: the tokenizer, symbol to id. merges: those of byte-pair encoding; None for longest match.
+    languages: code to row of the language embedding.
     default_stacks: sampler stacks as data, phase to list of stages. steps: optimiser steps trained.
     """
 
@@ -32,3 +48,5 @@ class Details:
     default_stacks: Mapping[str, list[dict[str, Any]]] = field(default_factory=dict)
     steps: int = 0
     notes: str = ""
+    merges: tuple[tuple[str, str], ...] | None = None
+    original: Original | None = None

@@ -2,51 +2,116 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from valle.checkpoints.container import Header, content_hash
-from valle.checkpoints.details import Details
+from valle.checkpoints.details import KEPT, Details
+from valle.checkpoints.tensors import Held, Tensors
 from valle.errors import UserError
 from valle.models.ar_nar import ArNar
+from valle.models.config import ModelConfig
+
+_HEAD = re.compile(r"classifiers?(\.proj\.\d+)?\.(weight|bias)")
 
 
 @dataclass(frozen=True, eq=False)
 class LoadedModel:
-    """A model ready for inference, what its file says about it, and the hash of its tensors as stored."""
+    """A model ready for inference, what its file says about it, and the hash of its tensors as stored.
+
+    `remarks` tell a person what was ignored or assumed.
+    """
 
     model: ArNar
     details: Details
     hash: str
+    remarks: tuple[str, ...] = ()
 
 
-def load_tensors(
-    path: Path, header: Header, details: Details, device: torch.device | str, dtype: torch.dtype | None
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """The tensors that a model takes, in its own shapes, and what became of the others."""
+
+    tensors: Tensors
+    remarks: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+    """Names of tensors of the file that were cut, or belong to no part of the model."""
+
+
+def build(
+    tensors: Tensors, details: Details, device: torch.device | str, dtype: torch.dtype | None, lenient: bool
 ) -> LoadedModel:
-    """Build the model of `details` around the tensors of a file, float32 unless `dtype` says otherwise.
+    """Make the model of `details` of the tensors of a file, float32 unless `dtype` says otherwise.
 
-    Raises UserError for a tensor that is missing, unknown or of another shape, and for a file that changes
-    or breaks off while it is read.
+    `lenient` ignores what belongs to no part of the model and cuts heads that are too large, as files of the
+    reference need it. Raises UserError for a tensor that is missing, unknown or of another shape, and for a
+    file that changes or breaks off while it is read.
     """
-    with torch.device("meta"), _NoInitialisation():
-        model = ArNar(details.config)
-    wanted = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
-    check_shapes(path, {name: entry.shape for name, entry in header.tensors.items()}, wanted)
+    model = skeleton(details.config)
+    fitted = fit(tensors, shapes_of(model), lenient)
     try:
-        with safe_open(path, "pt") as file:
-            tensors = {name: _convert(name, file.get_tensor(name), device, dtype) for name in wanted}
-        fingerprint = content_hash(path, header)
-    except (OSError, SafetensorError) as error:
-        raise UserError(f"{path}: cannot be read: {error}") from error
-    model.load_state_dict(tensors, assign=True)
-    return LoadedModel(model.eval().requires_grad_(False), details, fingerprint)
+        read = {
+            name: _convert(name, fitted.tensors.read(name), device, dtype) for name in fitted.tensors.stored
+        }
+        fingerprint = tensors.hash()
+    except OSError as error:
+        raise UserError(f"{tensors.path}: cannot be read: {error.strerror or error}") from error
+    model.load_state_dict(read, assign=True)
+    return LoadedModel(model.eval().requires_grad_(False), details, fingerprint, fitted.remarks)
+
+
+def skeleton(config: ModelConfig) -> ArNar:
+    """The model of a configuration, without numbers."""
+    with torch.device("meta"), _NoInitialisation():
+        return ArNar(config)
+
+
+def shapes_of(model: ArNar) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of the tensors that a model takes from a file."""
+    return {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+
+
+def fit(tensors: Tensors, wanted: Mapping[str, tuple[int, ...]], lenient: bool) -> Fitted:
+    """Choose and cut the tensors that a model takes.
+
+    Raises UserError, naming tensor and both shapes, if they do not fit.
+    """
+    found = tensors.stored
+    cut: dict[str, int] = {}
+    for name, shape in wanted.items():
+        if name not in found:
+            raise UserError(f"{tensors.path}: tensor {name} is missing; the config asks for {list(shape)}")
+        if found[name].shape == shape:
+            continue
+        if not (lenient and _HEAD.fullmatch(name) and _is_larger(found[name].shape, shape)):
+            held = list(found[name].shape)
+            raise UserError(f"{tensors.path}: tensor {name} is {held}, the config asks for {list(shape)}")
+        cut[name] = shape[0]
+    extra = sorted(name for name in found if name not in wanted and not name.startswith(KEPT))
+    if extra and not lenient:
+        first = f"tensor {extra[0]} {list(found[extra[0]].shape)}"
+        raise UserError(f"{tensors.path}: {first} belongs to no part of the model")
+    stored = {name: Held(found[name].dtype, shape) for name, shape in wanted.items()}
+
+    def read(name: str) -> Tensor:
+        tensor = tensors.read(name)
+        return tensor[: cut[name]].clone() if name in cut else tensor
+
+    remarks = [
+        f"{name} has {found[name].shape[0]} rows, the first {rows} are used" for name, rows in cut.items()
+    ]
+    if extra:
+        remarks.append(f"tensors without a use are ignored: {', '.join(extra)}")
+    return Fitted(tensors.changed(stored, read), tuple(remarks), (*cut, *extra))
+
+
+def _is_larger(shape: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
+    return len(shape) == len(wanted) and shape[0] > wanted[0] and shape[1:] == wanted[1:]
 
 
 class _NoInitialisation(TorchFunctionMode):
@@ -64,22 +129,7 @@ class _NoInitialisation(TorchFunctionMode):
         return func(*args, **kwargs)
 
 
-def check_shapes(
-    path: Path, found: Mapping[str, tuple[int, ...]], wanted: Mapping[str, tuple[int, ...]]
-) -> None:
-    """Raise UserError, naming tensor and both shapes, unless a file holds exactly what the model has."""
-    for name, shape in wanted.items():
-        if name not in found:
-            raise UserError(f"{path}: tensor {name} is missing; the config asks for {list(shape)}")
-        if found[name] != shape:
-            raise UserError(
-                f"{path}: tensor {name} is {list(found[name])}, the config asks for {list(shape)}"
-            )
-    if extra := sorted(set(found) - set(wanted)):
-        raise UserError(f"{path}: tensor {extra[0]} {list(found[extra[0]])} belongs to no part of the model")
-
-
 def _convert(name: str, tensor: Tensor, device: torch.device | str, dtype: torch.dtype | None) -> Tensor:
-    """Copy out of the mapped file; heads stay in float32, because logits are computed in it."""
+    """Heads stay in float32, because logits are computed in it."""
     kept = torch.float32 if dtype is None or name.startswith("classifier") else dtype
-    return tensor.to(device, kept, copy=True)
+    return tensor.to(device, kept)

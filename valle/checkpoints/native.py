@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter, ValidationError
 
+from valle.checkpoints import container
 from valle.checkpoints.container import Header, content_hash, read_header
 from valle.checkpoints.details import CodecName, Details
 from valle.errors import UserError
@@ -19,9 +18,10 @@ if TYPE_CHECKING:
     import torch
 
     from valle.checkpoints.loading import LoadedModel
+    from valle.checkpoints.tensors import Tensors
     from valle.models.ar_nar import ArNar
 
-__all__ = ["CodecName", "Details", "is_native", "load", "read_details", "save"]
+__all__ = ["CodecName", "Details", "is_native", "load", "read_details", "save", "write"]
 
 _KEY = "valle-lab.model"  # one key only: safetensors writes several in random order
 _VERSION = 1
@@ -34,29 +34,25 @@ def save(path: Path, model: ArNar, details: Details, dtype: torch.dtype | None =
     Raises UserError where the file cannot be written and ValueError for weights that the dtype cannot hold.
     """
     import torch
-    from safetensors.torch import save_file
+
+    from valle.checkpoints.tensors import from_memory
 
     stored = dtype or torch.float16
     tensors = {name: tensor.detach().to("cpu", stored) for name, tensor in model.state_dict().items()}
     for name, tensor in tensors.items():
         if not tensor.isfinite().all():
             raise ValueError(f"tensor {name} is not finite as {stored}")
+    return write(path, from_memory(path, tensors), details)
+
+
+def write(path: Path, tensors: Tensors, details: Details) -> str:
+    """Write tensors as they are, whole or not at all; return the hash of the file.
+
+    Raises UserError where the file cannot be written.
+    """
     document = {"version": _VERSION, **asdict(details)}
     text = json.dumps(document, ensure_ascii=True, sort_keys=True, allow_nan=False)
-    try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        os.close(handle)
-        temporary = Path(name)
-        try:
-            save_file(
-                {name: tensor.contiguous() for name, tensor in tensors.items()}, temporary, {_KEY: text}
-            )
-            temporary.chmod(0o644)
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written: {error.strerror or error}") from error
+    container.write(path, tensors.stored, tensors.blocks, {_KEY: text})
     return content_hash(path, read_header(path))
 
 
@@ -78,10 +74,12 @@ def load(path: Path, device: torch.device | str = "cpu", dtype: torch.dtype | No
 
     Raises UserError as `read_details` does, and for a tensor that is missing, unknown or of another shape.
     """
-    from valle.checkpoints.loading import load_tensors
+    from valle.checkpoints.loading import build
+    from valle.checkpoints.tensors import from_file
 
     header = read_header(path)
-    return load_tensors(path, header, _details(path, header), device, dtype)
+    details = _details(path, header)
+    return build(from_file(path, header), details, device, dtype, lenient=False)
 
 
 def _details(path: Path, header: Header) -> Details:

@@ -1,41 +1,48 @@
-"""Files of e-c-k-e-r/vall-e (`.sft`): the same tensors, with its own configuration in the metadata."""
+"""Files of e-c-k-e-r/vall-e (`.sft`, `.pth`): the same tensors, and its own configuration beside them."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from valle.checkpoints.container import Header, read_header
-from valle.checkpoints.details import CodecName, Details
+from valle.checkpoints.details import CodecName, Details, Original
+from valle.checkpoints.reference_config import LANGUAGES, Shapes, read
 from valle.errors import UserError
-from valle.models.config import EmbeddingSums, ModelConfig
+from valle.text.merges import derive
+from valle.text.symbols import SPECIALS
 
 if TYPE_CHECKING:
     import torch
 
     from valle.checkpoints.loading import LoadedModel
 
-_LANGUAGES = ("en", "ja", "de", "fr", "zh", "ko")
-_FFN_FACTOR = 4  # its files may say otherwise, its code does not listen
-_SIZES = {
-    "quarter": (256, 4, 12),
-    "half": (512, 8, 12),
-    "full": (1024, 16, 12),
-    "double": (1024, 16, 24),
-    "extended": (1024, 16, 16),
-}
-_SUMS: dict[object, EmbeddingSums] = {True: "both", False: "none", "prom": "prompt", "resp": "response"}
+CODEC = "encodec"
 _GREEDY: list[dict[str, Any]] = [{"name": "greedy"}]
-_STACKS: dict[str, list[dict[str, Any]]] = {
+STACKS: dict[str, list[dict[str, Any]]] = {
     "ar": [{"name": "temperature", "value": 1.0}, {"name": "draw"}],
     "nar": _GREEDY,
+    "nar_len": [
+        {"name": "guidance", "scale": 3.0, "rescale": 0.75, "rescale_over": "sequence"},
+        {"name": "greedy"},
+    ],
     "len": _GREEDY,
     "stt": _GREEDY,
     "phn": _GREEDY,
     "un_phn": _GREEDY,
 }
+"""How the reference decodes where nothing is asked for."""
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a file says of its model; `remarks` are for people, on how it was understood."""
+
+    details: Details
+    remarks: tuple[str, ...] = ()
 
 
 def read_details(path: Path) -> Details:
@@ -43,75 +50,137 @@ def read_details(path: Path) -> Details:
 
     Raises UserError for a file that is unreadable, has no configuration, or asks for what is not supported.
     """
-    return _details(path, read_header(path))
+    header = read_header(path)
+    shapes = {name: entry.shape for name, entry in header.tensors.items()}
+    return interpret(path, read_metadata(path, header), shapes).details
 
 
 def load(path: Path, device: torch.device | str = "cpu", dtype: torch.dtype | None = None) -> LoadedModel:
-    """Load a `.sft` file, in float32 unless `dtype` says otherwise (the heads are float32 always).
+    """Load a `.sft` file; see `valle.checkpoints.opening.load`, which takes files of every kind."""
+    from valle.checkpoints import opening
 
-    Raises UserError as `read_details` does, and for a tensor that is missing, unknown or of another shape.
+    return opening.load(path, device, dtype)
+
+
+def read_metadata(path: Path, header: Header) -> dict[str, Any]:
+    """The metadata of a file as values; what is not JSON is a text. UserError for damage."""
+    values: dict[str, Any] = {}
+    for key, text in header.metadata.items():
+        try:
+            values[key] = json.loads(text)
+        except RecursionError as error:
+            raise UserError(f"{path}: its metadata is damaged; fetch or export it again") from error
+        except ValueError as error:
+            if text[:1] in ("{", "["):
+                raise UserError(f"{path}: its metadata is damaged; fetch or export it again") from error
+            values[key] = text
+    return values
+
+
+def interpret(
+    path: Path,
+    metadata: Mapping[str, Any],
+    shapes: Shapes,
+    config: Mapping[str, Any] | None = None,
+    texts: Mapping[str, str] | None = None,
+) -> Said:
+    """Make details of a file's metadata; `config` is one that stands elsewhere, and goes before it.
+
+    `texts` is the metadata as it was written. Raises UserError naming the file.
     """
-    from valle.checkpoints.loading import load_tensors
-
-    header = read_header(path)
-    return load_tensors(path, header, _details(path, header), device, dtype)
-
-
-def _details(path: Path, header: Header) -> Details:
+    own = metadata.get("config")
+    if own is not None and not isinstance(own, Mapping):
+        raise UserError(f"{path}: its configuration is no table; fetch or export it again")
+    given = {**(own or {}), **(config or {})} or None
+    stats, userdata = (metadata.get(key) or {} for key in ("stats", "userdata"))
     try:
-        config, stats, userdata = (
-            json.loads(header.metadata.get(key, "{}")) for key in ("config", "stats", "userdata")
-        )
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{path}: its metadata is damaged; fetch or export it again") from error
-    if not isinstance(config, dict) or not config:
-        raise UserError(f"{path}: has no configuration in its metadata")
-    try:
-        parsed = _config(config, header)
-        languages = {code: row for row, code in enumerate(_LANGUAGES[: parsed.languages])}
-        symbols = {str(symbol): int(number) for symbol, number in userdata.get("symmap", {}).items()}
+        reading = read(given, shapes)
+        symbols = {str(symbol): int(number) for symbol, number in (userdata.get("symmap") or {}).items()}
         steps = int(stats.get("global_step", 0))
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
         raise UserError(f"{path}: its configuration cannot be understood: {error}") from error
-    return Details(
-        parsed, CodecName("encodec"), symbols, languages, _STACKS, steps, str(config.get("name", ""))
+    languages = {code: row for row, code in enumerate(LANGUAGES[: reading.config.languages])}
+    details = Details(
+        config=reading.config,
+        codec=CodecName(CODEC),
+        symbols=symbols,
+        languages=languages,
+        default_stacks=STACKS,
+        steps=steps,
+        notes=str((given or {}).get("name", "")),
+        merges=derive(symbols, SPECIALS) if symbols else None,
+        original=Original("reference", tuple((texts or {}).items())),
     )
+    return Said(details, reading.remarks)
 
 
-def _config(config: Mapping[str, Any], header: Header) -> ModelConfig:
-    experimental = config.get("experimental", {})
-    if experimental.get("causal_size", 1) != 1:
-        raise UserError(f"causal_size {experimental['causal_size']} is not supported, only 1 is")
-    dim, heads, layers = _size(config.get("size", "full"))
-    tensors = header.tensors
-    text = tensors.get("raw_text_emb.weight")
-    split = "classifier.weight" not in tensors
-    return ModelConfig(
-        dim=dim,
-        layers=layers,
-        heads=heads,
-        ffn=_FFN_FACTOR * dim,
-        version=config.get("version", 5),
-        languages=config.get("langs", len(_LANGUAGES)),
-        tasks=config.get("tasks", 9),
-        tones=config.get("tones", 1),
-        capabilities=tuple(dict.fromkeys(config.get("capabilities", ("ar", "nar", "len")))),
-        split_classifiers=split,
-        classifiers_bias=("classifiers.proj.0.bias" if split else "classifier.bias") in tensors,
-        audio_embedding_sums=_SUMS[experimental.get("audio_embedding_sums", True)],
-        unified_position_ids=experimental.get("unified_position_ids", False),
-        noncausal_masks=experimental.get("noncausal_masks", True),
-        task_tokens_counted=False,
-        text_tokens=text.shape[0] if text else 0,
-        architecture=config.get("arch_type", "llama"),
-        attention="auto",
-    )
+def metadata_of(details: Details) -> dict[str, str]:
+    """The metadata of a `.sft` file: what the model's own file said, or what the reference has to know."""
+    if details.original is not None and details.original.format == "reference" and details.original.texts:
+        return dict(details.original.texts)
+    config = details.config
+    sums = {"both": True, "none": False, "prompt": "prom", "response": "resp"}[config.audio_embedding_sums]
+    experimental = {
+        "hf": config.hf,
+        "interleave": config.interleave,
+        "split_classifiers": config.split_classifiers,
+        "audio_embedding_sums": sums,
+        "rvq_level_range": list(config.rvq_level_range),
+        "unified_position_ids": config.unified_position_ids,
+        "causal_size": 1,
+        "noncausal_masks": config.noncausal_masks,
+        "classifiers_bias": config.classifiers_bias,
+    }
+    size = {
+        "dim": config.dim,
+        "heads": config.heads,
+        "layers": config.layers,
+        "ffn": config.ffn // config.dim,
+        "resp_levels": config.audio_levels,
+        "audio_tokens": config.audio_tokens,
+        "phoneme_tokens": config.phoneme_tokens,
+        **({"text_tokens": config.text_tokens} if config.text_tokens else {}),
+    }
+    document = {
+        "name": details.notes or "ar+nar-len",
+        "version": config.version,
+        "size": size,
+        "tasks": config.tasks,
+        "langs": config.languages,
+        "tones": config.tones,
+        "experts": config.experts,
+        "arch_type": config.architecture,
+        "capabilities": list(config.capabilities),
+        "experimental": experimental,
+    }
+    values: dict[str, Any] = {
+        "config": document,
+        "stats": {"global_step": details.steps},
+        "userdata": {"symmap": dict(details.symbols)},
+    }
+    return texts_of(values)
 
 
-def _size(size: Any) -> tuple[int, int, int]:
-    """Return dim, heads and layers."""
-    if isinstance(size, str):
-        return _SIZES[size]
-    return size["dim"], size["heads"], size["layers"]
+def lost(details: Details) -> list[str]:
+    """What a `.sft` file cannot say about a model, and its reader would get wrong."""
+    found = []
+    config = details.config
+    if config.ffn != 4 * config.dim:
+        found.append(f"the width {config.ffn} of the gated layers: the reference takes {4 * config.dim}")
+    if config.task_tokens_counted:
+        found.append("positions that count task tokens: the reference overlooks them")
+    if details.codec.name != CODEC:
+        found.append(f"the codec {details.codec.name}: the reference takes EnCodec")
+    if details.merges is None and details.symbols:
+        found.append("that symbols are found by longest match: the reference merges")
+    return found
+
+
+def texts_of(metadata: Mapping[str, Any]) -> dict[str, str]:
+    """Metadata as a `.sft` file has it: every value as JSON; what JSON cannot say is its text."""
+    return {
+        str(key): json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
+        for key, value in metadata.items()
+    }

@@ -95,7 +95,8 @@ class Base(nn.Module):
         sizes = config.head_sizes()
         split, bias = config.split_classifiers, config.classifiers_bias
         self.classifiers = Heads(list(sizes.values()) if split else [], dim, bias)
-        self.classifier = None if split else nn.Linear(dim, config.vocabulary, bias=bias)
+        size = config.classifier_size or config.vocabulary
+        self.classifier = None if split else nn.Linear(dim, size, bias=bias)
         self._heads = {name: index for index, name in enumerate(sizes)}
         self._initialise()
 
@@ -136,13 +137,23 @@ class Base(nn.Module):
         NAR, the ids of the output for the tasks `len`, `stt`, `phn` and `un-phn`. Masked rows need theirs
         given: true ids [T], -100 where none is asked for. Under autocast the heads run in its dtype.
         """
-        layouts = [arrange(row, self.config, growing=True) for row in rows]
+        layouts = self.layouts(rows, growing=True)
+        return self.judge(rows, layouts, self._run(layouts, observer), targets)
+
+    def judge(
+        self,
+        rows: Sequence[Inputs],
+        layouts: Sequence[Layout],
+        hidden: Tensor,
+        targets: Sequence[Tensor | None] | None = None,
+    ) -> Losses:
+        """Return the cross entropies of rows as `loss` does, from what the backbone made of them [R, S, D]."""
         given = targets if targets is not None else [None] * len(rows)
         wanted = [
             self._targets(row, layout) if target is None else target
             for row, layout, target in zip(rows, layouts, given, strict=True)
         ]
-        entropies, hits = self._compare(layouts, wanted, self._run(layouts, observer))
+        entropies, hits = self._compare(layouts, wanted, hidden)
         counted = pad_sequence([target >= 0 for target in wanted], batch_first=True).to(self.device)
         return Losses(
             pad_sequence(entropies, batch_first=True), counted, pad_sequence(hits, batch_first=True)

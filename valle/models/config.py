@@ -38,6 +38,10 @@ class ModelConfig:
     `audio_embedding_sums` says which codes are embedded as the sum over the levels so far.
     `task_tokens_counted` is False for weights of the reference, whose restarting positions overlook the
     task token in front of a prompt.
+    `classifier_size` is the number of outputs of the one head where heads are not split; 0 is one for each id
+    of the vocabulary.
+    `hf`, `interleave` and `rvq_level_range` are the reference's: ids of one vocabulary on a stock causal model,
+    all codebooks by the AR in turn, and the levels that the model was trained for.
     `experts` are those of each layer, 1 being no mixture; `bitnet` makes all linear layers of the backbone
     ternary.
     Raises UserError for sizes that cannot be built.
@@ -66,11 +70,16 @@ class ModelConfig:
     attention: str = "auto"
     experts: int = 1
     bitnet: bool = False
+    classifier_size: int = 0
+    hf: bool = False
+    interleave: bool = False
+    rvq_level_range: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         for name in _COUNTS:
             _require(name, getattr(self, name), 1)
         _require("text_tokens", self.text_tokens, 0)
+        _require("classifier_size", self.classifier_size, 0)
         if self.dim % self.heads or (self.dim // self.heads) % 2:
             raise UserError(
                 f"model config: dim {self.dim} must split into {self.heads} heads of an even size"

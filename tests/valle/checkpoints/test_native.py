@@ -185,7 +185,8 @@ def test_missing_file_and_folder(tmp_path: Path, model: ArNar) -> None:
     with pytest.raises(UserError, match="cannot be read"):
         native.load(tmp_path)
     with pytest.raises(UserError, match="cannot be written"):
-        native.save(tmp_path / "no" / "folder", model, DETAILS)
+        (tmp_path / "file").write_text("")
+        native.save(tmp_path / "file" / "model", model, DETAILS)
 
 
 def test_weights_that_float16_cannot_hold(tmp_path: Path) -> None:

@@ -51,10 +51,10 @@ def test_loads_float16_and_bfloat16(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("config", "words"),
     [
-        (None, "no configuration"),
+        (None, "neither a configuration nor the tensors"),
         ("{", "damaged"),
         ('{"size": "huge"}', "huge"),
-        ('{"size": {"dim": 32}}', "cannot be understood"),
+        ('{"size": {"dim": 32}}', r"size\.heads"),
         ('{"size": "full", "experimental": {"causal_size": 3}}', "causal_size 3"),
         ('{"size": "full", "experimental": {"audio_embedding_sums": "some"}}', "some"),
     ],

@@ -1,0 +1,366 @@
+"""Hugging Face folders: a stock Llama with one vocabulary over everything.
+
+The embeddings of all kinds of tokens stand in one table, in the order of `vocabulary.pieces`; the heads are
+rows of `lm_head`, at the ids of what they answer with. Rows of it that no head has are random in the
+reference's folders and zero in those made here.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from valle.checkpoints import container
+from valle.checkpoints.beside import HF_CONFIG, HF_MODEL
+from valle.checkpoints.container import Header, Stored, TensorEntry, read_header
+from valle.checkpoints.details import KEPT, CodecName, Details, Original
+from valle.checkpoints.reference import CODEC, STACKS, Said
+from valle.checkpoints.reference_config import LANGUAGES, flags_of
+from valle.checkpoints.vocabulary import pieces, tokens, unanswered
+from valle.errors import UserError
+from valle.files import write_atomically
+from valle.models.config import ModelConfig
+from valle.text.symbols import SPECIALS
+from valle.text.tokenizer_json import FILE_NAME, render
+from valle.text.tokens import BOS, EOS, Tokenizer
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from valle.checkpoints.tensors import Tensors
+
+EMBEDDINGS, HEAD, BIAS = "model.embed_tokens.weight", "lm_head.weight", "lm_head.bias"
+REST = f"{KEPT}{HEAD}.rest"
+"""The rows of `lm_head` that no head has, kept in a native file."""
+BOS_NAME, EOS_NAME = SPECIALS[BOS], SPECIALS[EOS]
+OWN_KEY = "valle_lab"
+"""Where our own `config.json` says what transformers has no words for."""
+TEXT_FILES = (
+    HF_CONFIG,
+    FILE_NAME,
+    "tokenizer_config.json",
+    "generation_config.json",
+    "special_tokens_map.json",
+)
+_NOTHING: dict[str, Any] = {
+    "unified_position_ids": True,
+    "noncausal_masks": False,
+    "audio_embedding_sums": True,
+}
+_STOCK = {
+    "model_type": "llama",
+    "hidden_act": "gelu",
+    "rms_norm_eps": 1e-6,
+    "attention_bias": False,
+    "mlp_bias": False,
+    "tie_word_embeddings": False,
+    "rope_scaling": None,
+}
+"""What a config.json must say where it says anything of these."""
+
+
+def describe(folder: Path, config: Mapping[str, Any] | None) -> Said:
+    """What a folder says about its model, without its numbers; see `read`."""
+    return _said(folder, read_header(folder / HF_MODEL), config)
+
+
+def read(folder: Path, config: Mapping[str, Any] | None) -> tuple[Tensors, Said]:
+    """The tensors of a folder under our own names, and what it says; `config` says what the folder does not.
+
+    Raises UserError for files that cannot be read and for a model that is another one than a plain Llama of
+    this layout.
+    """
+    from valle.checkpoints.tensors import Held, from_file
+
+    header = read_header(folder / HF_MODEL)
+    said = _said(folder, header, config)
+    model = said.details.config
+    stored = from_file(folder / HF_MODEL, Header(dict(_entries(header, model)), {}))
+
+    def tensor(name: str) -> Tensor:
+        import torch
+
+        if name == "dropout_token":
+            return torch.zeros(model.dim)
+        if name == REST:
+            return torch.cat([stored.read(f"{REST}.{place}") for place in range(len(unanswered(model)))])
+        return stored.read(name)
+
+    rest = sum(end - begin for begin, end in unanswered(model))
+    dtype = header.tensors[HEAD].dtype
+    names = {name: entry for name, entry in stored.stored.items() if not name.startswith(f"{REST}.")}
+    whole = {**names, "dropout_token": Held("F32", (model.dim,)), REST: Held(dtype, (rest, model.dim))}
+    return stored.changed(whole, tensor), said
+
+
+def _entries(header: Header, config: ModelConfig) -> Iterator[tuple[str, TensorEntry]]:
+    """Where each of our tensors lies: rows of the two large tables, and the layers as they are."""
+    for name, entry in header.tensors.items():
+        if name not in (EMBEDDINGS, HEAD):
+            yield name if name.startswith("model.") else f"{KEPT}{name}", entry
+    table, head = header.tensors[EMBEDDINGS], header.tensors[HEAD]
+    for piece in pieces(config):
+        rows = _rows(table, piece.begin, piece.end)
+        yield piece.embedding, replace(rows, shape=rows.shape[1:]) if piece.embedding == "sep" else rows
+        if piece.head is not None:
+            yield piece.head, _rows(head, piece.begin, piece.begin + piece.head_rows)
+    for place, (begin, end) in enumerate(unanswered(config)):
+        yield f"{REST}.{place}", _rows(head, begin, end)
+
+
+def _rows(entry: TensorEntry, begin: int, end: int) -> TensorEntry:
+    width = (entry.end - entry.begin) // entry.shape[0]
+    return TensorEntry(
+        entry.dtype, (end - begin, *entry.shape[1:]), entry.begin + begin * width, entry.begin + end * width
+    )
+
+
+def _said(folder: Path, header: Header, given: Mapping[str, Any] | None) -> Said:
+    file = folder / HF_CONFIG
+    try:
+        document = json.loads(file.read_text(encoding="utf-8"))
+        config, remarks = _config(document, header, given, _vocabulary(folder))
+    except OSError as error:
+        raise UserError(f"{file}: cannot be read: {error.strerror or error}") from error
+    except UserError as error:
+        raise UserError(f"{file}: {error}") from error
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise UserError(f"{file}: cannot be understood: {error}") from error
+    found = [folder / name for name in TEXT_FILES if (folder / name).is_file()]
+    texts = {each.name: each.read_text(encoding="utf-8", errors="replace") for each in found}
+    own = document.get(OWN_KEY) or {}
+    details = Details(
+        config=config,
+        codec=CodecName(**own.get("codec", {"name": CODEC})),
+        symbols=own.get("symbols", {}),
+        languages=own.get("languages")
+        or {code: row for row, code in enumerate(LANGUAGES[: config.languages])},
+        default_stacks=own.get("default_stacks") or STACKS,
+        steps=own.get("steps", 0),
+        notes=own.get("notes", ""),
+        original=Original("huggingface", (*texts.items(), (HF_MODEL, json.dumps(header.metadata)))),
+    )
+    return Said(details, tuple(remarks))
+
+
+def _config(
+    document: Mapping[str, Any],
+    header: Header,
+    given: Mapping[str, Any] | None,
+    vocabulary: Mapping[str, int],
+) -> tuple[ModelConfig, list[str]]:
+    _refuse_others(document, header)
+    remarks: list[str] = []
+    layers = 1 + max(int(name.split(".")[2]) for name in header.tensors if name.startswith("model.layers."))
+    if document["num_hidden_layers"] != layers:
+        remarks.append(f"num_hidden_layers is {document['num_hidden_layers']}, but there are {layers} layers")
+    if BIAS in header.tensors:
+        remarks.append(f"{BIAS} is ignored, as stock Llama ignores it")
+    own = (document.get(OWN_KEY) or {}).get("config")
+    if own:
+        known = {field.name for field in fields(ModelConfig)}
+        plain: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in own.items()
+        }
+        return ModelConfig(**{key: value for key, value in plain.items() if key in known}), remarks
+    experimental = (given or {}).get("experimental") or {}
+    assumed = {key: value for key, value in _NOTHING.items() if experimental.get(key) is None}
+    if assumed:
+        shown = ", ".join(f"{key} {str(value).lower()}" for key, value in assumed.items())
+        remarks.append(
+            f"{HF_CONFIG} does not say {', '.join(assumed)}; taken as stock Llama has them: {shown}"
+        )
+    config = ModelConfig(
+        dim=document["hidden_size"],
+        layers=layers,
+        heads=document["num_attention_heads"],
+        ffn=document["intermediate_size"],
+        classifiers_bias=False,
+        task_tokens_counted=False,
+        **_counts(vocabulary),
+        **flags_of({**assumed, **experimental}),
+    )
+    rows = header.tensors[EMBEDDINGS].shape[0]
+    if rows != config.vocabulary:
+        raise UserError(
+            f"the vocabulary has {rows} ids, {config.vocabulary} are expected; put its {FILE_NAME} beside it"
+        )
+    return config, remarks
+
+
+def _counts(vocabulary: Mapping[str, int]) -> dict[str, Any]:
+    """How many languages, tasks and tones the tokenizer has strings for; the released numbers without one."""
+    counts = {"languages": "<|lang:", "tasks": "<|task:", "tones": "<|tone:"}
+    found = {name: sum(text.startswith(prefix) for text in vocabulary) for name, prefix in counts.items()}
+    return {name: count for name, count in found.items() if count}
+
+
+def _vocabulary(folder: Path) -> Mapping[str, int]:
+    file = folder / FILE_NAME
+    if not file.is_file():
+        return {}
+    found: Mapping[str, int] = json.loads(file.read_text(encoding="utf-8"))["model"]["vocab"]
+    return found
+
+
+def _refuse_others(document: Mapping[str, Any], header: Header) -> None:
+    rope = document.get("rope_parameters") or {}
+    flat = {**document, "rope_theta": rope.get("rope_theta", document.get("rope_theta", 10000.0))}
+    if rope.get("rope_type", "default") != "default":
+        raise UserError(f"rope_type {rope['rope_type']!r} is not supported, only default is")
+    for key, only in {**_STOCK, "rope_theta": 10000.0}.items():
+        if flat.get(key, only) != only:
+            raise UserError(f"{key} {flat[key]!r} is not supported, only {only!r} is")
+    heads = document["num_attention_heads"]
+    if document.get("num_key_value_heads", heads) != heads:
+        raise UserError("num_key_value_heads other than num_attention_heads is not supported")
+    for name in (EMBEDDINGS, HEAD):
+        if name not in header.tensors:
+            raise UserError(f"{HF_MODEL} has no tensor {name}: it is no model with one vocabulary")
+    if header.tensors[EMBEDDINGS].shape != header.tensors[HEAD].shape:
+        shapes = " and ".join(f"{name} {list(header.tensors[name].shape)}" for name in (EMBEDDINGS, HEAD))
+        raise UserError(f"{shapes} have different shapes; export it again")
+
+
+def write(folder: Path, tensors: Tensors, details: Details) -> None:
+    """Write a folder that stock Llama loads, or the one that the model was read from as it was.
+
+    Raises UserError where it cannot be written, and for a model that cannot be a plain Llama.
+    """
+    from valle.checkpoints.tensors import Held
+
+    config = details.config
+    _refuse_unlike(folder, config)
+    original = _original(details)
+    texts = {name: original[name] for name in TEXT_FILES if name in original} or _texts(tensors, details)
+    metadata = json.loads(original.get(HF_MODEL, '{"format": "pt"}'))
+    shape = (config.vocabulary, config.dim)
+    dtype = tensors.stored["text_emb.weight"].dtype
+    stored: dict[str, Stored] = {EMBEDDINGS: Held(dtype, shape), HEAD: Held(dtype, shape)}
+    stored |= {name: entry for name, entry in tensors.stored.items() if name.startswith("model.")}
+    extra = {
+        name.removeprefix(KEPT): entry for name, entry in tensors.stored.items() if name.startswith(KEPT)
+    }
+    if original:
+        stored |= {name: entry for name, entry in extra.items() if KEPT + name != REST}
+    made = {EMBEDDINGS: _embedding_rows, HEAD: _head_rows}
+
+    def blocks(name: str) -> Iterator[Any]:
+        if name in made:
+            return made[name](tensors, config)
+        return tensors.blocks(name if name in tensors.stored else KEPT + name)
+
+    container.write(folder / HF_MODEL, stored, blocks, metadata)
+    for name, text in texts.items():
+        write_atomically(folder / name, text.encode())
+
+
+def _original(details: Details) -> dict[str, str]:
+    """The texts of the folder that a model was read from, if it was one."""
+    came = details.original is not None and details.original.format == "huggingface"
+    return dict(details.original.texts) if details.original is not None and came else {}
+
+
+def lost(tensors: Tensors, details: Details) -> list[str]:
+    """The tensors of a model that a folder has no place for."""
+    config = details.config
+    if _original(details):
+        return []
+    if not config.split_classifiers:
+        written = {"classifier.weight"}
+    else:
+        written = {piece.head for piece in pieces(config) if piece.head is not None}
+    written |= {piece.embedding for piece in pieces(config)}
+    return [
+        f"tensor {name} {list(stored.shape)}"
+        for name, stored in tensors.stored.items()
+        if name not in written and not name.startswith(("model.", KEPT))
+    ]
+
+
+def _embedding_rows(tensors: Tensors, config: ModelConfig) -> Iterator[Any]:
+    from valle.checkpoints.tensors import as_bytes
+
+    dtype = tensors.read("text_emb.weight").dtype
+    for piece in pieces(config):
+        yield as_bytes(tensors.read(piece.embedding).to(dtype))
+
+
+def _head_rows(tensors: Tensors, config: ModelConfig) -> Iterator[Any]:
+    """The heads at their ids, between them the rows that were kept, or zeros."""
+    from valle.checkpoints.tensors import as_bytes
+
+    like = tensors.read("text_emb.weight")
+    if not config.split_classifiers:
+        yield as_bytes(tensors.read("classifier.weight").to(like.dtype))
+        return
+    heads = {piece.begin: piece for piece in pieces(config) if piece.head is not None}
+    kept = tensors.read(REST) if REST in tensors.stored else None
+    given = 0
+    rest = dict(unanswered(config))
+    place = 0
+    while place < config.vocabulary:
+        if place in rest:
+            rows = rest[place] - place
+            block = like.new_zeros(rows, config.dim) if kept is None else kept[given : given + rows]
+            yield as_bytes(block.contiguous())
+            given, place = given + rows, rest[place]
+        else:
+            piece = heads[place]
+            yield as_bytes(tensors.read(str(piece.head)).to(like.dtype))
+            place += piece.head_rows
+
+
+def _refuse_unlike(folder: Path, config: ModelConfig) -> None:
+    reason = ""
+    if config.architecture != "llama" or config.experts > 1:
+        reason = f"its architecture is {config.architecture}"
+    elif not config.split_classifiers and config.classifier_size not in (0, config.vocabulary):
+        reason = f"its one head has {config.classifier_size} rows for {config.vocabulary} ids"
+    if reason:
+        raise UserError(f"{folder}: this model cannot be written as a stock Llama: {reason}")
+
+
+def _texts(tensors: Tensors, details: Details) -> dict[str, str]:
+    """The small files of a new folder."""
+    config = details.config
+    names = {"F32": "float32", "F16": "float16", "BF16": "bfloat16", "F64": "float64"}
+    document = {
+        "architectures": ["LlamaForCausalLM"],
+        "attention_bias": False,
+        "bos_token_id": 1,
+        "dtype": names[tensors.stored["text_emb.weight"].dtype],
+        "eos_token_id": 2,
+        "hidden_act": "gelu",
+        "hidden_size": config.dim,
+        "intermediate_size": config.ffn,
+        "max_position_embeddings": 22500,
+        "model_type": "llama",
+        "num_attention_heads": config.heads,
+        "num_hidden_layers": config.layers,
+        "num_key_value_heads": config.heads,
+        "rms_norm_eps": 1e-6,
+        "rope_theta": 10000.0,
+        "tie_word_embeddings": False,
+        "vocab_size": config.vocabulary,
+        OWN_KEY: _own_words(details),
+    }
+    texts = {HF_CONFIG: json.dumps(document, indent=2)}
+    if details.symbols:
+        tokenizer = Tokenizer.from_dict(details.symbols, details.merges)
+        texts[FILE_NAME] = render(tokenizer, tokens(config))
+        texts["tokenizer_config.json"] = json.dumps(
+            {"bos_token": BOS_NAME, "eos_token": EOS_NAME, "tokenizer_class": "PreTrainedTokenizerFast"},
+            indent=2,
+        )
+    return texts
+
+
+def _own_words(details: Details) -> dict[str, Any]:
+    """What our own `config.json` says beside a stock one's keys."""
+    said = asdict(details)
+    kept = ("config", "codec", "languages", "default_stacks", "steps", "notes")
+    return {key: said[key] for key in kept}

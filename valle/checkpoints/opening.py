@@ -1,0 +1,156 @@
+"""Any model that can be named by a path: what kind of file it is, what it says, and the model itself.
+
+Imports torch only where tensors are read.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from valle.checkpoints import native, reference
+from valle.checkpoints.beside import HF_MODEL, PICKLED_ENDINGS, config_of, state_of, tokenizer_of
+from valle.checkpoints.container import Header, content_hash, read_header
+from valle.checkpoints.details import Details
+from valle.checkpoints.reference import Said
+from valle.errors import UserError
+
+if TYPE_CHECKING:
+    import torch
+
+    from valle.checkpoints.loading import LoadedModel
+    from valle.checkpoints.tensors import Tensors
+
+
+@dataclass(frozen=True, eq=False)
+class Opened:
+    """A model file whose numbers are not read yet.
+
+    `lenient`: what belongs to no part of the model is ignored, and heads that are too large are cut.
+    """
+
+    tensors: Tensors
+    details: Details
+    hash: str | None = None
+    remarks: tuple[str, ...] = ()
+    lenient: bool = False
+
+
+def load(
+    path: Path,
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype | None = None,
+    tokenizer: Path | None = None,
+) -> LoadedModel:
+    """Load the model of a file or folder of any kind, in float32 unless `dtype` says otherwise.
+
+    `tokenizer` names a tokenizer.json, or a folder with one, in place of the file's own. Raises UserError for
+    what cannot be read, is not supported or does not fit, naming the file and what it is about.
+    """
+    from valle.checkpoints.loading import build
+
+    opened = open_model(path, tokenizer)
+    loaded = build(opened.tensors, opened.details, device, dtype, opened.lenient)
+    return replace(loaded, hash=opened.hash or loaded.hash, remarks=(*opened.remarks, *loaded.remarks))
+
+
+def open_model(path: Path, tokenizer: Path | None = None) -> Opened:
+    """Find out what a path names and what it says; no numbers are read. UserError as `load` does."""
+    state = state_of(path)
+    if state.is_dir():
+        opened = _open_folder(state, path)
+    elif state.suffix in PICKLED_ENDINGS:
+        opened = _open_pickled(state, path)
+    else:
+        opened = _open_safe(state, path)
+    found = tokenizer_of(state, tokenizer, opened.details.config.phoneme_tokens)
+    if found is None:
+        return opened
+    return replace(opened, details=replace(opened.details, symbols=found.to_dict(), merges=found.merges))
+
+
+def describe(path: Path) -> Said:
+    """What a model says about itself, without its numbers and without torch, which pickled files need.
+
+    Raises UserError as `load` does.
+    """
+    state = state_of(path)
+    if state.suffix in PICKLED_ENDINGS and not state.is_dir():
+        raise UserError(f"{state}: only loading it tells what is in it")
+    if state.is_dir():
+        from valle.checkpoints import huggingface
+
+        said = huggingface.describe(state, config_of(state, path))
+    else:
+        header = read_header(state)
+        said = Said(native.read_details(state)) if native.is_native(header) else _said(state, path, header)
+    found = tokenizer_of(state, None, said.details.config.phoneme_tokens)
+    if found is None:
+        return said
+    return replace(said, details=replace(said.details, symbols=found.to_dict(), merges=found.merges))
+
+
+def fingerprint(path: Path) -> str:
+    """The content hash of a model's tensors, by which sessions know it; pickled files need torch for it.
+
+    Raises UserError for what cannot be read.
+    """
+    state = state_of(path)
+    if state.is_dir():
+        state = state / HF_MODEL
+    elif state.suffix in PICKLED_ENDINGS:
+        from valle.checkpoints import pickled
+
+        return pickled.read(state).tensors.hash()
+    return content_hash(state, read_header(state))
+
+
+def _open_safe(state: Path, asked: Path) -> Opened:
+    from valle.checkpoints.tensors import from_file
+
+    header = read_header(state)
+    tensors = from_file(state, header)
+    if native.is_native(header):
+        return Opened(tensors, native.read_details(state))
+    said = _said(state, asked, header)
+    return _as_reference(tensors, said)
+
+
+def _open_pickled(state: Path, asked: Path) -> Opened:
+    from valle.checkpoints import pickled
+
+    content = pickled.read(state)
+    shapes = {_renamed(name): shape for name, shape in content.tensors.shapes.items()}
+    said = reference.interpret(
+        state, content.metadata, shapes, config_of(state, asked), reference.texts_of(content.metadata)
+    )
+    return _as_reference(content.tensors, said)
+
+
+def _open_folder(folder: Path, asked: Path) -> Opened:
+    from valle.checkpoints import huggingface
+
+    tensors, said = huggingface.read(folder, config_of(folder, asked))
+    return Opened(tensors, said.details, fingerprint(folder), said.remarks, lenient=True)
+
+
+def _said(state: Path, asked: Path, header: Header) -> Said:
+    shapes = {_renamed(name): entry.shape for name, entry in header.tensors.items()}
+    metadata: dict[str, Any] = reference.read_metadata(state, header)
+    return reference.interpret(state, metadata, shapes, config_of(state, asked), header.metadata)
+
+
+def _as_reference(tensors: Tensors, said: Said) -> Opened:
+    """Tensors under the names of today; the hash is that of the file."""
+    names = {_renamed(name): name for name in tensors.stored}
+    if all(new == old for new, old in names.items()):
+        return Opened(tensors, said.details, None, said.remarks, lenient=True)
+    stored = {new: tensors.stored[old] for new, old in names.items()}
+    renamed = tensors.changed(stored, lambda name: tensors.read(names[name]))
+    return Opened(renamed, said.details, tensors.hash(), said.remarks, lenient=True)
+
+
+def _renamed(name: str) -> str:
+    """What old files call `retnet` is `model` today, as in the reference."""
+    return f"model.{name.removeprefix('retnet.')}" if name.startswith("retnet.") else name
