@@ -101,15 +101,17 @@ class KeyValues:
 
     @torch.inference_mode()
     def select(self, indices: Tensor) -> None:
-        """Go on with the rows picked, in that order; where there are as many as before, only the positions
+        """Go on with the rows picked, in that order; unless there are more than before, only the positions
         written of rows that become others are copied."""
         indices = indices.to(self.keys.device)
-        if len(indices) != self.keys.shape[1]:
+        count = len(indices)
+        if count > self.keys.shape[1]:
             self.keys, self.values = self.keys[:, indices], self.values[:, indices]
             return
-        others = (indices != torch.arange(len(indices), device=indices.device)).nonzero()[:, 0]
+        others = (indices != torch.arange(count, device=indices.device)).nonzero()[:, 0]
         for part in (self.keys, self.values):
             part[:, others, :, : self.length] = part[:, indices[others], :, : self.length]
+        self.keys, self.values = self.keys[:, :count], self.values[:, :count]
 
     def beside(self, other: Self, room: int) -> Self:
         """Return an independent state of the rows of both, aligned at their ends, with room for more
