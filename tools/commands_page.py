@@ -21,6 +21,8 @@ AREAS = {
     "seed": "Seed",
     "voice": "Voice",
     "stack": "Stack",
+    "whatif": "What-if",
+    "fork": "Rewind and fork",
     "audition": "Audition",
     "model": "Model",
     "session": "Session",

@@ -25,10 +25,12 @@ from valle.text.phonemes import Phonemizer, Versions
 from valle.text.sentences import SplitBy, split
 from valle.text.tokens import Tokenizer
 from valle.voices import Voice, voice_codes
+from valle.whatif import WhatIf, decisions
 
 if TYPE_CHECKING:
     from valle.audio.codec import Codec, Wave
     from valle.checkpoints.loading import LoadedModel
+    from valle.decoding.forced import RawRows
     from valle.decoding.onlooker import Onlooker
     from valle.decoding.run import Run
     from valle.models.attention_maps import AttentionTrack
@@ -217,6 +219,62 @@ class Engine:
         rows = together(requests)
         given = controls or [NoControl() for _ in rows]
         return BatchGeneration(rows, self._batch_steps(rows, given, measured))
+
+    @property
+    def stop(self) -> int:
+        """The id that ends level 0."""
+        return self.model.config.stop
+
+    @property
+    def attends(self) -> bool:
+        """Whether the backbone has attention that stages can look at."""
+        return self.model.attends
+
+    def what_if(
+        self,
+        take: Take,
+        stack: Stack | None = None,
+        *,
+        changes: bool = False,
+        first: int = 0,
+        last: int = 0,
+    ) -> WhatIf:
+        """What another stack would have made of a take, on logits that one pass makes again.
+
+        Without a stack it is the take's own, with the changes that were made to it; `changes` asks for them
+        upon another one too. Rows from `first` to before `last` are measured. Raises UserError for a stack
+        that searches.
+        """
+        from valle.decoding.whatif import Question, what_if
+
+        def find(segment: int, needs: frozenset[str]) -> RawRows:
+            made = decisions(take.steps, segment)
+            return self.reread(take.request, segment, take.segments[segment].levels[0], len(made), needs)
+
+        question = Question(stack, changes, first, last)
+        return what_if(take.request, take.steps, find, question, stop=self.stop, attends=self.attends)
+
+    def reread(
+        self,
+        request: Request,
+        segment: int,
+        level_0: Codes,
+        count: int,
+        needs: frozenset[str] = frozenset(),
+    ) -> RawRows:
+        """What the first `count` decisions of a segment were made from, made again by one pass over its codes
+        [frames], with what stages need beside the logits."""
+        import torch
+
+        from valle.decoding.branches import Pair
+        from valle.decoding.forced import forced_pass
+        from valle.decoding.speech import null_inputs, speech_inputs
+
+        torch.set_num_threads(request.recipe.threads)
+        sentence, language = request.sentences[segment], self.details.languages[request.language]
+        pair = Pair(speech_inputs(request, sentence, language), null_inputs(request, sentence, language))
+        codes = torch.from_numpy(level_0.astype(np.int64))
+        return forced_pass(self.model, pair, codes, count, request.recipe, needs)
 
     def observe(self, request: Request, segment: int, level_0: Codes) -> AttentionTrack:
         """Where the model looks while it writes level 0 of a segment, codes [frames], told by one pass."""

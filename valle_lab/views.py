@@ -42,6 +42,25 @@ class Look:
 
 
 @dataclass(frozen=True, slots=True)
+class TakeLook:
+    """What another stack would have made of a take; the answer is a `valle.whatif.WhatIf`."""
+
+    take: str
+    stack: Mapping[str, Any] | None = None
+    """As a dict; None is the take's own, with the changes that were made to it."""
+    changes: bool = False
+    """Whether those changes come upon this stack too."""
+    first: int = 0
+    last: int = 0
+    """Rows of the timeline from `first` to before `last` are measured: those in view."""
+
+    @property
+    def newest(self) -> bool:
+        """A take that runs is followed."""
+        return True
+
+
+@dataclass(frozen=True, slots=True)
 class StageView:
     """One line of the waterfall: the distribution as it left this stage. The first line is `raw`."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
@@ -32,6 +32,13 @@ class RawRows:
         return not ("null" in needs and self.null is None) and not (
             "attention" in needs and self.attention is None
         )
+
+    def row(self, number: int) -> RawRows:
+        """One of them alone."""
+        at, attention = slice(number, number + 1), self.attention
+        if attention is not None:
+            attention = AttentionMeasures(*(getattr(attention, item.name)[at] for item in fields(attention)))
+        return RawRows(self.logits[at], None if self.null is None else self.null[at], attention, self.again)
 
     @property
     def size(self) -> int:

@@ -13,6 +13,7 @@ from valle_lab.lab import (
     takes,
     text,
     voices,
+    whatif,
 )
 from valle_lab.lab.registry import Registry
 
@@ -27,6 +28,7 @@ def all_commands() -> Registry:
             *text.COMMANDS,
             *voices.COMMANDS,
             *stack.COMMANDS,
+            *whatif.COMMANDS,
             *presets.COMMANDS,
             *models.COMMANDS,
             *session.COMMANDS,

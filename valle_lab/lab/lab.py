@@ -24,6 +24,7 @@ from valle_lab.lab.sight import PACE, SLOW_PACE, Sight, attend, see
 from valle_lab.lab.state import LabTake, News, Notice, Subject
 from valle_lab.lab.takes import the_player
 from valle_lab.lab.voices import Part
+from valle_lab.lab.whatif import Marks
 from valle_lab.player import Player
 from valle_lab.settings import Settings
 from valle_lab.views import AttentionLook, AttentionView, Look, StepView
@@ -97,6 +98,8 @@ class Lab:
         """The step under the cursor."""
         self.attention = Sight(self, attend, SLOW_PACE)
         """Where the model looks."""
+        self.marks = Marks(self)
+        """What the stack as it is would have chosen along the chosen take."""
         self._changed: set[Subject] = set()
         self._notices: list[Notice] = []
         self._arrived = threading.Event()
@@ -144,6 +147,7 @@ class Lab:
         self._death_told = False
         self.sight.forget()
         self.attention.forget()
+        self.marks.forget()
         self.worker = self._start_worker(self._wake)
         self.load(self.choice)
 
@@ -268,6 +272,7 @@ class Lab:
                 self._tell_failure(error)
         self.sight.poll()
         self.attention.poll()
+        self.marks.poll()
         self._poll_sound()
         if self.worker is not None and self.worker.death is not None and not self._death_told:
             self._death_told = True

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from valle.errors import UserError
 from valle.step import Place
-from valle_lab.views import AttentionLook, AttentionView, Look, StepView
+from valle.whatif import WhatIf
+from valle_lab.views import AttentionLook, AttentionView, Look, StepView, TakeLook
 from valle_lab.worker.surface import ForgottenStepError
 
 if TYPE_CHECKING:
@@ -110,6 +111,23 @@ def attend(lab: Lab, look: AttentionLook) -> Future[AttentionView]:
             raise UserError(f"{take.name} has no segment {segment}.")
         level_0 = take.timeline.level_0(segment)
         asked = lab.living_worker().attend(replace(look, segment=segment), take.begun.request, level_0)
+        lab.answers.expect(asked, answer.set_result, answer.set_exception)
+    except UserError as error:
+        answer.set_exception(error)
+    return answer
+
+
+def suppose(lab: Lab, look: TakeLook) -> Future[WhatIf]:
+    """What another stack would have made of a take, as soon as the worker has found out; `Lab.poll` brings
+    it."""
+    answer: Future[WhatIf] = Future()
+    try:
+        take = lab.find(look.take)
+        if take is None or take.begun is None:
+            raise UserError(f"There is no take {look.take!r} that has begun.")
+        if (reason := _strange(lab, take)) is not None:
+            raise UserError(reason)
+        asked = lab.living_worker().what_if(look, take.begun.request, tuple(take.steps))
         lab.answers.expect(asked, answer.set_result, answer.set_exception)
     except UserError as error:
         answer.set_exception(error)

@@ -19,7 +19,8 @@ from valle.request import Codes, Prompt, Request, Sentence
 from valle.step import Step
 from valle.take import Segment
 from valle.text.sentences import SplitBy
-from valle_lab.views import AttentionLook, AttentionView, Look, StepView
+from valle.whatif import WhatIf
+from valle_lab.views import AttentionLook, AttentionView, Look, StepView, TakeLook
 from valle_lab.worker.bodies import (
     asked_to_body,
     begun_from_body,
@@ -34,6 +35,7 @@ from valle_lab.worker.looks import attention_from_body, look_to_body, view_from_
 from valle_lab.worker.messages import Ask, Description, ModelChoice, Progress
 from valle_lab.worker.protocol import BrokenStreamError, Frame, encode, read_frame
 from valle_lab.worker.steps import event_from_dict, event_to_dict, step_from_frame
+from valle_lab.worker.suppositions import asked_what_if_to_body, what_if_from_body
 from valle_lab.worker.surface import (
     ForgottenStepError,
     Speaking,
@@ -180,6 +182,11 @@ class WorkerClient:
         body, arrays = recall_to_body(request, steps)
         frame = Frame("recall", take=request.take, body=body, arrays=arrays)
         return self._ask(frame, lambda answer: bool(answer.body["whole"]))
+
+    def what_if(self, look: TakeLook, request: Request, steps: Sequence[Step]) -> Future[WhatIf]:
+        body, arrays = asked_what_if_to_body(look, request, steps)
+        frame = Frame("what_if", take=look.take, body=body, arrays=arrays)
+        return self._ask(frame, lambda answer: what_if_from_body(answer.body, answer.arrays))
 
     def close(self) -> None:
         self._closing = True

@@ -15,8 +15,9 @@ from valle.request import Codes, Prompt, Request, Sentence
 from valle.step import Step
 from valle.take import Segment
 from valle.text.sentences import SplitBy
+from valle.whatif import WhatIf
 from valle_lab.engine import Generation
-from valle_lab.views import AttentionLook, AttentionView, Look, StepView
+from valle_lab.views import AttentionLook, AttentionView, Look, StepView, TakeLook
 from valle_lab.worker.bodies import recall_from_body, recall_to_body
 from valle_lab.worker.messages import Ask, Description, Made, ModelChoice, Progress
 from valle_lab.worker.service import EngineFactory, Service, load_engine
@@ -68,6 +69,9 @@ class InProcessWorker:
             return True
 
         return _done(again)
+
+    def what_if(self, look: TakeLook, request: Request, steps: Sequence[Step]) -> Future[WhatIf]:
+        return _done(lambda: self.service.what_if(look, request, steps))
 
     def close(self) -> None:
         """There is no process to end but those of the phonemes."""

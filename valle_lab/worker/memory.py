@@ -9,13 +9,14 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from valle.step import Floats, Integers, Place, Step
 
 if TYPE_CHECKING:
     from valle.decoding.decide import Situation
+    from valle.decoding.forced import RawRows
     from valle.models.arch.observer import Observer
     from valle.models.attention_maps import AttentionTrack
     from valle.models.layout import Layout
@@ -57,6 +58,8 @@ class TakeMemory:
         self.size = 0
         self.track: tuple[int, AttentionTrack] | None = None
         """A segment, and its attention so far."""
+        self.passes: dict[int, RawRows] = {}
+        """What the decisions of a segment were made from, where one pass has made it again."""
         self.watched_until = 0.0
         self._full = full
         self._remade = remade
@@ -93,6 +96,17 @@ class TakeMemory:
     def watched(self) -> bool:
         """Whether somebody has asked for attention lately."""
         return time.monotonic() < self.watched_until
+
+    def keep_pass(self, segment: int, rows: RawRows) -> None:
+        """Keep what one pass has made again of a segment."""
+        self._drop_pass(segment)
+        self.passes[segment] = rows
+        self.size += rows.size
+        self._full()
+
+    def _drop_pass(self, segment: int) -> None:
+        if (rows := self.passes.pop(segment, None)) is not None:
+            self.size -= rows.size
 
     def drop_passes(self) -> None:
         """Forget what is large: the steps that decided many positions each, and the attention."""
@@ -157,6 +171,22 @@ class Memory:
         latest = self._takes[self._latest]
         while latest.size > limit and len(latest.steps) > 1:
             latest.forget(next(iter(latest.steps)))
+
+
+def completed(kept: Kept, memory: TakeMemory) -> Kept:
+    """A decision of level 0 with what the pass that was made again has of it, where it was made without: the
+    null pass and the attention."""
+    rows, place = kept.situation.rows, kept.place
+    again = memory.passes.get(place.segment)
+    if again is None or place.phase != "ar" or place.step >= len(again.logits):
+        return kept
+    found = again.row(place.step)
+    whole = replace(
+        rows,
+        null=found.null if rows.null is None else rows.null,
+        attention=found.attention if rows.attention is None else rows.attention,
+    )
+    return replace(kept, situation=replace(kept.situation, rows=whole), remade=True)
 
 
 def _tensors(value: Any) -> Iterator[Any]:

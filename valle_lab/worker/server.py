@@ -29,9 +29,12 @@ from valle_lab.worker.messages import Made, ModelChoice, Progress
 from valle_lab.worker.protocol import Frame, encode, read_frame
 from valle_lab.worker.service import Service
 from valle_lab.worker.steps import event_from_dict, event_to_dict, step_to_frame
+from valle_lab.worker.suppositions import asked_what_if_from_body, what_if_to_body
 from valle_lab.worker.surface import ForgottenStepError
 
-BETWEEN_STEPS = frozenset({"describe", "decode", "decode_piece", "sentences", "prompt", "look", "attend"})
+BETWEEN_STEPS = frozenset(
+    {"describe", "decode", "decode_piece", "sentences", "prompt", "look", "attend", "what_if"}
+)
 """Requests that are answered while a take runs; the others wait for its end."""
 
 
@@ -57,6 +60,7 @@ class Server:
             "look": self._look,
             "attend": self._attend,
             "recall": self._recall,
+            "what_if": self._what_if,
         }
 
     def serve(self) -> None:
@@ -160,6 +164,11 @@ class Server:
         request = request_from_body(frame.body["request"], frame.arrays)
         body, arrays = attention_to_body(self._service.attend(look, request, frame.arrays["level_0"]))
         self._send(Frame("attended", frame.request, frame.take, body, arrays))
+
+    def _what_if(self, frame: Frame) -> None:
+        answer = self._service.what_if(*asked_what_if_from_body(frame.body, frame.arrays))
+        body, arrays = what_if_to_body(answer)
+        self._send(Frame("supposed", frame.request, frame.take, body, arrays))
 
     def _recall(self, frame: Frame) -> None:
         """Make a take again; whatever else is asked for comes first."""

@@ -20,11 +20,12 @@ from valle.take import Segment
 from valle.text.phonemes import Phonemizer
 from valle.text.sentences import SplitBy
 from valle.voices import Voice, find_voice, list_voices
+from valle.whatif import WhatIf
 from valle_lab.engine import Codec, Engine, Generation
 from valle_lab.session.engines import find_model
 from valle_lab.session.origin import origin_of
-from valle_lab.views import AttentionLook, AttentionView, Look, StepView
-from valle_lab.worker.memory import Memory
+from valle_lab.views import AttentionLook, AttentionView, Look, StepView, TakeLook
+from valle_lab.worker.memory import Memory, completed
 from valle_lab.worker.messages import Ask, Begun, Description, ModelChoice, Progress
 from valle_lab.worker.surface import ForgottenStepError, Wave
 
@@ -119,7 +120,8 @@ class Service:
             raise ForgottenStepError(look)
         from valle_lab.worker.looking import step_view
 
-        return step_view(kept, look)
+        memory = self.memory.take(look.take)
+        return step_view(kept if memory is None or look.stack is None else completed(kept, memory), look)
 
     def attend(self, look: AttentionLook, request: Request, level_0: Codes) -> AttentionView:
         """Where the model looks in a segment of which these codes [frames] are made."""
@@ -145,6 +147,12 @@ class Service:
         track = self.engine.observe(request, segment, level_0[:-1] if running else level_0)
         kept.track = (segment, track)
         return track
+
+    def what_if(self, look: TakeLook, request: Request, steps: Sequence[Step]) -> WhatIf:
+        """What another stack would have made of a take, of which these steps were made."""
+        from valle_lab.worker.supposing import suppose
+
+        return suppose(self.engine, self.memory.take(look.take), look, request, steps)
 
     def recall(self, request: Request, control: Control, steps: int) -> Iterator[Step]:
         """Make a take again, so many steps, as it is iterated; it can be looked at afterwards."""

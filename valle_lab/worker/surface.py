@@ -16,7 +16,8 @@ from valle.request import Codes, Prompt, Request, Sentence
 from valle.step import Step
 from valle.take import Segment, Take, assemble
 from valle.text.sentences import SplitBy
-from valle_lab.views import AttentionLook, AttentionView, Look, StepView
+from valle.whatif import WhatIf
+from valle_lab.views import AttentionLook, AttentionView, Look, StepView, TakeLook
 from valle_lab.worker.messages import Ask, Begun, Description, Made, ModelChoice, Progress
 
 Wave = NDArray[np.float32]
@@ -84,6 +85,10 @@ class Worker(Protocol):
 
         Gives False where something else was asked for meanwhile, which comes first.
         """
+
+    def what_if(self, look: TakeLook, request: Request, steps: Sequence[Step]) -> Future[WhatIf]:
+        """What another stack would have made of a take, of which these steps were made; answered between the
+        steps of a take."""
 
     def close(self) -> None:
         """End the worker, whatever it does."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from valle.request import Codes, Request
-from valle.step import Place
+from valle.step import Place, Step
+from valle.whatif import WhatIf
 from valle_lab.views import (
     Alignment,
     AttentionLook,
@@ -17,6 +20,7 @@ from valle_lab.views import (
     Reader,
     StageView,
     StepView,
+    TakeLook,
 )
 
 STAGES = ("raw", "top_k", "min_p", "temperature")
@@ -73,6 +77,26 @@ def attention_view(look: AttentionLook, request: Request, level_0: Codes) -> Att
         shares=shares,
         head=head,
         alignment=Alignment(readers, reading, path) if look.aligned else None,
+    )
+
+
+def what_if(look: TakeLook, steps: Sequence[Step]) -> WhatIf:
+    """Every fifth decision of level 0 would be the next id."""
+    made = [step for step in steps if step.place.phase == "ar" and len(step.tokens)]
+    tokens = np.array([int(step.tokens[0]) for step in made], np.int16)
+    rows = np.arange(len(made))
+    other = (rows % 5 == 4) & (look.stack is not None)
+    return WhatIf(
+        take=look.take,
+        segment=np.array([step.place.segment for step in made], np.int64),
+        step=np.array([step.place.step for step in made], np.int64),
+        tokens=tokens,
+        choices=tokens + other.astype(np.int16),
+        runner_up=tokens,
+        margin=np.full(len(made), 0.5, np.float32),
+        log_probability=np.full(len(made), -1.0, np.float32),
+        exact=rows <= 4,
+        first=look.first,
     )
 
 

@@ -9,12 +9,13 @@ from typing import Any
 
 import numpy as np
 from fake_engine import factory
-from fake_views import attention_view, step_view
+from fake_views import attention_view, step_view, what_if
 
 from valle.control import Control, Event, ScheduledControl
 from valle.request import Codes, Prompt, Request
 from valle.step import Place, Step
-from valle_lab.views import AttentionLook, AttentionView, Look, StepView
+from valle.whatif import WhatIf
+from valle_lab.views import AttentionLook, AttentionView, Look, StepView, TakeLook
 from valle_lab.worker.inprocess import InProcessWorker
 from valle_lab.worker.messages import Ask, Description, ModelChoice, Progress
 from valle_lab.worker.service import Service
@@ -31,7 +32,7 @@ class FakeService(Service):
         super().__init__(factory)
         self.newest: dict[str, Place] = {}
         self.forgotten: set[str] = set()
-        self.looks: list[Look | AttentionLook] = []
+        self.looks: list[Look | AttentionLook | TakeLook] = []
 
     def look(self, look: Look) -> StepView:
         self.looks.append(look)
@@ -43,6 +44,10 @@ class FakeService(Service):
     def attend(self, look: AttentionLook, request: Request, level_0: Codes) -> AttentionView:
         self.looks.append(look)
         return attention_view(look, request, level_0)
+
+    def what_if(self, look: TakeLook, request: Request, steps: Sequence[Step]) -> WhatIf:
+        self.looks.append(look)
+        return what_if(look, steps)
 
     def recall(self, request: Request, control: Control, steps: int) -> Iterator[Step]:
         self.forgotten.discard(request.take)
