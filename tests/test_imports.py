@@ -22,6 +22,9 @@ FAMILIES = {
     "valle_lab/cli/**/*.py": HEAVY,
     "valle_lab/lab/**/*.py": HEAVY,
     "valle_lab/session/**/*.py": HEAVY,
+    "valle_lab/notebook/**/*.py": HEAVY,
+    "valle_lab/export/**/*.py": HEAVY,
+    "valle_lab/figures/**/*.py": tuple(name for name in HEAVY if name != "matplotlib"),
     # The model process imports torch when it is asked for a model; whoever talks to it, never.
     "valle_lab/worker/**/*.py": HEAVY,
     "valle_lab/tui/**/*.py": tuple(name for name in HEAVY if name != "textual"),

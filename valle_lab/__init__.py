@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from valle_lab.lab import Lab
+    from valle_lab.notebook.lab import Lab
 
 __all__ = ["Lab"]
 
@@ -13,7 +13,7 @@ __all__ = ["Lab"]
 def __getattr__(name: str) -> Any:
     # Every command imports this package, and few of them need the lab.
     if name == "Lab":
-        from valle_lab.lab import Lab
+        from valle_lab.notebook.lab import Lab
 
         return Lab
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -65,7 +65,7 @@ def gather(
     `find` gives the engine that made it; where that is not here, or not wanted, only what the session holds
     is told, and the sound of `source` where that is a wav of this take.
     """
-    row = _row(take, wanted.row)
+    row = shown_row(take, wanted.row)
     stages = () if row is None else stage_views(take.timeline.decisions[row])
     known = Material(take, record, row, stages, wave=_carried_wave(source, take))
     if not wanted.model:
@@ -97,7 +97,8 @@ def _with_model(known: Material, engine: Engine, mode: Mode | None) -> Material:
     )
 
 
-def _row(take: LabTake, wanted: int | None) -> int | None:
+def shown_row(take: LabTake, wanted: int | None) -> int | None:
+    """The decision that is wanted, or else the least sure one; None where there is none. UserError beyond."""
     count = len(take.timeline)
     if wanted is not None and not 0 <= wanted < count:
         raise UserError(f"{take.name} has the decisions 0 to {count - 1}, not {wanted}")

@@ -65,10 +65,22 @@ def trace_file(take: Take) -> bytes:
     """The trace as CSV with a head line: a row for every position of every decision, in order."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    stages = [*(name for name in stage_names(take.steps) if name != FINAL), FINAL]
-    writer.writerow([*DECISION, *(f"{stage}.{measure}" for stage in stages for measure in MEASURES)])
-    writer.writerows(row for step in take.steps for row in _rows(step, stages))
+    head, rows = _trace(take)
+    writer.writerow(head)
+    writer.writerows(rows)
     return text.getvalue().encode()
+
+
+def trace_columns(take: Take) -> dict[str, list[Any]]:
+    """The same by columns; None where the file has an empty cell."""
+    head, rows = _trace(take)
+    return dict(zip(head, map(list, zip(*rows, strict=True)), strict=True)) or {name: [] for name in head}
+
+
+def _trace(take: Take) -> tuple[list[str], Iterator[list[object]]]:
+    stages = [*(name for name in stage_names(take.steps) if name != FINAL), FINAL]
+    head = [*DECISION, *(f"{stage}.{measure}" for stage in stages for measure in MEASURES)]
+    return head, (row for step in take.steps for row in _rows(step, stages))
 
 
 def _rows(step: Step, stages: Sequence[str]) -> Iterator[list[object]]:

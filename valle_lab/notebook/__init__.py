@@ -1,0 +1,1 @@
+"""The lab for notebooks and scripts: `from valle_lab import Lab`."""
