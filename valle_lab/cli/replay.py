@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, get_args
 
@@ -27,6 +28,9 @@ def replay(
         bool, typer.Option("--any-model", help="Judge on a model that the take was not made with.")
     ] = False,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Write the sound of the replays.")] = None,
+    alone: Annotated[
+        bool, typer.Option("--alone", help="Make the takes of a seed sheet one by one, not at once again.")
+    ] = False,
     json_output: Annotated[bool, typer.Option("--json", help="A list of objects on stdout.")] = False,
 ) -> int | None:
     """Make takes again and judge them: 0 identical, 1 diverged, 2 cannot run, 3 benign; the worst of all."""
@@ -34,7 +38,7 @@ def replay(
 
     if mode not in MODES:
         raise UserError(f"--mode {mode!r} must be one of {', '.join(MODES)}")
-    options = _options(common, mode, take, any_model, out)
+    options = replace(_options(common, mode, take, any_model, out), alone=alone)
     engines = engines_of(common, any_model)
     progress = ProgressLine()
     reports: list[Report] = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import count
 from pathlib import Path
@@ -14,7 +14,7 @@ from valle.audio import wav
 from valle.control import Event, Guide, ScheduledControl
 from valle.errors import UserError
 from valle.inference import MAX_SECONDS
-from valle.request import FRAME_RATE
+from valle.request import FRAME_RATE, Request
 from valle.samplers.noise import SCHEME
 from valle.step import Place, Step
 from valle.take import Take, codes_sha256
@@ -48,6 +48,8 @@ class Options:
     """Folder that the sound of the replays is written to."""
     most_steps: int | None = None
     """Steps after which a replay is left, and judged as far as it came."""
+    alone: bool = False
+    """Replay takes that were made at once one by one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,8 @@ class Report:
     """Hash of the model that it was replayed on, if that is not the recorded one."""
     wav: str | None = None
     error: str | None = None
+    batch: int = 0
+    """How many takes were made again at once with it; 0 where it was made by itself."""
 
     def to_dict(self) -> dict[str, Any]:
         """The report in JSON's types."""
@@ -79,6 +83,11 @@ class _Feeding(ScheduledControl):
     def __init__(self, events: Iterable[Event], judge: Judge) -> None:
         super().__init__(events)
         self._judge = judge
+        self.left = False
+        """Whether the replay can no longer be fed on what was recorded."""
+
+    def events(self, place: Place) -> tuple[Event, ...]:
+        return (Event("cancel", place=place),) if self.left else super().events(place)
 
     def guide(self, place: Place) -> Guide | None:
         return self._judge.guide(place)
@@ -105,9 +114,10 @@ def replay_file(
     except UserError as error:
         return [replace(failed, error=str(error))]
     reports = []
+    batches = Batches(session, options, watch)
     for record in takes:
         try:
-            reports.append(_replay_one(path, record, options, find, watch))
+            reports.append(_replay_one(path, record, options, find, batches, watch))
         except UserError as error:
             reason = " ".join(f"{path}, take {record.id}: {error}".split())
             reports.append(replace(failed, take=record.id, error=reason))
@@ -127,6 +137,63 @@ def replay_take(
 
     In `exact` the replay runs freely and is returned as it came out; else it is fed what was recorded.
     """
+    prepared = _prepare(record, engine, mode, threads)
+    judge = prepared.judge
+    generation = engine.generate(prepared.request, prepared.control)
+    for number in count(1):
+        if most_steps is not None and number > most_steps:
+            return judge.judgement(whole=False), generation.take
+        step = next(generation, None)
+        if step is None:
+            break
+        watch(step)
+        if not judge.see(step):
+            break
+    return judge.judgement(), generation.take
+
+
+def replay_batch(
+    records: Sequence[schema.Take],
+    engine: Engine,
+    mode: Mode = "tolerant",
+    *,
+    threads: int | None = None,
+    most_steps: int | None = None,
+    watch: Callable[[Step], None] = lambda _: None,
+) -> list[tuple[Judgement, Take]]:
+    """Make takes again at once, as they were made, and judge each. Raises UserError as `replay_take` does.
+
+    One that has left what was recorded leaves the batch.
+    """
+    rows = {record.id: _prepare(record, engine, mode, threads) for record in records}
+    generation = engine.generate_batch(
+        [row.request for row in rows.values()], [row.control for row in rows.values()]
+    )
+    counts = dict.fromkeys(rows, 0)
+    for step in generation:
+        control = rows[step.take].control
+        if control.left:
+            continue
+        counts[step.take] += 1
+        watch(step)
+        capped = counts[step.take] == most_steps
+        control.left = not rows[step.take].judge.see(step) or capped
+    return [
+        (row.judge.judgement(whole=counts[name] != most_steps), take)
+        for (name, row), take in zip(rows.items(), generation.takes, strict=True)
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """A recorded take that is about to be made again."""
+
+    request: Request
+    control: _Feeding
+    judge: Judge
+
+
+def _prepare(record: schema.Take, engine: Engine, mode: Mode, threads: int | None) -> _Prepared:
     check_fits(record, engine)
     recorded = from_session_take(record)
     as_recorded = recorded.request.recipe
@@ -138,17 +205,43 @@ def replay_take(
         guidance=as_recorded.guidance,
     )
     request = replace(recorded.request, recipe=recipe, max_frames=_most_frames(recorded))
-    generation = engine.generate(request, _Feeding(recorded.events, judge))
-    for number in count(1):
-        if most_steps is not None and number > most_steps:
-            return judge.judgement(whole=False), generation.take
-        step = next(generation, None)
-        if step is None:
-            break
-        watch(step)
-        if not judge.see(step):
-            break
-    return judge.judgement(), generation.take
+    return _Prepared(request, _Feeding(recorded.events, judge), judge)
+
+
+class Batches:
+    """The takes of a session that were made at once; each batch is made again once."""
+
+    def __init__(self, session: schema.Session, options: Options, watch: Callable[[Step], None]) -> None:
+        self._takes = {take.id: take for take in session.takes}
+        self._options, self._watch = options, watch
+        self._made: dict[tuple[str, ...], dict[str, tuple[Judgement, Take]]] = {}
+
+    def of(self, record: schema.Take) -> tuple[str, ...]:
+        """The takes that a take was made with, itself among them; none where one of them is not there."""
+        names = record.request.recipe.batch
+        rows = [take for name in names if (take := self._takes.get(name)) is not None]
+        whole = len(rows) == len(names) and all(_made_together(record, row) for row in rows)
+        return names if whole and record.id in names and not self._options.alone else ()
+
+    def replay(self, record: schema.Take, engine: Engine) -> tuple[Judgement, Take]:
+        """Judge a take, made again with its batch. Raises UserError where the engine cannot make that."""
+        names, options = self.of(record), self._options
+        if names not in self._made:
+            judged = replay_batch(
+                [self._takes[name] for name in names],
+                engine,
+                options.mode,
+                threads=options.threads,
+                most_steps=options.most_steps,
+                watch=self._watch,
+            )
+            self._made[names] = dict(zip(names, judged, strict=True))
+        return self._made[names][record.id]
+
+
+def _made_together(one: schema.Take, other: schema.Take) -> bool:
+    """Whether two takes tell of the same batch and the same model."""
+    return one.request.recipe == other.request.recipe and one.origin.model == other.origin.model
 
 
 def check_fits(record: schema.Take, engine: Engine) -> None:
@@ -185,17 +278,26 @@ def _threads(recorded: int, mode: Mode) -> int:
 
 
 def _replay_one(
-    path: Path, record: schema.Take, options: Options, find: FindEngine, watch: Callable[[Step], None]
+    path: Path,
+    record: schema.Take,
+    options: Options,
+    find: FindEngine,
+    batches: Batches,
+    watch: Callable[[Step], None],
 ) -> Report:
     engine = find(record)
-    judgement, take = replay_take(
-        record,
-        engine,
-        options.mode,
-        threads=options.threads,
-        most_steps=options.most_steps,
-        watch=watch,
-    )
+    batch = batches.of(record)
+    if batch:
+        judgement, take = batches.replay(record, engine)
+    else:
+        judgement, take = replay_take(
+            record,
+            engine,
+            options.mode,
+            threads=options.threads,
+            most_steps=options.most_steps,
+            watch=watch,
+        )
     recorded_model = record.origin.model.sha256
     sound = None if options.out is None else _write_sound(path, record, take, engine, options.out)
     return Report(
@@ -210,6 +312,7 @@ def _replay_one(
         evidence_difference=judgement.evidence_difference,
         other_model=None if engine.model_hash == recorded_model else engine.model_hash,
         wav=None if sound is None else str(sound),
+        batch=len(batch),
     )
 
 
