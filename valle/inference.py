@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from valle.batch import BatchGeneration, together
+from valle.checkpoints.details import tokenizer_of
 from valle.control import Control, NoControl
 from valle.errors import UserError
 from valle.request import FRAME_RATE, LEVELS, Codes, NullBranch, Prompt, Recipe, Request, Sentence
@@ -23,7 +24,6 @@ from valle.step import Step
 from valle.take import Segment, Take, assemble
 from valle.text.phonemes import Phonemizer, Versions
 from valle.text.sentences import SplitBy, split
-from valle.text.tokens import Tokenizer
 from valle.voices import Voice, voice_codes
 from valle.whatif import WhatIf, decisions
 
@@ -56,7 +56,9 @@ class Engine:
         self.details = loaded.details
         self.codec = codec
         self.recipe = recipe
-        self.tokenizer = Tokenizer.from_dict(loaded.details.symbols)
+        self.remarks = loaded.remarks
+        """What was ignored or assumed where the model was read, for people."""
+        self.tokenizer = tokenizer_of(loaded.details, name)
         self.default_stack = Stack.from_dict(loaded.details.default_stacks)
         self._phonemizers: dict[str, Phonemizer] = {}
 
@@ -70,25 +72,28 @@ class Engine:
         dtype: str = "auto",
         threads: int | None = None,
         attention: str = "auto",
+        tokenizer: str | Path | None = None,
+        force_codec: bool = False,
     ) -> Engine:
-        """Load a model, `builtin` or a file, and the codec whose codes it speaks.
+        """Load a model, `builtin`, a file or folder, or a name of the hub, and the codec that it speaks.
 
+        `tokenizer` names a tokenizer.json where the model's file has none; `force_codec` takes a codec that
+        is not the model's own.
         `dtype` auto is float32 on the CPU and bfloat16 elsewhere; without `threads` a small model gets one,
         others as many as torch takes. Raises UserError for a model, codec, device or dtype that cannot be
         used here.
         """
         import torch
 
-        from valle.checkpoints import native
+        from valle.audio.opening import open_codec
+        from valle.checkpoints import opening
 
-        path = BUILTIN_MODEL if model == "builtin" else Path(model)
-        if not path.is_file():
-            raise UserError(f"The model {model!r} is not there; give `builtin` or the path of a model file.")
         recipe = _recipe(device, dtype, threads, attention)
-        loaded = native.load(path, device=recipe.device, dtype=getattr(torch, recipe.dtype))
+        loaded = opening.load(opening.find(model), recipe.device, getattr(torch, recipe.dtype), tokenizer)
+        name = model if model == "builtin" or model.startswith("hf:") else Path(model).name
         if threads is None and sum(weight.numel() for weight in loaded.model.parameters()) < SMALL_MODEL:
             recipe = replace(recipe, threads=1)
-        engine = cls(loaded, _load_codec(codec, loaded), recipe, model if model == "builtin" else path.name)
+        engine = cls(loaded, open_codec(codec, loaded.details.codec, force_codec), recipe, name)
         engine._prepare()
         return engine
 
@@ -411,16 +416,3 @@ def _recipe(device: str, dtype: str, threads: int | None, attention: str) -> Rec
         raise UserError(f"The dtype {dtype!r} is not known; use float32, bfloat16 or float16.")
     count = threads or torch.get_num_threads() or os.cpu_count() or 1
     return Recipe(device=device, dtype=dtype, threads=count, attention=attention)
-
-
-def _load_codec(codec: str, loaded: LoadedModel) -> Codec:
-    from valle.audio.builtin.codec import BuiltinCodec
-
-    found: Codec = BuiltinCodec.load(BUILTIN_CODEC if codec in ("auto", "builtin") else Path(codec))
-    wanted = loaded.details.codec
-    if wanted.hash and wanted.hash != found.hash:
-        raise UserError(
-            f"The codec {found.name} ({found.hash[:12]}) is not the one that the model speaks, "
-            f"{wanted.name} ({wanted.hash[:12]})."
-        )
-    return found

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from valle.errors import UserError
 from valle.models.config import ModelConfig
+from valle.text.tokens import Tokenizer
 
 KEPT = "kept."
 """How the names of tensors begin that a native file keeps only to write them back where it came from."""
@@ -50,3 +52,14 @@ class Details:
     notes: str = ""
     merges: tuple[tuple[str, str], ...] | None = None
     original: Original | None = None
+
+
+def tokenizer_of(details: Details, name: str) -> Tokenizer:
+    """The tokenizer of a model; UserError where its file does not hold it whole."""
+    if details.symbols and (details.merges is not None or details.original is None):
+        return Tokenizer.from_dict(details.symbols, details.merges)
+    reason = "its strings do not tell how they are merged" if details.symbols else "its file has none"
+    raise UserError(
+        f"The model {name} lacks its tokenizer: {reason}. Put tokenizer.json beside it, or name that file "
+        "with --tokenizer."
+    )

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from valle.checkpoints import native, reference
+from valle.checkpoints import hub, native, reference
 from valle.checkpoints.beside import HF_MODEL, PICKLED_ENDINGS, config_of, state_of, tokenizer_of
 from valle.checkpoints.container import Header, content_hash, read_header
 from valle.checkpoints.details import Details
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
     from valle.checkpoints.loading import LoadedModel
     from valle.checkpoints.tensors import Tensors
+
+
+BUILTIN_MODEL = Path(__file__).parents[1] / "builtin" / "model.safetensors"
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,11 +40,20 @@ class Opened:
     lenient: bool = False
 
 
+def find(model: str) -> Path:
+    """The file or folder of `builtin`, a name of the hub (which is fetched if it is not here), or a path."""
+    if model == "builtin":
+        return BUILTIN_MODEL
+    if model.startswith(hub.PREFIX):
+        return hub.fetch(hub.parse(model))
+    return Path(model)
+
+
 def load(
     path: Path,
     device: torch.device | str = "cpu",
     dtype: torch.dtype | None = None,
-    tokenizer: Path | None = None,
+    tokenizer: Path | str | None = None,
 ) -> LoadedModel:
     """Load the model of a file or folder of any kind, in float32 unless `dtype` says otherwise.
 
@@ -50,7 +62,7 @@ def load(
     """
     from valle.checkpoints.loading import build
 
-    opened = open_model(path, tokenizer)
+    opened = open_model(path, None if tokenizer is None else Path(tokenizer))
     loaded = build(opened.tensors, opened.details, device, dtype, opened.lenient)
     return replace(loaded, hash=opened.hash or loaded.hash, remarks=(*opened.remarks, *loaded.remarks))
 
@@ -64,10 +76,7 @@ def open_model(path: Path, tokenizer: Path | None = None) -> Opened:
         opened = _open_pickled(state, path)
     else:
         opened = _open_safe(state, path)
-    found = tokenizer_of(state, tokenizer, opened.details.config.phoneme_tokens)
-    if found is None:
-        return opened
-    return replace(opened, details=replace(opened.details, symbols=found.to_dict(), merges=found.merges))
+    return replace(opened, details=_with_tokenizer(opened.details, state, tokenizer))
 
 
 def describe(path: Path) -> Said:
@@ -85,10 +94,7 @@ def describe(path: Path) -> Said:
     else:
         header = read_header(state)
         said = Said(native.read_details(state)) if native.is_native(header) else _said(state, path, header)
-    found = tokenizer_of(state, None, said.details.config.phoneme_tokens)
-    if found is None:
-        return said
-    return replace(said, details=replace(said.details, symbols=found.to_dict(), merges=found.merges))
+    return replace(said, details=_with_tokenizer(said.details, state, None))
 
 
 def fingerprint(path: Path) -> str:
@@ -154,3 +160,11 @@ def _as_reference(tensors: Tensors, said: Said) -> Opened:
 def _renamed(name: str) -> str:
     """What old files call `retnet` is `model` today, as in the reference."""
     return f"model.{name.removeprefix('retnet.')}" if name.startswith("retnet.") else name
+
+
+def _with_tokenizer(details: Details, state: Path, asked: Path | None) -> Details:
+    """Take the tokenizer that was asked for; else the one beside the file, unless it is another model's."""
+    found = tokenizer_of(state, asked, details.config.phoneme_tokens)
+    if found is None or (asked is None and details.symbols and dict(found.table) != dict(details.symbols)):
+        return details
+    return replace(details, symbols=found.to_dict(), merges=found.merges)

@@ -1,0 +1,102 @@
+"""The codec that a model speaks, or the one that is asked for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import platformdirs
+
+from valle.errors import UserError
+
+if TYPE_CHECKING:
+    from valle.audio.codec import Codec
+    from valle.checkpoints.details import CodecName
+
+APPLICATION = "valle-lab"
+BUILTIN_CODEC = Path(__file__).parents[1] / "builtin" / "codec.safetensors"
+ENCODEC = "encodec"
+ENCODEC_URL = "https://dl.fbaipublicfiles.com/encodec/v0/"
+
+
+def open_codec(asked: str, wanted: CodecName, force: bool = False) -> Codec:
+    """Load the codec `asked` for: `auto` for the one that the model speaks, `builtin`, `encodec`, or a path.
+
+    Raises UserError for a file that cannot be used, and for a codec that is not the model's own, unless
+    `force` says to take it anyway.
+    """
+    found = _open(_named(wanted) if asked == "auto" else asked)
+    fits = wanted.hash == found.hash if wanted.hash else _named(wanted) == _named_like(found)
+    if not (fits or force):
+        raise UserError(
+            f"The codec {found.name} ({found.hash[:12]}) is not the one that the model speaks, {wanted.name}"
+            f"{f' ({wanted.hash[:12]})' if wanted.hash else ''}."
+        )
+    return found
+
+
+def weights_of_encodec() -> Path | None:
+    """EnCodec's weights, in the cache of torch's hub or the models folder; None if they are not here."""
+    from valle.audio.encodec import find_weights
+
+    return find_weights() or find_weights(platformdirs.user_data_path(APPLICATION) / "models")
+
+
+def fetch_encodec(url: str = ENCODEC_URL) -> Path:
+    """EnCodec's weights from where the package gets them, into the cache of torch's hub.
+
+    Raises UserError, saying what to do by hand, where they cannot be had.
+    """
+    from valle.audio.encodec import FILE_NAME, checksum_of, hub_folder
+    from valle.downloads import DownloadError, download
+
+    found = weights_of_encodec()
+    if found is not None:
+        return found
+    from tqdm import tqdm
+
+    with tqdm(unit="B", unit_scale=True, desc=FILE_NAME) as bar:
+
+        def progress(here: int, total: int | None) -> None:
+            bar.total = total
+            bar.update(here - bar.n)
+
+        try:
+            return download(url + FILE_NAME, hub_folder() / FILE_NAME, checksum_of(FILE_NAME) or "", progress)
+        except DownloadError as error:
+            raise UserError(
+                f"EnCodec's weights {FILE_NAME} cannot be fetched ({error}). Get {url}{FILE_NAME} some "
+                f"other way, and put it into {hub_folder()} or name its folder with --codec"
+            ) from error
+
+
+def _open(name: str) -> Codec:
+    from valle.audio.builtin.codec import BuiltinCodec
+
+    if name == "builtin":
+        return BuiltinCodec.load(BUILTIN_CODEC)
+    if name != ENCODEC and Path(name).suffix == ".safetensors":
+        return BuiltinCodec.load(Path(name))
+    from valle.audio.encodec import FILE_NAME, Encodec, hub_folder
+
+    if name != ENCODEC:
+        if not Path(name).exists():
+            raise UserError(
+                f"The codec {name!r} is not there; give auto, builtin, encodec, or its file or folder."
+            )
+        return Encodec.load(Path(name))
+    weights = weights_of_encodec()
+    if weights is None:
+        raise UserError(
+            f"EnCodec's weights {FILE_NAME} are not here: fetch them with valle-lab models --fetch encodec,\n"
+            f"or put the file into {hub_folder()}, or name its folder with --codec."
+        )
+    return Encodec.load(weights)
+
+
+def _named(wanted: CodecName) -> str:
+    return ENCODEC if wanted.name.startswith(ENCODEC) else "builtin"
+
+
+def _named_like(codec: Codec) -> str:
+    return ENCODEC if codec.name == ENCODEC else "builtin"
