@@ -23,6 +23,13 @@ def _all(arguments: argparse.Namespace, _folder: Path) -> None:
         run([*common, *step.split()])
 
 
+def _plot(arguments: argparse.Namespace, folder: Path) -> None:
+    """Draw the metrics of a run."""
+    from valle_lab.figures.training import draw_metrics
+
+    print(draw_metrics(folder / arguments.run, arguments.out))
+
+
 COMMANDS: dict[str, Callable[[argparse.Namespace, Path], None]] = {
     "data": make_data.data,
     "codec": train.codec,
@@ -33,6 +40,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace, Path], None]] = {
     "export": train.export,
     "voices": make_data.voices,
     "evaluate": evaluate.evaluate,
+    "plot": _plot,
     "all": _all,
 }
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 DESCRIPTION = (
     "The recipe of the built-in voice, step by step or all of it, and training on one's own recordings."
@@ -34,20 +36,15 @@ def parser() -> argparse.ArgumentParser:
     recogniser = commands.add_parser(
         "recogniser", help="train the ears of the evaluation, on rendered shards"
     )
-    model = commands.add_parser("model", help="train the model on the encoded shards")
-    model.add_argument("--shards", type=int, default=None, help="how many shards to use (all that are there)")
-    model.add_argument("--first-shards", type=int, default=None, help="shards to begin with (all)")
-    model.add_argument(
-        "--shard-every", type=int, default=60, help="steps after which there is one shard more"
-    )
-    model.add_argument(
-        "--start",
-        metavar="MODEL",
-        default="builtin",
-        help="where there is no saved run: the model file to go on from, or `fresh` to begin with nothing",
-    )
+    model = commands.add_parser("model", help="train a model on the encoded shards, or on recordings")
+    _add_model_options(model)
     for command, steps in ((codec, 10000), (model, 2000), (recogniser, 2000)):
-        command.add_argument("--steps", type=int, default=steps)
+        command.add_argument("--steps", type=int, default=None, help=f"of a fresh run ({steps})")
+        command.set_defaults(usual_steps=steps)
+        command.add_argument(
+            "--warmup", type=int, default=100, help="steps in which the rate of a fresh run rises"
+        )
+        command.add_argument("--fall", choices=("linear", "cosine"), default="linear", help="how it falls")
         command.add_argument(
             "--decay", type=float, default=0.3, help="share of the steps in which the rate falls"
         )
@@ -66,6 +63,10 @@ def parser() -> argparse.ArgumentParser:
         help="decoder: the codec after `codec --decoder`; random: a model that has learnt nothing",
     )
     export.add_argument("--out", type=Path, default=None, help="the file to write, instead of the package's")
+    export.add_argument("--run", default="model", help="the run of a model")
+    plot = commands.add_parser("plot", help="draw the metrics of a run, into its folder")
+    plot.add_argument("--run", default="model")
+    plot.add_argument("--out", type=Path, default=None, help="the file to write")
     commands.add_parser("voices", help="record the package's voices")
     evaluate = commands.add_parser(
         "evaluate", help="measure a codec and a model, those of the package by default"
@@ -77,3 +78,77 @@ def parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--count", type=int, default=100, help="sentences, and utterances for the codec")
     commands.add_parser("all", help="all of it, with the default settings, from the data to the evaluation")
     return found
+
+
+def _numbers(text: str) -> tuple[float, ...]:
+    return tuple(float(word) for word in text.split(","))
+
+
+SETTINGS: dict[str, tuple[Callable[[str], Any], str]] = {
+    "architecture": (str, "the backbone: `valle-lab models --backbones` lists them"),
+    "dim": (int, "width of the stream"),
+    "layers": (int, "how many"),
+    "heads": (int, "of attention or retention"),
+    "ffn": (int, "width of the gated layers; 0 is four times dim"),
+    "experts": (int, "of each layer, for a backbone that has a mixture of them"),
+    "budget": (int, "sequence rows in a batch, about"),
+    "batches": (int, "batches whose gradients are one step, over all processes"),
+    "optimizer": (str, "muon for the matrices inside and AdamW for the rest, or adamw for all"),
+    "hidden_rate": (float, "base rate of Muon"),
+    "other_rate": (float, "base rate of AdamW"),
+    "precision": (str, "bfloat16 (mixed) or float32"),
+    "loss": (str, "of the answer, of the whole sequence, or in pieces"),
+    "text_factor": (float, "of the text's piece of the loss"),
+    "prompt_factor": (float, "of the prompt's piece of the loss"),
+    "router_weight": (float, "of the loss that spreads the work over the experts"),
+    "kinds": (_numbers, "shares of the batches: ar,nar,nar_len,len,stt"),
+    "levels": (_numbers, "shares of the levels 1 to 7 among NAR rows"),
+    "without_voice": (float, "share of the rows without voice, for guidance"),
+    "without_text": (float, "share of the rows without text"),
+    "without_both": (float, "share of the rows without both"),
+    "hidden": (float, "highest share of the past that is hidden"),
+    "token_error": (float, "share of the codes read that are made others"),
+    "token_dropout": (float, "share of the frames read that are left out"),
+}
+"""Settings of a recipe: what makes a value of a word, and what they are."""
+CHOICES = {
+    "optimizer": ("muon", "adamw"),
+    "precision": ("bfloat16", "float32"),
+    "loss": ("answer", "whole", "pieces"),
+}
+SWITCHES = {
+    "bitnet": "make the linear layers of the backbone ternary",
+    "checkpointing": "run blocks a second time for their gradients, which saves memory",
+}
+
+
+def given_settings(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The settings of the recipe that stand on the command line."""
+    named = {name: getattr(arguments, name) for name in SETTINGS}
+    switched = {name: True for name in SWITCHES if getattr(arguments, name)}
+    return {**{name: value for name, value in named.items() if value is not None}, **switched}
+
+
+def _add_model_options(model: argparse.ArgumentParser) -> None:
+    model.add_argument("--run", default="model", help="the name of the run, its folder under --folder")
+    model.add_argument(
+        "--recordings", type=Path, default=None, help="train on a folder of sound files and texts"
+    )
+    model.add_argument("--shards", type=int, default=None, help="how many shards to use (all that are there)")
+    model.add_argument("--first-shards", type=int, default=None, help="shards to begin with (all)")
+    model.add_argument(
+        "--shard-every", type=int, default=60, help="steps after which there is one shard more"
+    )
+    model.add_argument(
+        "--start",
+        metavar="MODEL",
+        default=None,
+        help="where there is no saved run: the model file to go on from, `builtin`, or `fresh` to begin with "
+        "nothing (builtin, where the model has its shape)",
+    )
+    model.add_argument("--device", default="auto", help="auto, cpu or cuda")
+    for name, (kind, text) in SETTINGS.items():
+        names = [f"--{name.replace('_', '-')}", *(["--arch-type"] if name == "architecture" else [])]
+        model.add_argument(*names, dest=name, type=kind, choices=CHOICES.get(name), default=None, help=text)
+    for name, text in SWITCHES.items():
+        model.add_argument(f"--{name}", action="store_true", help=text)

@@ -15,7 +15,6 @@ from valle.audio.builtin.pitch import HOP
 from valle.training.codec_data import CodecData
 from valle.training.codec_losses import SpectralLoss
 from valle.training.quantiser import TrainedQuantiser
-from valle.training.runs import Run, Schedule
 
 FRAMES = 75
 
@@ -145,6 +144,10 @@ class CodecTrainer:
         self.step += 1
         return {name: float(value.detach()) for name, value in parts.items()}
 
+    def summary(self, results: list[dict[str, float]]) -> dict[str, float]:
+        """The means of the parts of the loss."""
+        return {name: round(float(np.mean([each[name] for each in results])), 4) for name in results[0]}
+
     def _quantised(
         self, batch: CodecBatch, random: np.random.Generator, generator: torch.Generator
     ) -> tuple[Tensor, Tensor, Tensor]:
@@ -193,18 +196,3 @@ class CodecTrainer:
         with torch.autocast("cpu", torch.bfloat16):
             phonemes = self.head(first)
         return functional.cross_entropy(phonemes.float().flatten(0, 1), batch.phonemes.flatten())
-
-
-def train_codec(trainer: CodecTrainer, run: Run, schedule: Schedule, report_every: int = 50) -> None:
-    """Train until the schedule ends, saving now and then and at the end."""
-    sums: dict[str, float] = {}
-    while trainer.step < schedule.last_step and not run.stop_asked:
-        parts = trainer.train_step(schedule.factor(trainer.step))
-        for name, value in parts.items():
-            sums[name] = sums.get(name, 0.0) + value / report_every
-        if trainer.step % report_every == 0:
-            run.log(step=trainer.step, of=schedule.last_step, **{k: round(v, 4) for k, v in sums.items()})
-            sums = {}
-        if run.is_due():
-            run.save(trainer.state(), schedule, trainer.step)
-    run.save(trainer.state(), schedule, trainer.step)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 import numpy as np
@@ -40,6 +40,9 @@ class Mix:
 
     `hidden` is the highest share of an AR row's past that is hidden from it: half of all codes of level 0 are
     those of the frame before, and a model that can always copy is slow to look at the text.
+    `without_text` leaves the text alone out. Of what is read, not of what is asked for, `token_error` is the
+    share of codes that become any other code, and `token_dropout` the share of frames that become the dropout
+    token.
     """
 
     kinds: tuple[float, ...] = (0.66, 0.27, 0.03, 0.02, 0.02)
@@ -47,6 +50,15 @@ class Mix:
     without_voice: float = 0.07
     without_both: float = 0.07
     hidden: float = 1.0
+    without_text: float = 0.0
+    token_error: float = 0.0
+    token_dropout: float = 0.0
+
+    def causal(self) -> Mix:
+        """The same for a model that reads from left to right only: without the levels above 0."""
+        ahead = (Kind.NAR, Kind.NAR_LEN)
+        kinds = zip(Kind, self.kinds, strict=True)
+        return replace(self, kinds=tuple(0.0 if kind in ahead else share for kind, share in kinds))
 
     def kind(self, random: np.random.Generator) -> Kind:
         """The kind of the next batch."""
@@ -81,12 +93,14 @@ class Batch:
     """Rows with their targets where these do not follow from the row, and their alignments where they guide.
 
     An alignment is, for each row of the output, the place in the phoneme segment of the symbol it should see.
+    `holes` are, for each row, the frames of its segments that are left out, bool [frames].
     """
 
     kind: Kind
     rows: list[Inputs]
     targets: list[Tensor | None]
     alignments: list[Tensor | None]
+    holes: list[dict[str, Tensor]] = field(default_factory=list)
 
 
 class Corpus:
@@ -146,7 +160,8 @@ class Corpus:
             row, target, alignment = make_row(
                 self._utterances[int(index)], self.prompt(int(index), random), kind, mix, random
             )
-            batch.rows.append(row)
+            batch.rows.append(with_errors(row, kind, mix.token_error, random))
+            batch.holes.append(some_holes(row, mix.token_dropout, random))
             batch.targets.append(target)
             batch.alignments.append(alignment)
         return batch
@@ -178,6 +193,8 @@ def make_row(
         ids, prompt, alignment = torch.tensor([BOS, EOS]), None, None
     elif fate < mix.without_both + mix.without_voice:
         prompt = None
+    elif fate < mix.without_both + mix.without_voice + mix.without_text and kind is not Kind.LEN:
+        ids, alignment = torch.tensor([BOS, EOS]), None
     voice = None if prompt is None else _tensor(prompt)
     if kind is Kind.LEN:
         count = torch.tensor(digits(len(codes)))
@@ -205,3 +222,34 @@ def _spans(frames: int, highest: float, random: np.random.Generator) -> NDArray[
     starts = random.random(frames) < random.random() * highest / SPAN
     covered = np.convolve(starts, np.ones(SPAN))[:frames]
     return covered > 0
+
+
+def with_errors(row: Inputs, kind: Kind, share: float, random: np.random.Generator) -> Inputs:
+    """The row with a share of the codes that it reads made others, as if they had been sampled wrong."""
+    if not share:
+        return row
+
+    def spoilt(codes: Tensor) -> Tensor:
+        wrong = torch.from_numpy(random.random(codes.shape) < share) & (codes < STOP)
+        return torch.where(wrong, torch.from_numpy(random.integers(0, STOP, codes.shape)), codes)
+
+    response = row.response
+    if response is not None:
+        asked = slice(row.level, None) if kind is Kind.NAR else slice(0)
+        read = spoilt(response)
+        read[:, asked] = response[:, asked]
+        response = read
+    prompt = spoilt(row.prompt) if isinstance(row.prompt, Tensor) else row.prompt
+    return replace(row, prompt=prompt, response=response)
+
+
+def some_holes(row: Inputs, share: float, random: np.random.Generator) -> dict[str, Tensor]:
+    """Which frames of a row's prompt and response are left out."""
+    if not share:
+        return {}
+    segments = {"prompt": row.prompt, "response": row.response}
+    return {
+        name: torch.from_numpy(random.random(len(codes)) < share)
+        for name, codes in segments.items()
+        if isinstance(codes, Tensor)
+    }

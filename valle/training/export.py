@@ -14,7 +14,7 @@ from valle.checkpoints.native import save
 from valle.models.ar_nar import ArNar
 from valle.text.tokens import Tokenizer
 from valle.training.corpus import ENGLISH
-from valle.training.model_training import builtin_config
+from valle.training.model_recipe import builtin_config
 
 BUILTIN = Path(__file__).parents[1] / "builtin"
 GREEDY: list[dict[str, Any]] = [{"name": "greedy"}]

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import sys
 import time
 from pathlib import Path
-
-from valle.request import FRAME_RATE
 
 
 def data(arguments: argparse.Namespace, folder: Path) -> None:
@@ -43,18 +40,11 @@ def encode(arguments: argparse.Namespace, folder: Path) -> None:
 
 def recordings(arguments: argparse.Namespace, folder: Path) -> None:
     """Make a shard of one's own recordings; what cannot be used is named."""
-    from valle.audio.builtin.codec import BuiltinCodec
-    from valle.training.export import BUILTIN
-    from valle.training.recordings import encode_recordings, find_recordings
     from valle.training.speech import speech_path
+    from valle.training.train import encode_folder
 
-    found = find_recordings(arguments.recordings)
-    shard, left_out = encode_recordings(found, BuiltinCodec.load(BUILTIN / "codec.safetensors"))
-    for line in left_out:
-        print(f"left out: {line}", file=sys.stderr)
     path = next(path for path in (speech_path(folder, i) for i in itertools.count()) if not path.exists())
-    shard.save(path)
-    print(f"{path}: {len(shard.speakers)} recordings, {len(shard.codes) / FRAME_RATE:.1f} s")
+    encode_folder(arguments.recordings, path)
 
 
 def voices(_arguments: argparse.Namespace, _folder: Path) -> None:

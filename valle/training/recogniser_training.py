@@ -16,7 +16,6 @@ from torch.nn import functional
 from valle.audio.builtin.pitch import HOP
 from valle.training.measures import MEL_BANDS, log_mel
 from valle.training.recogniser import BLANK, Recogniser, sounds
-from valle.training.runs import Run, Schedule
 from valle.training.speech import RenderedShard
 
 QUIETEST_NOISE, LOUDEST_NOISE = 10.0, 45.0
@@ -93,6 +92,10 @@ class RecogniserTrainer:
         self.step += 1
         return loss.item()
 
+    def summary(self, results: list[float]) -> dict[str, float]:
+        """The mean loss."""
+        return {"loss": round(float(np.mean(results)), 4)}
+
     def _loss(self, batch: list[Heard], random: np.random.Generator) -> Tensor:
         lengths = torch.tensor([len(each.frames) for each in batch])
         features = torch.zeros(len(batch), int(lengths.max()), MEL_BANDS)
@@ -120,21 +123,6 @@ def _varied(wave: NDArray[np.int16], random: np.random.Generator) -> NDArray[np.
     share = np.clip(places - low, 0, 1).astype(np.float32)
     moved: NDArray[np.float32] = features[:, low] * (1 - share) + features[:, low + 1] * share
     return moved
-
-
-def train_recogniser(
-    trainer: RecogniserTrainer, run: Run, schedule: Schedule, report_every: int = 50
-) -> None:
-    """Train until the schedule ends, saving now and then and at the end."""
-    losses: list[float] = []
-    while trainer.step < schedule.last_step and not run.stop_asked:
-        losses.append(trainer.train_step(schedule.factor(trainer.step)))
-        if trainer.step % report_every == 0:
-            run.log(step=trainer.step, of=schedule.last_step, loss=round(float(np.mean(losses)), 4))
-            losses = []
-        if run.is_due():
-            run.save(trainer.state(), schedule, trainer.step)
-    run.save(trainer.state(), schedule, trainer.step)
 
 
 def load_rendered(paths: Sequence[Path]) -> list[Heard]:

@@ -95,8 +95,8 @@ def _encoded(
             if SHORTEST <= len(codes) <= LONGEST:
                 yield recording, (codes, np.array(symbols, np.int16))
             else:
-                seconds = len(codes) / codec.frame_rate
-                yield recording, f"lasts {seconds:.1f} s; cut it to sentences of 0.4 to 10 s"
+                seconds, most = len(codes) / codec.frame_rate, LONGEST / codec.frame_rate
+                yield recording, f"lasts {seconds:.1f} s; cut it to sentences of 0.4 to {most:g} s"
 
 
 def _transcript(file: Path) -> str:

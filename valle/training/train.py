@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from valle.errors import UserError
-from valle.training.runs import Run, Schedule
+from valle.training.arguments import given_settings
 
 if TYPE_CHECKING:
+    from valle.training.model_recipe import ModelRecipe
     from valle.training.model_training import ModelTrainer
+    from valle.training.processes import Processes
+    from valle.training.runs import Run, Schedule, Trainer
 
 DECODER_RATE = 6e-4
-
-
-class Trainer(Protocol):
-    """What every trainer can do."""
-
-    def restore(self, state: dict[str, Any]) -> None: ...
 
 
 def _prepare(threads: int) -> None:
@@ -33,6 +31,8 @@ def _prepare(threads: int) -> None:
 
 def _resumed(trainer: Trainer, folder: Path) -> tuple[Run, dict[str, Any] | None]:
     """The run in a folder, and the state that the trainer goes on from if one was saved."""
+    from valle.training.runs import Run
+
     run = Run(folder)
     run.stop_on_signals()
     state = run.load()
@@ -42,20 +42,32 @@ def _resumed(trainer: Trainer, folder: Path) -> tuple[Run, dict[str, Any] | None
 
 
 def _schedule(arguments: argparse.Namespace, step: int, state: dict[str, Any] | None) -> Schedule:
+    from valle.training.runs import Schedule
+
     if state is None:
-        return Schedule.over(arguments.steps, arguments.decay, begin=step)
+        steps = arguments.steps or arguments.usual_steps
+        return Schedule.over(steps, arguments.decay, arguments.warmup, begin=step, fall=arguments.fall)
     schedule = Schedule(**state["schedule"])
     if arguments.more:
         return schedule.extended(step, arguments.more, arguments.decay)
-    return schedule.finishing(step, arguments.decay) if arguments.finish else schedule
+    if arguments.finish:
+        return schedule.finishing(step, arguments.decay)
+    planned = schedule.last_step - schedule.begin
+    if arguments.steps not in (None, planned):
+        raise UserError(
+            f"The saved run is one of {planned} steps, not {arguments.steps}; leave --steps out to go on, "
+            "or give --more N for N steps after them."
+        )
+    return schedule
 
 
 def codec(arguments: argparse.Namespace, folder: Path) -> None:
     """Train the codec, or its decoder alone."""
     from valle.audio.builtin.codec import BuiltinCodec
     from valle.training.codec_data import CodecData, make_codec_data
-    from valle.training.codec_training import CodecRecipe, CodecTrainer, train_codec
+    from valle.training.codec_training import CodecRecipe, CodecTrainer
     from valle.training.export import BUILTIN
+    from valle.training.runs import train
 
     _prepare(arguments.threads)
     path = folder / "codec_data.npz"
@@ -68,33 +80,104 @@ def codec(arguments: argparse.Namespace, folder: Path) -> None:
     run, state = _resumed(trainer, folder / ("decoder" if arguments.decoder else "codec"))
     if state is None and arguments.decoder:
         trainer.adopt(BuiltinCodec.load(BUILTIN / "codec.safetensors").network)
-    train_codec(trainer, run, _schedule(arguments, trainer.step, state))
+    train(trainer, run, _schedule(arguments, trainer.step, state))
 
 
 def model(arguments: argparse.Namespace, folder: Path) -> None:
-    """Train the model on the encoded shards that are there."""
-    from valle.training.corpus import Corpus
-    from valle.training.model_training import ModelRecipe, ModelTrainer, ShardSource, train_model
-    from valle.training.speech import speech_path
+    """Train a model on the encoded shards that are there, or on recordings; alone, or under torchrun."""
+    from valle.training.processes import Processes
 
     _prepare(arguments.threads)
-    trainer = ModelTrainer(ModelRecipe(seed=arguments.seed), Corpus())
-    run, state = _resumed(trainer, folder / "model")
-    if state is None and arguments.start != "fresh":
+    processes = Processes.join(arguments.device)
+    try:
+        _train_model(arguments, folder, processes)
+    finally:
+        processes.leave()
+
+
+def _train_model(arguments: argparse.Namespace, folder: Path, processes: Processes) -> None:
+    from valle.training.corpus import Corpus
+    from valle.training.model_training import ModelTrainer
+    from valle.training.runs import STATE, Run, train
+
+    place = folder / arguments.run
+    state = Run(place).load() if (place / STATE).exists() else None
+    recipe = _recipe(arguments, state)
+    trainer = ModelTrainer(recipe, Corpus(), processes)
+    if state is not None:
+        trainer.restore(state)
+    schedule = None if state is None else _schedule(arguments, trainer.step, state)
+    shards = _shards(arguments, folder, processes)
+    if state is None:
         _start(trainer, arguments.start)
+        schedule = _schedule(arguments, trainer.step, None)
+    assert schedule is not None
+    run = Run(place)
+    run.stop_on_signals()
+    train(trainer, run, schedule, 25, lambda step: shards.fill(trainer.corpus, step), processes)
+
+
+def _recipe(arguments: argparse.Namespace, state: dict[str, Any] | None) -> ModelRecipe:
+    """The recipe of a fresh run, or of the saved one, which the command line must not contradict."""
+    from valle.training.model_recipe import ModelRecipe, restored, settle
+
+    given = given_settings(arguments)
+    if state is None:
+        return settle({"seed": arguments.seed, **given}, None)
+    saved = restored(state["recipe"]) if "recipe" in state else ModelRecipe(seed=arguments.seed)
+    if arguments.seed:
+        given["seed"] = arguments.seed
+    return settle(given, saved, stretch=arguments.more > 0)
+
+
+def _shards(arguments: argparse.Namespace, folder: Path, processes: Processes) -> Any:
+    """What is trained on: the shards of the folder, or one of the recordings, kept with the run."""
+    from valle.training.model_training import ShardSource
+    from valle.training.speech import speech_path
+
+    if arguments.recordings is not None:
+        place = folder / arguments.run
+        if processes.is_first and not speech_path(place, 0).exists():
+            place.mkdir(parents=True, exist_ok=True)
+            encode_folder(arguments.recordings, speech_path(place, 0))
+        return ShardSource(place, 1, arguments.shard_every, 1)
     there = next(index for index in itertools.count() if not speech_path(folder, index).exists())
     total = arguments.shards or there
     if not total:
-        raise UserError(f"{folder} holds no shard; make one with `data` and `encode`, or with `recordings`")
-    shards = ShardSource(folder, arguments.first_shards or total, arguments.shard_every, total)
-    train_model(trainer, run, _schedule(arguments, trainer.step, state), shards)
+        raise UserError(
+            f"{folder} holds no shard; make one with `data` and `encode`, or train with --recordings FOLDER"
+        )
+    return ShardSource(folder, arguments.first_shards or total, arguments.shard_every, total)
 
 
-def _start(trainer: ModelTrainer, name: str) -> None:
-    """Go on from the weights of a model file, of as many steps as it says."""
+def encode_folder(recordings: Path, path: Path) -> None:
+    """Encode a folder of recordings into a shard, and say which of them cannot be used."""
+    from valle.audio.builtin.codec import BuiltinCodec
+    from valle.request import FRAME_RATE
+    from valle.training.export import BUILTIN
+    from valle.training.recordings import encode_recordings, find_recordings
+
+    found = find_recordings(recordings)
+    shard, left_out = encode_recordings(found, BuiltinCodec.load(BUILTIN / "codec.safetensors"))
+    for line in left_out:
+        print(f"left out: {line}", file=sys.stderr)
+    shard.save(path)
+    print(f"{path}: {len(shard.speakers)} recordings, {len(shard.codes) / FRAME_RATE:.1f} s")
+
+
+def _start(trainer: ModelTrainer, name: str | None) -> None:
+    """Go on from the weights of a model file, of as many steps as it says, or begin with nothing.
+
+    Without a name it is the model of the package, where that has the shape of the one that is trained.
+    """
     from valle.checkpoints import native
     from valle.inference import BUILTIN_MODEL
 
+    if name is None:
+        same = native.read_details(BUILTIN_MODEL).config == trainer.model.config
+        name = "builtin" if same else "fresh"
+    if name == "fresh":
+        return
     path = BUILTIN_MODEL if name == "builtin" else Path(name)
     if not path.is_file():
         raise UserError(f"The model {name!r} is not there; give the path of a model file, or `fresh`.")
@@ -104,12 +187,8 @@ def _start(trainer: ModelTrainer, name: str) -> None:
 
 def recogniser(arguments: argparse.Namespace, folder: Path) -> None:
     """Train the ears of the evaluation."""
-    from valle.training.recogniser_training import (
-        RecogniserRecipe,
-        RecogniserTrainer,
-        load_rendered,
-        train_recogniser,
-    )
+    from valle.training.recogniser_training import RecogniserRecipe, RecogniserTrainer, load_rendered
+    from valle.training.runs import train
 
     _prepare(arguments.threads)
     paths = sorted(folder.glob("rendered-*.npz"))
@@ -117,11 +196,13 @@ def recogniser(arguments: argparse.Namespace, folder: Path) -> None:
         raise UserError(f"{folder} holds no rendered shard; make some with `data --shards 4`")
     trainer = RecogniserTrainer(load_rendered(paths), RecogniserRecipe(seed=arguments.seed))
     run, state = _resumed(trainer, folder / "recogniser")
-    train_recogniser(trainer, run, _schedule(arguments, trainer.step, state))
+    train(trainer, run, _schedule(arguments, trainer.step, state))
 
 
 def _saved(folder: Path) -> dict[str, Any]:
-    state = Run(folder).load()
+    from valle.training.runs import STATE, Run
+
+    state = Run(folder).load() if (folder / STATE).exists() else None
     if state is None:
         raise UserError(f"{folder} holds no training state; train it first")
     return state
@@ -132,7 +213,8 @@ def export(arguments: argparse.Namespace, folder: Path) -> None:
     from valle.audio.builtin.codec import BuiltinCodec
     from valle.training.corpus import Corpus
     from valle.training.export import BUILTIN, export_codec, export_model, random_model
-    from valle.training.model_training import ModelRecipe, ModelTrainer
+    from valle.training.model_recipe import ModelRecipe, restored
+    from valle.training.model_training import ModelTrainer
 
     codec_path = BUILTIN / "codec.safetensors"
     if arguments.what in ("codec", "decoder"):
@@ -142,6 +224,12 @@ def export(arguments: argparse.Namespace, folder: Path) -> None:
     if arguments.what == "random":
         print(export_model(random_model(arguments.seed), codec, 0, path, "random weights"))
         return
-    trainer = ModelTrainer(ModelRecipe(), Corpus())
-    trainer.restore(_saved(folder / "model"))
+    state = _saved(folder / arguments.run)
+    recipe = restored(state["recipe"]) if "recipe" in state else ModelRecipe()
+    if arguments.out is None and recipe.config() != ModelRecipe().config():
+        raise UserError(
+            f"The run {arguments.run!r} is not of the built-in model's shape; name a file with --out."
+        )
+    trainer = ModelTrainer(recipe, Corpus())
+    trainer.restore(state)
     print(export_model(trainer.averaged(), codec, trainer.step, path))

@@ -11,7 +11,7 @@ from valle.audio.builtin.pitch import HOP
 from valle.training.codec_data import CodecData
 from valle.training.codec_training import CodecRecipe
 from valle.training.corpus import Corpus
-from valle.training.model_training import ModelRecipe
+from valle.training.model_recipe import ModelRecipe
 from valle.training.speech import SpeechShard
 
 

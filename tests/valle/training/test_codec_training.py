@@ -11,9 +11,9 @@ import torch
 from valle.audio.builtin.network import CodecShape
 from valle.training.codec_data import CodecData
 from valle.training.codec_losses import SpectralLoss
-from valle.training.codec_training import CodecRecipe, CodecTrainer, train_codec
+from valle.training.codec_training import CodecRecipe, CodecTrainer
 from valle.training.quantiser import TrainedQuantiser, k_means, nearest
-from valle.training.runs import Run, Schedule
+from valle.training.runs import Run, Schedule, train
 
 
 def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(
@@ -22,7 +22,7 @@ def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(
     whole = CodecTrainer(codec_data, codec_recipe)
     expected = [whole.train_step(1.0) for _ in range(4)]
     first = CodecTrainer(codec_data, codec_recipe)
-    train_codec(first, Run(tmp_path), Schedule(warmup=1, decay_start=2, decay_steps=1))
+    train(first, Run(tmp_path), Schedule(warmup=1, decay_start=2, decay_steps=1))
     state = Run(tmp_path).load()
     assert state is not None
     second = CodecTrainer(codec_data, codec_recipe)

@@ -10,8 +10,10 @@ import torch
 
 from tests.valle.training.conftest import speech_shard
 from valle.training.corpus import Corpus, Kind, Mix, digits, make_row
-from valle.training.model_training import Guide, ModelRecipe, ModelTrainer, ShardSource, train_model
-from valle.training.runs import Run, Schedule
+from valle.training.losses import Guide
+from valle.training.model_recipe import ModelRecipe
+from valle.training.model_training import ModelTrainer, ShardSource
+from valle.training.runs import Run, Schedule, train
 from valle.training.speech import speech_path
 
 
@@ -34,11 +36,12 @@ def test_every_kind_of_batch_has_a_loss_and_gradients(corpus: Corpus, model_reci
     trainer = ModelTrainer(model_recipe, corpus)
     for kind in Kind:
         batch = corpus.batch(kind, model_recipe.mix, model_recipe.budget, np.random.default_rng(1))
-        loss, guide, accuracy = trainer.losses(batch)
-        assert 0 < loss.item() < 12
-        assert 0 <= accuracy.item() <= 1
-        assert (guide.item() > 0) == (kind not in (Kind.LEN, Kind.STT))
-        (loss + guide).backward()
+        parts = trainer.losses(batch)
+        assert 0 < parts.answer.item() < 12
+        assert 0 <= parts.accuracy.item() <= 1
+        assert (parts.guide.item() > 0) == (kind not in (Kind.LEN, Kind.STT))
+        assert parts.total.item() == pytest.approx(parts.answer.item() + parts.guide.item())
+        parts.total.backward()
         gradient = trainer.model.model.layers[0].self_attn.q_proj.weight.grad
         assert gradient is not None
         assert gradient.abs().sum() > 0
@@ -150,9 +153,8 @@ def test_a_run_saves_its_end_and_its_metrics(model_recipe: ModelRecipe, tmp_path
     speech_shard(8).save(speech_path(tmp_path, 0))
     trainer = ModelTrainer(model_recipe, Corpus())
     run = Run(tmp_path / "run")
-    train_model(
-        trainer, run, Schedule.over(3, 0.5, warmup=2), ShardSource(tmp_path, 1, 100, 1), report_every=1
-    )
+    shards = ShardSource(tmp_path, 1, 100, 1)
+    train(trainer, run, Schedule.over(3, 0.5, warmup=2), 1, lambda step: shards.fill(trainer.corpus, step))
     state = run.load()
     assert state is not None
     assert state["step"] == 3

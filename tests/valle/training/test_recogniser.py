@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from valle.audio.builtin.pitch import HOP
 from valle.text.tokens import Tokenizer
 from valle.training.recogniser import Recogniser, edit_distance, load_recogniser, sounds
-from valle.training.recogniser_training import Heard, RecogniserRecipe, RecogniserTrainer, train_recogniser
-from valle.training.runs import Run, Schedule
+from valle.training.recogniser_training import Heard, RecogniserRecipe, RecogniserTrainer
+from valle.training.runs import Run, Schedule, train
 
 WORDS = st.lists(st.integers(0, 4), max_size=7)
 
@@ -65,7 +65,7 @@ def test_it_learns_a_small_language_and_is_kept(tmp_path: Path) -> None:
     torch.set_num_threads(1)
     data = tones(12)
     trainer = RecogniserTrainer(data, RecogniserRecipe(batch=4))
-    train_recogniser(trainer, Run(tmp_path), Schedule.over(100, 0.3, warmup=5))
+    train(trainer, Run(tmp_path), Schedule.over(100, 0.3, warmup=5))
     recogniser = load_recogniser(tmp_path / "state.pt")
     assert mean_error(recogniser, data) < 0.4 < 0.8 < mean_error(Recogniser(), data)
     wrong = recogniser.error_rate((data[0].wave / 32768).astype(np.float32), [60] * 6)

@@ -70,12 +70,12 @@ def test_what_cannot_be_used_is_named(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"has no silent\.txt beside it"):
         find_recordings(folder)
     (folder / "silent.txt").write_text("Nothing is heard.", encoding="utf-8")
-    wav.write(folder / "long.wav", np.random.default_rng(0).normal(0, 0.1, 24000 * 11).astype(np.float32))
+    wav.write(folder / "long.wav", np.random.default_rng(0).normal(0, 0.1, 24000 * 13).astype(np.float32))
     (folder / "long.txt").write_text("Far too long.", encoding="utf-8")
     shard, left_out = encode_recordings(find_recordings(folder), BuiltinCodec.load(BUILTIN_CODEC))
     assert len(shard.speakers) == 4
     assert [line.split(":")[0].rsplit("/", 1)[-1] for line in left_out] == ["long.wav", "silent.wav"]
-    assert "11.0 s" in left_out[0]
+    assert "13.0 s; cut it to sentences of 0.4 to 12 s" in left_out[0]
     assert "silent" in left_out[1]
 
 

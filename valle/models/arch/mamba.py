@@ -1,167 +1,109 @@
-"""Mamba (Gu and Dao, arXiv 2312.00752): transformers' mixer in our blocks, with our state; no Triton needed.
+"""Mamba (Gu and Dao, arXiv 2312.00752): the weights of transformers' mixer, and a scan that trains on a CPU.
 
-As in the paper, section 3.4, a layer of this backbone is two blocks, which have about as many weights as
-attention and a feed-forward layer. A block reads from left to right only.
+Theirs takes the positions out of one tensor one by one, and the gradient of each is as large as all of them.
 """
 
 from __future__ import annotations
 
-import logging
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
+from transformers import MambaConfig
+from transformers.models.mamba.modeling_mamba import MambaMixer
 
-from valle.errors import UserError
-from valle.models.arch.attention import Mask
-from valle.models.arch.backbone import Backbone
-from valle.models.arch.llama import RMSNorm
-from valle.models.arch.observer import Observer
-from valle.models.arch.recurrent import RecurrentState, present_keys
+from valle.models.arch.state_spaces import KERNEL, Memory, StateSpaces
 from valle.models.config import ModelConfig
 
-_BLOCKS_PER_LAYER = 2
-_KERNEL = 4
 _STATE_SIZE = 16
 
 
-class Memory:
-    """What a mixer of transformers asks of its cache, for one block and one pass.
+class _Scan(torch.autograd.Function):
+    """states[t] = decay[t] * states[t - 1] + added[t], position by position, all [R, T, C, N]."""
 
-    convolution [R, C, kernel - 1] and held [R, ...] are views into the state, which the mixer writes to.
-    """
+    @staticmethod
+    def forward(context: Any, decay: Tensor, added: Tensor, first: Tensor) -> Tensor:
+        states = torch.empty_like(added)
+        last = first
+        for place in range(added.shape[1]):
+            last = torch.addcmul(added[:, place], decay[:, place], last, out=states[:, place])
+        context.save_for_backward(decay, states, first)
+        return states
 
-    def __init__(self, convolution: Tensor, held: Tensor, begun: bool) -> None:
-        self._convolution, self._held, self._begun = convolution, held, begun
-
-    def get_conv_state(self, layer_idx: int, state_idx: int = 0) -> Tensor | None:
-        """The last inputs of the convolution, once there are any."""
-        return self._convolution if self._begun else None
-
-    def get_recurrent_state(self, layer_idx: int, state_idx: int = 0) -> Tensor | None:
-        """The state, once there is any."""
-        return self._held if self._begun else None
-
-    def is_recording_past(self, layer_idx: int) -> bool:
-        """Nothing is recorded here: going back is the state's own matter."""
-        return False
-
-    def update_conv_state(self, inputs: Tensor, layer_idx: int, conv_kernel_size: int) -> Tensor:
-        """Take the inputs [R, C, T] of a beginning in; return them."""
-        kept = conv_kernel_size - 1
-        padded = nn.functional.pad(inputs, (max(0, kept - inputs.shape[-1]), 0))
-        self._convolution.copy_(padded[..., -kept:])
-        return inputs
-
-    def update_recurrent_state(self, held: Tensor, layer_idx: int) -> Tensor:
-        """Take the state after a beginning in."""
-        self._held.copy_(held)
-        return self._held
+    @staticmethod
+    def backward(context: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        decay, states, first = context.saved_tensors
+        (gradient,) = gradients
+        added = torch.empty_like(states)
+        added[:, -1] = gradient[:, -1]
+        for place in range(states.shape[1] - 2, -1, -1):
+            later = decay[:, place + 1], added[:, place + 1]
+            torch.addcmul(gradient[:, place], *later, out=added[:, place])
+        before = torch.cat([first.unsqueeze(1), states[:, :-1]], 1)
+        return added * before, added, added[:, 0] * decay[:, 0]
 
 
-class Block(nn.Module):
-    """A mixer on the normalised stream, added to it."""
-
-    def __init__(self, mixer: nn.Module, dim: int) -> None:
-        super().__init__()
-        self.norm = RMSNorm(dim)
-        self.mixer = mixer
-
-    def forward(self, hidden: Tensor, memory: Memory | None, present: Tensor | None) -> Tensor:
-        """Return the stream [R, T, D] after the block; `present` [R, T] is False on padding in front."""
-        return hidden + self.mixer(self.norm(hidden), cache_params=memory, attention_mask=present)
+def scan(decay: Tensor, added: Tensor, first: Tensor) -> Tensor:
+    """Return the states [R, T, C, N] that decay by `decay` and grow by `added`, after `first` [R, C, N]."""
+    states: Tensor = _Scan.apply(decay, added, first)  # type: ignore[no-untyped-call]
+    return states
 
 
-class StateSpaces(Backbone):
-    """The stack of blocks and the final norm, for any mixer of transformers' with a state."""
-
-    attends = False
-
-    def __init__(self, config: ModelConfig) -> None:
-        super().__init__()
-        # It would say for each of its functions that there is a faster one for some devices.
-        logging.getLogger("transformers.integrations.hub_kernels").setLevel(logging.ERROR)
-        if "nar" in config.capabilities:
-            raise UserError(
-                f"model config: {config.architecture} reads from left to right only, so there is level 0 and "
-                "no NAR; leave nar out of capabilities"
-            )
-        count = _BLOCKS_PER_LAYER * config.layers
-        self.layers = nn.ModuleList(Block(mixer, config.dim) for mixer in self.mixers(config, count))
-        self.norm = RMSNorm(config.dim)
-        self._name = config.architecture
-
-    def mixers(self, config: ModelConfig, count: int) -> list[nn.Module]:
-        """Return fresh mixers."""
-        raise TypeError(f"{type(self).__name__} has no mixer")
-
-    def shapes(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """Return the shapes of what one block keeps of one row: of the convolution, and the state."""
-        raise TypeError(f"{type(self).__name__} has no state")
+class Mixer(MambaMixer):  # type: ignore[misc]
+    """The mixer with our scan; any number of positions may follow what the memory holds."""
 
     def forward(
-        self,
-        hidden: Tensor,
-        positions: Tensor,
-        limit: int,
-        mask: Mask,
-        state: RecurrentState | None = None,
-        observer: Observer | None = None,
+        self, hidden: Tensor, cache_params: Memory | None = None, attention_mask: Tensor | None = None
     ) -> Tensor:
-        """Run embeddings [R, T, D] through all blocks; the order of the rows is their position.
+        """Return the mixer's answer to hidden [R, T, D]; the mask [R, T] is False on padding in front."""
+        if attention_mask is not None:
+            hidden = hidden * attention_mask.unsqueeze(-1)
+        inputs, gate = self.in_proj(hidden).transpose(1, 2).chunk(2, 1)
+        with torch.autocast(hidden.device.type, enabled=False):
+            mixed = self._convolve(inputs.float(), cache_params)
+            if attention_mask is not None:
+                mixed = mixed * attention_mask.unsqueeze(-1)
+            answer = self._select(mixed, cache_params)
+        return self.out_proj((answer * functional.silu(gate.transpose(1, 2).float())).to(hidden.dtype))
 
-        Raises UserError for rows that are to look ahead, and ValueError for several positions after the
-        first ones.
-        """
-        given, length = hidden, hidden.shape[1]
-        if length > 1 and not mask.causal:
-            self._require_causal(mask)
-        if state is not None and state.length and length > 1:
-            raise ValueError("after the first positions they come one at a time")
-        present = present_keys(mask.keep) if length > 1 else None
-        for place, block in enumerate(self.layers):
-            memory = None
-            if state is not None:
-                convolution, held = (tensor[:, place] for tensor in state.tensors)
-                memory = Memory(convolution, held, begun=state.length > 0)
-            hidden = self.through(block, hidden, memory, present)
-        if state is not None:
-            state.advance(given, positions)
-        return self.norm(hidden)
+    def _convolve(self, inputs: Tensor, memory: Memory | None) -> Tensor:
+        """Mix each channel with what was before; inputs [R, C, T] give [R, T, C]."""
+        before = None if memory is None else memory.get_conv_state(self.layer_idx)
+        if before is None:
+            before = inputs.new_zeros(*inputs.shape[:2], KERNEL - 1)
+        joined = torch.cat([before, inputs], -1)
+        if memory is not None:
+            memory.update_conv_state(joined, self.layer_idx, KERNEL)
+        weight, bias = self.conv1d.weight.float(), self.conv1d.bias.float()
+        return functional.silu(functional.conv1d(joined, weight, bias, groups=len(weight))).transpose(1, 2)
 
-    def allocate(self, rows: int, capacity: int) -> RecurrentState:
-        """Return an empty state; `capacity` is for the inputs that are kept to go back to."""
-        like = self.norm.weight
-        held = [
-            torch.zeros(rows, len(self.layers), *shape, dtype=torch.float32, device=like.device)
-            for shape in self.shapes()
-        ]
-        return RecurrentState.allocate(held, capacity, like, self._again)
-
-    def _again(self, hidden: Tensor, positions: Tensor, state: RecurrentState) -> None:
-        self(hidden, positions, 0, Mask(), state)
-
-    def _require_causal(self, mask: Mask) -> None:
-        if mask.keep is None or mask.keep.triu(1).any():
-            raise UserError(
-                f"{self._name} reads from left to right only: it makes level 0 step by step, and no NAR pass"
-            )
+    def _select(self, mixed: Tensor, memory: Memory | None) -> Tensor:
+        """Take mixed [R, T, C] into the state, each position as much as it says itself; returns [R, T, C]."""
+        parts = functional.linear(mixed, self.x_proj.weight.float())
+        step, key, query = parts.split([self.time_step_rank, _STATE_SIZE, _STATE_SIZE], -1)
+        linear = functional.linear(step, self.dt_proj.weight.float(), self.dt_proj.bias.float())
+        delta = functional.softplus(linear)
+        decay = torch.exp(delta.unsqueeze(-1) * -torch.exp(self.A_log.float()))
+        added = (delta * mixed).unsqueeze(-1) * key.unsqueeze(2)
+        first = None if memory is None else memory.get_recurrent_state(self.layer_idx)
+        states = scan(decay, added, torch.zeros_like(added[:, 0]) if first is None else first)
+        if memory is not None:
+            memory.update_recurrent_state(states[:, -1], self.layer_idx)
+        return (states @ query.unsqueeze(-1)).squeeze(-1) + mixed * self.D.float()
 
 
 class Mamba(StateSpaces):
-    """Blocks of transformers' MambaMixer."""
+    """Blocks of the mixer, twice as wide inside as the stream."""
 
     def mixers(self, config: ModelConfig, count: int) -> list[nn.Module]:
-        """Return fresh mixers, twice as wide inside as the stream."""
-        from transformers import MambaConfig
-        from transformers.models.mamba.modeling_mamba import MambaMixer
-
+        """Return fresh mixers."""
         sizes = MambaConfig(
-            hidden_size=config.dim, state_size=_STATE_SIZE, num_hidden_layers=count, conv_kernel=_KERNEL
+            hidden_size=config.dim, state_size=_STATE_SIZE, num_hidden_layers=count, conv_kernel=KERNEL
         )
-        return [MambaMixer(sizes, index) for index in range(count)]
+        return [Mixer(sizes, index) for index in range(count)]
 
     def shapes(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Return [C, kernel - 1] and [C, state]."""
         mixer: Any = self.layers[0].mixer
-        return (mixer.intermediate_size, _KERNEL - 1), (mixer.intermediate_size, _STATE_SIZE)
+        return (mixer.intermediate_size, KERNEL - 1), (mixer.intermediate_size, _STATE_SIZE)

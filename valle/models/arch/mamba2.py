@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from torch import nn
+from transformers import Mamba2Config
+from transformers.models.mamba2.modeling_mamba2 import Mamba2Mixer
 
-from valle.models.arch.mamba import StateSpaces
+from valle.models.arch.state_spaces import KERNEL, StateSpaces
 from valle.models.config import ModelConfig
 
-_KERNEL = 4
 _STATE_SIZE = 64
 _CHUNK = 64
 _WIDER = 2
@@ -21,9 +22,6 @@ class Mamba2(StateSpaces):
 
     def mixers(self, config: ModelConfig, count: int) -> list[nn.Module]:
         """Return fresh mixers, twice as wide inside as the stream, with as many heads as the config says."""
-        from transformers import Mamba2Config
-        from transformers.models.mamba2.modeling_mamba2 import Mamba2Mixer
-
         sizes = Mamba2Config(
             hidden_size=config.dim,
             num_heads=config.heads,
@@ -32,7 +30,7 @@ class Mamba2(StateSpaces):
             n_groups=1,
             state_size=_STATE_SIZE,
             chunk_size=_CHUNK,
-            conv_kernel=_KERNEL,
+            conv_kernel=KERNEL,
             num_hidden_layers=count,
             layer_norm_epsilon=_EPSILON,
         )
@@ -41,4 +39,4 @@ class Mamba2(StateSpaces):
     def shapes(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Return [C, kernel - 1] and [H, head size, state]."""
         mixer: Any = self.layers[0].mixer
-        return (mixer.conv_dim, _KERNEL - 1), (mixer.num_heads, mixer.head_dim, _STATE_SIZE)
+        return (mixer.conv_dim, KERNEL - 1), (mixer.num_heads, mixer.head_dim, _STATE_SIZE)

@@ -1,0 +1,134 @@
+"""The loss of one batch: of the answers, and if wanted of the text and the prompt in front of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from valle.models.ar_nar import ArNar
+from valle.models.base import Inputs, Losses
+from valle.models.layout import Layout
+from valle.training.corpus import Batch
+from valle.training.model_recipe import ModelRecipe
+
+Pieces = tuple[list[Tensor], list[Tensor]]
+"""Cross entropies of the ids of the text, and of the prompt, of each row."""
+
+
+class Guide:
+    """Pushes one attention head to look at the phoneme of the frame that a row predicts.
+
+    Tachibana et al., "Efficiently trainable text-to-speech system based on deep convolutional networks with
+    guided attention" (2018) had the idea; here the target is exact, from the renderer's timings.
+    """
+
+    def __init__(self, layer: int, layouts: list[Layout], alignments: list[Tensor | None]) -> None:
+        self._layer, self._layouts, self._alignments = layer, layouts, alignments
+        self.loss = torch.zeros(())
+
+    def attention(self, layer: int, query: Tensor, key: Tensor) -> None:
+        """Take the queries and keys of a layer; sets `loss`, the mean cross entropy over all guided rows."""
+        if layer != self._layer:
+            return
+        rows = [row for row, alignment in enumerate(self._alignments) if alignment is not None]
+        if not rows:
+            return
+        longest = max(self._layouts[row].spans["phonemes"].stop for row in rows)
+        scores, wanted = [], []
+        for row in rows:
+            layout, alignment = self._layouts[row], self._alignments[row]
+            assert alignment is not None
+            keys = key[row, 0, layout.spans["phonemes"]].float()
+            found = query[row, 0, layout.outputs].float() @ keys.t() * keys.shape[-1] ** -0.5
+            scores.append(functional.pad(found, (0, longest - found.shape[1]), value=-1e9))
+            wanted.append(alignment)
+        self.loss = functional.cross_entropy(torch.cat(scores), torch.cat(wanted).to(query.device))
+
+
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """Mean losses of a batch in nats, each a tensor: what is minimised, and what it is made of.
+
+    total: all that is minimised. answer: of the ids that are asked for; accuracy is the share of them that is
+    right. guide, router, text, prompt: 0 where there is none.
+    """
+
+    total: Tensor
+    answer: Tensor
+    accuracy: Tensor
+    guide: Tensor
+    router: Tensor
+    text: Tensor
+    prompt: Tensor
+
+
+class BatchLoss(nn.Module):
+    """A model with its loss, so that one call is all that a step computes."""
+
+    def __init__(self, model: ArNar, recipe: ModelRecipe) -> None:
+        super().__init__()
+        self.model, self.recipe = model, recipe
+
+    def forward(self, batch: Batch) -> Parts:
+        """Return the losses of a batch."""
+        model, recipe = self.model, self.recipe
+        layouts = model.layouts(batch.rows, growing=True)
+        guide = Guide(recipe.guide_layer, layouts, batch.alignments)
+        half = recipe.precision == "bfloat16"
+        with torch.autocast(model.device.type, torch.bfloat16, enabled=half):
+            packed = model.pack(layouts)
+            embedded = self._with_holes(packed.embeddings, layouts, batch.holes)
+            hidden = model.model(embedded, packed.positions, packed.limit, packed.mask, observer=guide)
+            answer = model.judge(batch.rows, layouts, hidden, batch.targets)
+            pieces = ([], []) if recipe.loss == "answer" else self._pieces(batch.rows, layouts, hidden)
+        router = model.model.auxiliary_loss()
+        nothing = answer.mean.new_zeros(())
+        text, prompt = (torch.cat(piece).mean() if piece else nothing for piece in pieces)
+        total = self._sequence(answer, pieces, text, prompt) + recipe.guide_weight * guide.loss
+        if router is not None:
+            total = total + recipe.router_weight * router
+        right = (answer.correct & answer.counted).sum() / answer.counted.sum()
+        return Parts(
+            total, answer.mean, right, guide.loss, nothing if router is None else router, text, prompt
+        )
+
+    def _with_holes(
+        self, embedded: Tensor, layouts: Sequence[Layout], holes: Sequence[dict[str, Tensor]]
+    ) -> Tensor:
+        """The embeddings [R, S, D] with the dropout token where a frame is left out."""
+        if not any(holes):
+            return embedded
+        out = torch.zeros(embedded.shape[:2], dtype=torch.bool)
+        for row, (layout, spans) in enumerate(zip(layouts, holes, strict=True)):
+            for name, frames in spans.items():
+                out[row, layout.spans[name]] = frames
+        return torch.where(out.unsqueeze(-1).to(embedded.device), self.model.dropout_token, embedded)
+
+    def _pieces(self, rows: Sequence[Inputs], layouts: Sequence[Layout], hidden: Tensor) -> Pieces:
+        """Cross entropies of every id of text and prompt from those before it, of the rows of level 0."""
+        text: list[Tensor] = []
+        prompt: list[Tensor] = []
+        for row, (given, layout) in enumerate(zip(rows, layouts, strict=True)):
+            if layout.head != "ar":
+                continue
+            if given.phonemes is not None:
+                text.append(self._next(hidden[row, layout.spans["phonemes"]], "phonemes", given.phonemes))
+            if isinstance(given.prompt, Tensor):
+                prompt.append(self._next(hidden[row, layout.spans["prompt"]], "ar", given.prompt[:, 0]))
+        return text, prompt
+
+    def _next(self, hidden: Tensor, head: str, ids: Tensor) -> Tensor:
+        logits = self.model.answer(head, hidden[:-1])
+        return functional.cross_entropy(logits, ids[1:].long().to(hidden.device), reduction="none")
+
+    def _sequence(self, answer: Losses, pieces: Pieces, text: Tensor, prompt: Tensor) -> Tensor:
+        """The loss of the sequence: as a whole, every id of it alike, or in pieces by their factors."""
+        recipe = self.recipe
+        if recipe.loss == "whole" and any(pieces):
+            own = answer.cross_entropy[answer.counted]
+            return torch.cat([own, *(each for piece in pieces for each in piece)]).mean()
+        return answer.mean + recipe.text_factor * text + recipe.prompt_factor * prompt
