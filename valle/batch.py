@@ -54,14 +54,16 @@ class BatchGeneration(Iterator[Step]):
     @property
     def takes(self) -> tuple[Take, ...]:
         """What has been made so far, in the order of the requests; what was not ended counts as cancelled."""
-        return tuple(self._take(request) for request in self.requests)
+        return tuple(self.take(request.take) for request in self.requests)
+
+    def take(self, name: str) -> Take:
+        """What has been made so far of one of them. KeyError if there is none of that name."""
+        steps = self._made[name]
+        request = next(request for request in self.requests if request.take == name)
+        return assemble(request, steps, sum(step.seconds for step in steps))
 
     def finish(self) -> tuple[Take, ...]:
         """Read all remaining steps and return the takes."""
         for _ in self:
             pass
         return self.takes
-
-    def _take(self, request: Request) -> Take:
-        steps = self._made[request.take]
-        return assemble(request, steps, sum(step.seconds for step in steps))

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -32,7 +32,7 @@ from valle_lab.worker.bodies import (
     sentence_from_body,
 )
 from valle_lab.worker.looks import attention_from_body, look_to_body, view_from_body
-from valle_lab.worker.messages import Ask, Description, ModelChoice, Progress
+from valle_lab.worker.messages import Ask, Description, Made, ModelChoice, Progress
 from valle_lab.worker.protocol import BrokenStreamError, Frame, encode, read_frame
 from valle_lab.worker.steps import event_from_dict, event_to_dict, step_from_frame
 from valle_lab.worker.suppositions import asked_what_if_to_body, what_if_from_body
@@ -129,18 +129,31 @@ class WorkerClient:
             lambda event: self._write(Frame("change", number, ask.take, event_to_dict(event)))
         )
 
-        def receive(frame: Frame) -> Any:
-            if frame.kind == "step":
-                speaking.add(step_from_frame(frame))
-            elif frame.kind == "begun":
-                speaking.begun.set_result(begun_from_body(frame.body, frame.arrays))
-            elif frame.kind == "refused":
-                speaking.refused.append((event_from_dict(frame.body["event"]), frame.body["reason"]))
-            else:
-                return made_from_body(frame.body, frame.arrays)
-            return None
+        pending = _Pending(lambda frame: _take_in(frame, speaking), speaking.end)
+        self._send(Frame("speak", number, ask.take, body, arrays), pending)
+        return speaking
 
-        self._send(Frame("speak", number, ask.take, body, arrays), _Pending(receive, speaking.end))
+    def speak_batch(self, ask: Ask, rows: Mapping[str, int]) -> dict[str, Speaking]:
+        body, arrays = asked_to_body(ask)
+        number = next(self._numbers)
+
+        def hand(take: str) -> Callable[[Event], None]:
+            return lambda event: self._write(Frame("change", number, take, event_to_dict(event)))
+
+        speaking = {name: Speaking(hand(name)) for name in rows}
+
+        def receive(frame: Frame) -> bool | None:
+            if (made := _take_in(frame, speaking[frame.take])) is not None:
+                speaking[frame.take].end(made)
+            return True if all(row.made.done() for row in speaking.values()) else None
+
+        def finish(outcome: Any) -> None:
+            for row in speaking.values():
+                if not row.made.done():
+                    row.end(outcome)
+
+        frame = Frame("speak_batch", number, ask.take, {**body, "rows": dict(rows)}, arrays)
+        self._send(frame, _Pending(receive, finish))
         return speaking
 
     def decode(self, segments: Sequence[Segment], levels: int | None = None) -> Future[Wave]:
@@ -264,3 +277,16 @@ class WorkerClient:
         if code < 0:
             return f"The model process was ended by {signal.Signals(-code).name}."
         return f"The model process ended with code {code}; its log is {self.log}."
+
+
+def _take_in(frame: Frame, speaking: Speaking) -> Made | None:
+    """Give a take what has come of it; what it came to, where it is over."""
+    if frame.kind == "step":
+        speaking.add(step_from_frame(frame))
+    elif frame.kind == "begun":
+        speaking.begun.set_result(begun_from_body(frame.body, frame.arrays))
+    elif frame.kind == "refused":
+        speaking.refused.append((event_from_dict(frame.body["event"]), frame.body["reason"]))
+    else:
+        return made_from_body(frame.body, frame.arrays)
+    return None

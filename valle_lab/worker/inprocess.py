@@ -5,7 +5,7 @@ Nothing runs beside the caller: a call returns when it is done, and a take is co
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from valle.step import Step
 from valle.take import Segment
 from valle.text.sentences import SplitBy
 from valle.whatif import WhatIf
-from valle_lab.engine import Generation
+from valle_lab.engine import BatchGeneration, Generation
 from valle_lab.views import AttentionLook, AttentionView, Look, StepView, TakeLook
 from valle_lab.worker.bodies import recall_from_body, recall_to_body
 from valle_lab.worker.messages import Ask, Description, Made, ModelChoice, Progress
@@ -43,6 +43,9 @@ class InProcessWorker:
         scheduled = schedule if isinstance(schedule, ScheduledControl) else ScheduledControl(schedule)
         control = LiveControl(scheduled)
         return _LazySpeaking(self.service, ask, control)
+
+    def speak_batch(self, ask: Ask, rows: Mapping[str, int]) -> dict[str, Speaking]:
+        return dict(LazyBatch(self.service, ask, rows).rows)
 
     def decode(self, segments: Sequence[Segment], levels: int | None = None) -> Future[Wave]:
         return _done(lambda: self.service.decode(segments, levels))
@@ -88,7 +91,7 @@ class _LazySpeaking(Speaking):
         self._generation: Generation | None = None
         try:
             self._generation = service.begin(ask, control)
-            self.begun.set_result(service.begun(self._generation))
+            self.begun.set_result(service.begun(self._generation.request))
         # Whoever waits for the take is told, as by a worker in another process.
         except Exception as error:
             self.end(error)
@@ -115,6 +118,67 @@ class _LazySpeaking(Speaking):
             return None
         self.add(step)
         return step
+
+
+class LazyBatch:
+    """Takes that are computed by whoever iterates one of them."""
+
+    def __init__(self, service: Service, ask: Ask, rows: Mapping[str, int]) -> None:
+        controls = {name: LiveControl() for name in rows}
+        self.rows = {name: _LazyRow(self, control) for name, control in controls.items()}
+        self._service = service
+        self._generation: BatchGeneration | None = None
+        try:
+            self._generation = service.begin_batch(ask, rows, controls)
+            for request in self._generation.requests:
+                self.rows[request.take].begun.set_result(service.begun(request))
+        # Whoever waits for the takes is told, as by a worker in another process.
+        except Exception as error:
+            self._end(error)
+
+    def advance(self) -> None:
+        """Compute a step of whichever row is next, or end all rows."""
+        if self._generation is None:
+            return
+        try:
+            step = next(self._generation, None)
+        except Exception as error:
+            self._end(error)
+            return
+        if step is not None:
+            self.rows[step.take].add(step)
+        if step is None or step.ended == "cancel":
+            for take in self._generation.takes:
+                row = self.rows[take.request.take]
+                if not row.made.done() and (step is None or take.request.take == step.take):
+                    row.end(Made(take.segments, take.seconds, self._service.memory.size))
+        if step is None:
+            self._generation = None
+
+    def _end(self, error: Exception) -> None:
+        self._generation = None
+        for row in self.rows.values():
+            if not row.made.done():
+                row.end(error)
+
+
+class _LazyRow(Speaking):
+    """One take of a batch; `drain` computes until there is a step of it."""
+
+    def __init__(self, batch: LazyBatch, control: LiveControl) -> None:
+        super().__init__(control.put)
+        self.refused = control.refused
+        self._batch = batch
+
+    def drain(self) -> list[Step]:
+        while not (new := super().drain()) and not self.made.done():
+            self._batch.advance()
+        return new
+
+    def __iter__(self) -> Iterator[Step]:
+        while new := self.drain():
+            yield from new
+        self.made.result()
 
 
 def _done(work: Callable[[], Any]) -> Future[Any]:

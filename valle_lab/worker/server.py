@@ -9,11 +9,12 @@ import threading
 import traceback
 from collections import deque
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import BinaryIO
 
 from valle.control import LiveControl, ScheduledControl
 from valle.errors import UserError
+from valle.take import Take
 from valle_lab.views import AttentionLook
 from valle_lab.worker.bodies import (
     asked_from_body,
@@ -25,7 +26,7 @@ from valle_lab.worker.bodies import (
     segments_from_body,
 )
 from valle_lab.worker.looks import attention_to_body, look_from_body, view_to_body
-from valle_lab.worker.messages import Made, ModelChoice, Progress
+from valle_lab.worker.messages import Ask, Made, ModelChoice, Progress
 from valle_lab.worker.protocol import Frame, encode, read_frame
 from valle_lab.worker.service import Service
 from valle_lab.worker.steps import event_from_dict, event_to_dict, step_to_frame
@@ -48,11 +49,13 @@ class Server:
         self._arrived: queue.SimpleQueue[Frame] = queue.SimpleQueue()
         self._waiting: deque[Frame] = deque()
         self._outgoing: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
-        self._controls: dict[int, LiveControl] = {}
+        self._controls: dict[tuple[int, str], LiveControl] = {}
+        """By request and take."""
         self._actions: dict[str, Callable[[Frame], None]] = {
             "load": self._load,
             "describe": self._describe,
             "speak": self._speak,
+            "speak_batch": self._speak_batch,
             "decode": self._decode,
             "decode_piece": self._decode_piece,
             "sentences": self._sentences,
@@ -100,21 +103,50 @@ class Server:
         self._send(Frame("described", frame.request, body=description_to_body(self._service.describe())))
 
     def _speak(self, frame: Frame) -> None:
-        control = self._controls[frame.request]
+        control = self._controls[frame.request, frame.take]
         try:
             generation = self._service.begin(asked_from_body(frame.body, frame.arrays), control)
-            body, arrays = begun_to_body(self._service.begun(generation))
+            body, arrays = begun_to_body(self._service.begun(generation.request))
             self._send(Frame("begun", frame.request, generation.request.take, body, arrays))
             told = 0
             for step in generation:
                 self._send(step_to_frame(step, frame.request))
                 told = self._tell_refusals(frame, control, told)
                 self._serve_between_steps()
-            take = generation.take
-            body, arrays = made_to_body(Made(take.segments, take.seconds, self._service.memory.size))
-            self._send(Frame("made", frame.request, take.request.take, body, arrays))
+            self._made(frame, generation.take)
         finally:
-            del self._controls[frame.request]
+            del self._controls[frame.request, frame.take]
+
+    def _speak_batch(self, frame: Frame) -> None:
+        """Make takes at once; one that is broken off is over before the others are."""
+        rows = frame.body["rows"]
+        controls = {name: self._controls[frame.request, name] for name in rows}
+        try:
+            ask = asked_from_body(frame.body, frame.arrays)
+            assert isinstance(ask, Ask)
+            generation = self._service.begin_batch(ask, rows, controls)
+            for request in generation.requests:
+                body, arrays = begun_to_body(self._service.begun(request))
+                self._send(Frame("begun", frame.request, request.take, body, arrays))
+            told, over = dict.fromkeys(rows, 0), set()
+            for step in generation:
+                self._send(step_to_frame(step, frame.request))
+                row = replace(frame, take=step.take)
+                told[step.take] = self._tell_refusals(row, controls[step.take], told[step.take])
+                if step.ended == "cancel":
+                    over.add(step.take)
+                    self._made(frame, generation.take(step.take))
+                self._serve_between_steps()
+            for take in generation.takes:
+                if take.request.take not in over:
+                    self._made(frame, take)
+        finally:
+            for name in rows:
+                del self._controls[frame.request, name]
+
+    def _made(self, frame: Frame, take: Take) -> None:
+        body, arrays = made_to_body(Made(take.segments, take.seconds, self._service.memory.size))
+        self._send(Frame("made", frame.request, take.request.take, body, arrays))
 
     def _tell_refusals(self, frame: Frame, control: LiveControl, told: int) -> int:
         for event, reason in control.refused[told:]:
@@ -194,12 +226,15 @@ class Server:
         try:
             while (frame := read_frame(self._requests)) is not None:
                 if frame.kind == "change":
-                    if (control := self._controls.get(frame.request)) is not None:
+                    if (control := self._controls.get((frame.request, frame.take))) is not None:
                         control.put(event_from_dict(frame.body))
                     continue
                 if frame.kind == "speak":
                     schedule = [event_from_dict(event) for event in frame.body["schedule"]]
-                    self._controls[frame.request] = LiveControl(ScheduledControl(schedule))
+                    self._controls[frame.request, frame.take] = LiveControl(ScheduledControl(schedule))
+                if frame.kind == "speak_batch":
+                    for name in frame.body["rows"]:
+                        self._controls[frame.request, name] = LiveControl()
                 self._arrived.put(frame)
         # Without requests there is nobody left to serve: say why in the log and go.
         except Exception:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -21,7 +21,7 @@ from valle.text.phonemes import Phonemizer
 from valle.text.sentences import SplitBy
 from valle.voices import Voice, find_voice, list_voices
 from valle.whatif import WhatIf
-from valle_lab.engine import Codec, Engine, Generation
+from valle_lab.engine import BatchGeneration, Codec, Engine, Generation
 from valle_lab.session.engines import find_model
 from valle_lab.session.origin import origin_of
 from valle_lab.views import AttentionLook, AttentionView, Look, StepView, TakeLook
@@ -113,6 +113,14 @@ class Service:
         request = ask if isinstance(ask, Request) else self.request(ask)
         return self.engine.generate(request, control, onlooker=self.memory.begin(request.take))
 
+    def begin_batch(
+        self, ask: Ask, rows: Mapping[str, int], controls: Mapping[str, Control]
+    ) -> BatchGeneration:
+        """Several takes of one text, by name and seed, ready to be made at once; a control for each."""
+        request = self.request(ask)
+        requests = [replace(request, take=name, seed=seed) for name, seed in rows.items()]
+        return self.engine.generate_batch(requests, [controls[name] for name in rows])
+
     def look(self, look: Look) -> StepView:
         """One decision in full. Raises ForgottenStepError where it is not kept."""
         kept = self.memory.find(look.take, look.place)
@@ -200,9 +208,8 @@ class Service:
         wave = pieces.add(codes) if len(codes) else np.zeros(0, np.float32)
         return np.concatenate([wave, pieces.end()]) if last else wave
 
-    def begun(self, generation: Generation) -> Begun:
+    def begun(self, request: Request) -> Begun:
         """What is spoken, with the content and the versions that its replay will ask for."""
-        request = generation.request
         return Begun(request, origin_of(self.engine, request.language))
 
     def decode(self, segments: Sequence[Segment], levels: int | None) -> Wave:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any, Protocol
 
@@ -58,6 +58,9 @@ class Worker(Protocol):
 
     def speak(self, ask: Ask | Request, schedule: Sequence[Event] = ()) -> Speaking:
         """Begin a take; `schedule` holds the changes that are known beforehand."""
+
+    def speak_batch(self, ask: Ask, rows: Mapping[str, int]) -> dict[str, Speaking]:
+        """Begin several takes of one text at once; `rows` are their names and seeds."""
 
     def decode(self, segments: Sequence[Segment], levels: int | None = None) -> Future[Wave]:
         """Codes as sound, of all levels or of the leading ones; answered between the steps of a take."""

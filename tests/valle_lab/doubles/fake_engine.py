@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from valle.batch import BatchGeneration, together
 from valle.control import Control, NoControl
 from valle.errors import UserError
 from valle.request import NullBranch, Prompt, Recipe, Request, Sentence
@@ -217,6 +218,17 @@ class FakeEngine:
             sys.stdout.flush()
         return FakeGeneration(request, control or NoControl())
 
+    def generate_batch(
+        self, requests: Sequence[Request], controls: Sequence[Control] | None = None
+    ) -> BatchGeneration:
+        """A step of each take in turn."""
+        rows = together(requests)
+        takes = [
+            FakeGeneration(row, control or NoControl())
+            for row, control in zip(rows, controls or [None] * len(rows), strict=True)
+        ]
+        return BatchGeneration(rows, _in_turn(takes))
+
     def null_branch(self, *_: object) -> NullBranch:
         return NullBranch()
 
@@ -226,6 +238,16 @@ class FakeEngine:
     def wave(self, segments: Sequence[Segment], levels: int | None = None) -> np.ndarray:
         frames = sum(segment.frames for segment in segments)
         return np.sin(np.arange(320 * frames, dtype=np.float32) / 20) * 0.1
+
+
+def _in_turn(takes: list[FakeGeneration]) -> Iterator[Step]:
+    while takes:
+        for take in list(takes):
+            step = next(take, None)
+            if step is None:
+                takes.remove(take)
+            else:
+                yield step
 
 
 def factory(choice: ModelChoice, report: Callable[[Progress], None]) -> FakeEngine:

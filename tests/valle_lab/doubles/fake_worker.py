@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from typing import Any
@@ -93,6 +93,9 @@ class FakeWorker(InProcessWorker):
 
     def speak(self, ask: Ask | Request, schedule: Sequence[Event] | ScheduledControl = ()) -> Speaking:
         return _Gated(self, super().speak(ask, schedule))
+
+    def speak_batch(self, ask: Ask, rows: Mapping[str, int]) -> dict[str, Speaking]:
+        return {name: _Gated(self, row) for name, row in super().speak_batch(ask, rows).items()}
 
     def close(self) -> None:
         self.closed = True
