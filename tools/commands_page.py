@@ -25,6 +25,7 @@ AREAS = {
     "fork": "Rewind and fork",
     "audition": "Audition",
     "model": "Model",
+    "adapter": "Adapters",
     "session": "Session",
     "settings": "Settings",
     "view": "Views, in the REPL",

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from valle.adapter_use import AdapterUse
 from valle.batch import BatchGeneration, together
 from valle.checkpoints.details import tokenizer_of
 from valle.control import Control, NoControl
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from valle.decoding.forced import RawRows
     from valle.decoding.onlooker import Onlooker
     from valle.decoding.run import Run
+    from valle.models.adapters import Attached
     from valle.models.attention_maps import AttentionTrack
 
 BUILTIN_FOLDER = Path(__file__).parent / "builtin"
@@ -61,6 +63,8 @@ class Engine:
         self.tokenizer = tokenizer_of(loaded.details, name)
         self.default_stack = Stack.from_dict(loaded.details.default_stacks)
         self._phonemizers: dict[str, Phonemizer] = {}
+        self._attached: Attached | None = None
+        """None until there is an adapter."""
 
     @classmethod
     def load(
@@ -74,6 +78,7 @@ class Engine:
         attention: str = "auto",
         tokenizer: str | Path | None = None,
         force_codec: bool = False,
+        adapters: Sequence[tuple[str | Path, float]] = (),
     ) -> Engine:
         """Load a model, `builtin`, a file or folder, or a name of the hub, and the codec that it speaks.
 
@@ -87,15 +92,52 @@ class Engine:
 
         from valle.audio.opening import open_codec
         from valle.checkpoints import opening
+        from valle.models.arch.attention import use_attention
 
         recipe = _recipe(device, dtype, threads, attention)
         loaded = opening.load(opening.find(model), recipe.device, getattr(torch, recipe.dtype), tokenizer)
         name = model if model == "builtin" or model.startswith("hf:") else Path(model).name
+        use_attention(loaded.model, recipe.attention)
         if threads is None and sum(weight.numel() for weight in loaded.model.parameters()) < SMALL_MODEL:
             recipe = replace(recipe, threads=1)
         engine = cls(loaded, open_codec(codec, loaded.details.codec, force_codec), recipe, name)
+        engine.use_adapters(adapters)
         engine._prepare()
         return engine
+
+    def use_adapters(self, adapters: Sequence[tuple[str | Path, float]]) -> None:
+        """Have these adapters in the model and no others: their files, with the strengths of takes to come.
+
+        Raises UserError, and leaves none in, where one of them is no adapter of this model.
+        """
+        self.recipe = replace(self.recipe, adapters=())
+        if self._attached is not None:
+            self._attached.clear()
+        if not adapters:
+            return
+        from valle.models.adapters import Attached, load
+
+        self._attached = self._attached or Attached(self.model, model_hash=self.model_hash)
+        uses = []
+        try:
+            for file, strength in adapters:
+                adapter = load(Path(file))
+                uses.append(AdapterUse(adapter.name, adapter.hash, strength))
+                self._attached.add(adapter)
+        except UserError:
+            self._attached.clear()
+            raise
+        self.recipe = replace(self.recipe, adapters=tuple(uses))
+
+    def _check_adapters(self, recipe: Recipe) -> None:
+        """Raise UserError where a take asks for an adapter that is not in."""
+        there = {each.name: each.hash for each in self._attached.adapters} if self._attached else {}
+        for use in recipe.adapters:
+            if there.get(use.name) != use.sha256:
+                raise UserError(
+                    f"The take is made with the adapter {use.name} ({use.sha256[:12]}), which is not loaded; "
+                    "name its file with --lora."
+                )
 
     @property
     def languages(self) -> tuple[str, ...]:
@@ -290,6 +332,8 @@ class Engine:
 
         torch.set_num_threads(request.recipe.threads)
         inputs = speech_inputs(request, request.sentences[segment], self.details.languages[request.language])
+        if self._attached is not None:
+            self._attached.act({use.name: use.strength for use in request.recipe.adapters}, "ar", 0)
         (layout,) = self.model.layouts([inputs], growing=True)
         track = AttentionTrack(layout, first=len(level_0) + 1)
         codes = torch.from_numpy(level_0.astype(np.int64))[:, None]
@@ -359,6 +403,8 @@ class Engine:
         """A take that is about to be made. Raises UserError for what this engine cannot speak."""
         from valle.decoding.run import Run
 
+        self._check_adapters(request.recipe)
+
         for prompt in (request.prompt, request.null.voice):
             if isinstance(prompt, Prompt) and prompt.codec != self.codec.hash:
                 raise UserError(f"The prompt has codes of another codec than {self.codec.name}.")
@@ -371,6 +417,7 @@ class Engine:
             measured=measured,
             onlooker=onlooker,
             attends=self.model.attends,
+            attached=self._attached,
             alone=alone,
         )
 
@@ -406,6 +453,8 @@ class Generation(Iterator[Step]):
 def _recipe(device: str, dtype: str, threads: int | None, attention: str) -> Recipe:
     import torch
 
+    from valle.models.arch.attention import resolve
+
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     if device.startswith("cuda") and not torch.cuda.is_available():
@@ -415,4 +464,5 @@ def _recipe(device: str, dtype: str, threads: int | None, attention: str) -> Rec
     if dtype not in ("float32", "bfloat16", "float16"):
         raise UserError(f"The dtype {dtype!r} is not known; use float32, bfloat16 or float16.")
     count = threads or torch.get_num_threads() or os.cpu_count() or 1
+    attention = resolve(attention, device, dtype)
     return Recipe(device=device, dtype=dtype, threads=count, attention=attention)

@@ -8,6 +8,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from valle.adapter_use import AdapterUse
+from valle.early_exit import EarlyExit
 from valle.errors import UserError
 from valle.samplers.stack import Stack
 
@@ -60,6 +62,10 @@ class Recipe:
     """`one batch` or `two passes`."""
     batch: tuple[str, ...] = ()
     """Takes of the batch, in order, where there were several; the take's own id is among them."""
+    adapters: tuple[AdapterUse, ...] = ()
+    """Those that are loaded, at the strengths that the take begins with."""
+    early_exit: EarlyExit | None = None
+    """None: every step runs all layers."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
@@ -137,5 +138,7 @@ class Engine(Protocol):
     def observe(self, request: Request, segment: int, level_0: Codes) -> AttentionTrack: ...
 
     def wave(self, segments: Sequence[Segment], levels: int | None = ...) -> NDArray[np.float32]: ...
+
+    def use_adapters(self, adapters: Sequence[tuple[str | Path, float]]) -> None: ...
 
     def close(self) -> None: ...

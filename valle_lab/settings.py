@@ -97,6 +97,7 @@ class PathSettings(_Table):
     voices: Folder
     presets: Folder
     models: Folder
+    adapters: Folder
 
 
 class Settings(_Table):
@@ -111,6 +112,7 @@ class Settings(_Table):
     dtype: Literal["auto", "float32", "bfloat16", "float16"]
     threads: Annotated[Literal["auto"] | int, BeforeValidator(_threads)]
     attention: Name
+    lora: Annotated[str, Field(max_length=4096)]
     language: Name
     voice: Name
     seed: Annotated[Literal["new"] | int, BeforeValidator(_seed)]

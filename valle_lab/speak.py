@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal
 
 from valle.audio import wav
 from valle.control import Event, ScheduledControl
+from valle.early_exit import EarlyExit
 from valle.errors import UserError
 from valle.request import NullBranch, Request
 from valle.samplers import Stack
@@ -71,6 +72,10 @@ class Plan:
     negative_voice: Voice | Literal["none"] | None = None
     two_passes: bool = False
     """Whether guidance is made in two passes of the model, not in one batch."""
+    adapters: tuple[tuple[str, float], ...] = ()
+    """Files of adapters, each with its strength."""
+    early_exit: EarlyExit | None = None
+    """None runs all layers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +128,7 @@ def _choice(plan: Plan) -> ModelChoice:
         threads=None if settings.threads == "auto" else settings.threads,
         attention=settings.attention,
         language=settings.language,
+        adapters=plan.adapters,
     )
 
 
@@ -142,9 +148,10 @@ def make_request(plan: Plan, engine: Engine) -> Request:
         by=plan.by,
         null=engine.null_branch(plan.negative_text, plan.negative_voice, plan.settings.language),
     )
+    recipe = replace(request.recipe, early_exit=plan.early_exit)
     if plan.two_passes:
-        return replace(request, recipe=replace(request.recipe, guidance="two passes"))
-    return request
+        recipe = replace(recipe, guidance="two passes")
+    return replace(request, recipe=recipe)
 
 
 def perform(

@@ -9,9 +9,11 @@ from typing import Literal
 
 import numpy as np
 
+from valle.adapter_use import strengthened
 from valle.control import Control, Event
 from valle.decoding.onlooker import Onlooker
 from valle.errors import UserError
+from valle.models.adapters import Attached
 from valle.models.arch.observer import Observer
 from valle.models.layout import Layout
 from valle.request import Request
@@ -44,11 +46,13 @@ class Run:
         onlooker: Onlooker | None = None,
         attends: bool = True,
         alone: bool = True,
+        attached: Attached | None = None,
     ) -> None:
         """`vocabulary` is the number of ids of level 0, stop included.
 
         `measured` off leaves out measures and evidence. `attends` says whether the backbone has attention
-        that stages can look at; `alone` off, that the take is one row of a batch.
+        that stages can look at; `alone` off, that the take is one row of a batch. `attached` are the adapters
+        that the model has taken in.
         """
         self.request = request
         self.control = control
@@ -57,6 +61,8 @@ class Run:
         self._vocabulary = vocabulary
         self._attends = attends
         self._alone = alone
+        self._attached = attached
+        self.adapters = request.recipe.adapters
         self.stack = request.stack
         self.cancelled = False
         self._samplers: dict[tuple[str, int], Sampler] = {}
@@ -101,6 +107,8 @@ class Run:
                     raise UserError(f"Only finish and cancel are taken while {search.key} is under way.")
                 elif event.kind == "force":
                     forced = self._forced(event, place)
+                elif event.kind == "adapter":
+                    self._strengthen(event)
                 else:
                     self._change(event, place)
             except UserError as error:
@@ -108,6 +116,7 @@ class Run:
                 continue
             applied.append(event)
         self.cancelled = self.cancelled or ending == "cancel"
+        self._act(place)
         return Before(tuple(applied), ending, forced)
 
     def _change(self, event: Event, place: Place) -> None:
@@ -131,6 +140,17 @@ class Run:
             raise UserError(f"{search.key} begins with the first step of a segment, not in the middle of it.")
         self.stack = stack
         self._samplers.clear()
+
+    def _strengthen(self, event: Event) -> None:
+        if not self._alone:
+            raise UserError("The strength of an adapter is changed in a take that is made alone.")
+        self.adapters = strengthened(self.adapters, event.name, event.value)
+
+    def _act(self, place: Place) -> None:
+        """Have the adapters act as they are to in the passes of a decision."""
+        if self._attached is not None:
+            strengths = {use.name: use.strength for use in self.adapters}
+            self._attached.act(strengths, place.phase, place.level)
 
     def _forced(self, event: Event, place: Place) -> int:
         if place.phase in ("nar", "nar_len"):

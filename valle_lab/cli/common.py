@@ -10,12 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
-from valle.errors import UserError
-
 if TYPE_CHECKING:
     from valle_lab.settings import Settings
 
-SETTINGS = ("model", "codec", "device", "dtype", "threads", "language", "attention")
+SETTINGS = ("model", "codec", "device", "dtype", "threads", "language", "attention", "lora")
 """The options that are also keys of the settings."""
 
 
@@ -32,7 +30,9 @@ class Common:
     threads: Annotated[int | None, typer.Option(metavar="N", help="CPU threads that compute.")] = None
     language: Annotated[str | None, typer.Option(metavar="CODE", help="Language of the text, as en.")] = None
     attention: Annotated[str | None, typer.Option(metavar="BACKEND", help="auto takes the best.")] = None
-    lora: Annotated[str | None, typer.Option(hidden=True)] = None
+    lora: Annotated[
+        str | None, typer.Option(metavar="NAME|FILE[@STRENGTH]", help="Adapters, with commas between.")
+    ] = None
     config: Annotated[
         Path | None, typer.Option(metavar="FILE.toml", help="Settings that come before ./lab.toml.")
     ] = None
@@ -44,12 +44,6 @@ class Common:
             return self
         missing = [field.name for field in fields(self) if getattr(self, field.name) is field.default]
         return replace(self, **{name: getattr(outer, name) for name in missing})
-
-    def checked(self) -> Common:
-        """Itself; UserError where an option asks for what cannot be had."""
-        if self.lora is not None:
-            raise UserError("--lora: adapters cannot be loaded yet; leave the option out.")
-        return self
 
     def settings(self, **more: Any) -> Settings:
         """The settings, with these options and `more` of the command line over them. Raises UserError."""
@@ -71,7 +65,7 @@ def with_options(command: Callable[..., int | None]) -> Callable[..., int | None
     def wrapper(context: typer.Context, **values: Any) -> int | None:
         for name, group in groups.items():
             values[name] = group(**{field.name: values.pop(field.name) for field in fields(group)})
-        values["common"] = values["common"].under(context.find_object(Common)).checked()
+        values["common"] = values["common"].under(context.find_object(Common))
         if "context" in own:
             values["context"] = context
         return command(**values)

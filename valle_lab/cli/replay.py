@@ -85,6 +85,8 @@ def engines_of(common: Common, any_model: bool) -> Engines:
             device=common.device,
             dtype=common.dtype,
             attention=common.attention,
+            lora=common.lora,
+            adapters=settings.paths.adapters,
         )
     )
 

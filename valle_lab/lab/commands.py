@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from valle_lab.lab import (
+    adapters,
     audition,
     listening,
     models,
@@ -31,6 +32,7 @@ def all_commands() -> Registry:
             *whatif.COMMANDS,
             *presets.COMMANDS,
             *models.COMMANDS,
+            *adapters.COMMANDS,
             *session.COMMANDS,
             *preferences.COMMANDS,
         )

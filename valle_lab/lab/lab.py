@@ -6,13 +6,16 @@ import secrets
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from dataclasses import replace
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
+from valle.adapter_use import AdapterUse
 from valle.control import Event
 from valle.errors import UserError
 from valle.samplers.stack import Stack
 from valle.text.sentences import SplitBy
+from valle_lab.adapters import parse_adapters
 from valle_lab.lab import takes
 from valle_lab.lab.answers import Answers, beside
 from valle_lab.lab.audition import Audition
@@ -81,6 +84,10 @@ class Lab:
         self.recording: tuple[Microphone, str, str] | None = None
         """The microphone while it records, and the name and transcript of the voice it is to be."""
         self.choice = _choice(settings)
+        self.adapters: tuple[AdapterUse, ...] = ()
+        """Those that are loaded, each with the strength of the next take."""
+        self.strengths_before: dict[str, float] = {}
+        """How strong adapters were that are switched off."""
         self.description: Description | None = None
         self.loading: Progress | None = None
         self.memory = 0
@@ -160,6 +167,19 @@ class Lab:
         )
         self.mark("model")
 
+    def load_adapters(self, adapters: tuple[tuple[str, float], ...]) -> None:
+        """Have the worker put in these adapters alone, the model staying; where one is wrong, none."""
+        before = self.choice
+        self.choice = replace(before, adapters=adapters)
+
+        def failed(error: UserError) -> None:
+            self.choice = replace(before, adapters=())
+            self.adapters = ()
+            self._tell_failure(error)
+            self.mark("model")
+
+        self.answers.expect(self.living_worker().load(self.choice, self._report), self._described, failed)
+
     def close(self, *, discard: bool = False) -> None:
         """End worker, sound and journal; a journal of takes that were not saved stays, unless discarded."""
         if self.worker is not None:
@@ -197,6 +217,7 @@ class Lab:
             prompt_start=self.part.start,
             prompt_seconds=self.part.seconds,
             prompt_looped=self.part.looped,
+            adapters=tuple((use.name, use.strength) for use in self.adapters),
         )
 
     def begin_ask(self, ask: Ask) -> LabTake:
@@ -333,6 +354,11 @@ class Lab:
         own = self.settings.stacks
         stack = Stack.from_dict(own).over(description.default_stack) if own else description.default_stack
         self.description, self.loading = description, None
+        strengths = {use.name: use.strength for use in self.adapters}
+        self.adapters = tuple(
+            replace(use, strength=strengths.get(use.name, use.strength))
+            for use in description.recipe.adapters
+        )
         if self.stacks is None:
             self.stacks = History(stack)
         self.mark("model", "stack", "voices")
@@ -362,4 +388,5 @@ def _choice(settings: Settings) -> ModelChoice:
         settings.language,
         str(settings.paths.models),
         settings.memory_budget_gb,
+        parse_adapters(settings.lora, settings.paths.adapters),
     )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from valle.adapter_use import STRONGEST
 from valle.errors import UserError
 from valle.request import LEVELS
 from valle.samplers import Stack
@@ -41,6 +42,9 @@ def check_event(kind: str, value: Any) -> None:
             wanted, fits = "parameters", value is None or isinstance(value, dict)
         case "replace":
             wanted, fits = "a stack", isinstance(value, dict)
+        case "adapter":
+            number = isinstance(value, int | float) and not isinstance(value, bool)
+            wanted, fits = f"from {-STRONGEST:g} to {STRONGEST:g}", number and abs(value) <= STRONGEST
         case _:
             return
     if not fits:

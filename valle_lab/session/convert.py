@@ -12,7 +12,9 @@ from typing import Any, cast
 import numpy as np
 from pydantic import ValidationError
 
+from valle.adapter_use import AdapterUse
 from valle.control import Event
+from valle.early_exit import EarlyExit
 from valle.errors import UserError
 from valle.request import NullBranch, Prompt, Recipe, Request, Sentence
 from valle.samplers import Stack
@@ -103,7 +105,7 @@ def from_session_request(record: schema.Take) -> Request:
         mode=request.mode,
         max_frames=request.max_frames,
         max_levels=request.max_levels,
-        recipe=Recipe(**{name: getattr(request.recipe, name) for name in schema.Recipe.model_fields}),
+        recipe=_from_session_recipe(request.recipe),
         null=NullBranch(
             text=null.text if isinstance(null.text, str) else _from_session_sentence(null.text),
             voice=null.voice if isinstance(null.voice, str) else _from_session_prompt(null.voice),
@@ -145,6 +147,18 @@ def without_folder(name: str) -> str:
     """The last part of a path, of this system or another, as a name that fits a session."""
     printable = "".join(character for character in PureWindowsPath(name).name if character.isprintable())
     return printable[:200]
+
+
+def _from_session_recipe(recipe: schema.Recipe) -> Recipe:
+    plain = {name: getattr(recipe, name) for name in schema.Recipe.model_fields}
+    exits = recipe.early_exit
+    return Recipe(
+        **{
+            **plain,
+            "adapters": tuple(AdapterUse(use.name, use.sha256, use.strength) for use in recipe.adapters),
+            "early_exit": exits and EarlyExit(exits.layer, exits.entropy, exits.varentropy, exits.draft),
+        }
+    )
 
 
 def _to_session_sentence(sentence: Sentence) -> schema.Sentence:

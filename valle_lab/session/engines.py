@@ -9,6 +9,7 @@ from pathlib import Path
 
 from valle.errors import UserError
 from valle.inference import BUILTIN_MODEL, Engine
+from valle_lab.adapters import adapter_of_hash, parse_adapters
 from valle_lab.session import schema
 
 ENDINGS = (".safetensors", ".sft")
@@ -32,6 +33,10 @@ class Choices:
     device: str | None = None
     dtype: str | None = None
     attention: str | None = None
+    lora: str | None = None
+    """Adapters to replay with, and no others; empty for none."""
+    adapters: Path | None = None
+    """Where adapters are kept."""
 
 
 class Engines:
@@ -41,6 +46,7 @@ class Engines:
         self._choices = choices
         self._key: tuple[str, ...] | None = None
         self._engine: Engine | None = None
+        self._loaded: tuple[tuple[str, float], ...] = ()
 
     def __call__(self, record: schema.Take) -> Engine:
         """The engine with the take's model, device, dtype and attention, where the choices leave them open.
@@ -56,11 +62,15 @@ class Engines:
             choices.dtype or recipe.dtype,
             choices.attention or _attention(recipe),
         )
+        adapters = self._adapters(recipe)
         if self._engine is None or key != self._key:
             self.close()
             model, codec, device, dtype, attention = key
             self._engine = Engine.load(model, codec=codec, device=device, dtype=dtype, attention=attention)
-            self._key = key
+            self._key, self._loaded = key, ()
+        if adapters != self._loaded:
+            self._engine.use_adapters(adapters)
+            self._loaded = adapters
         return self._engine
 
     def close(self) -> None:
@@ -68,6 +78,22 @@ class Engines:
         if self._engine is not None:
             self._engine.close()
             self._engine = None
+
+    def _adapters(self, recipe: schema.Recipe) -> tuple[tuple[str, float], ...]:
+        """The files of the adapters that were asked for, or of the recorded ones."""
+        folder = self._choices.adapters
+        if self._choices.lora is not None:
+            return parse_adapters(self._choices.lora, folder or Path())
+        found = []
+        for use in recipe.adapters:
+            file = None if folder is None else adapter_of_hash(use.sha256, folder)
+            if file is None:
+                raise UserError(
+                    f"it was made with the adapter {use.name} ({use.sha256[:12]}), which is not here; name "
+                    "its file with --lora, or judge it without one with --lora ''"
+                )
+            found.append((str(file), use.strength))
+        return tuple(found)
 
     def _usual(self) -> str:
         """The model that was asked for, or that of the settings, whose codec the settings name too."""

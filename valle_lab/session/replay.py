@@ -10,11 +10,12 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from valle.adapter_use import AdapterUse
 from valle.audio import wav
 from valle.control import Event, Guide, ScheduledControl
 from valle.errors import UserError
 from valle.inference import MAX_SECONDS
-from valle.request import FRAME_RATE, Request
+from valle.request import FRAME_RATE, Recipe, Request
 from valle.samplers.noise import SCHEME
 from valle.step import Place, Step
 from valle.take import Take, codes_sha256
@@ -50,6 +51,8 @@ class Options:
     """Steps after which a replay is left, and judged as far as it came."""
     alone: bool = False
     """Replay takes that were made at once one by one."""
+    all_layers: bool = False
+    """Run all layers at every step, also where the take left at an early one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +206,8 @@ def _prepare(record: schema.Take, engine: Engine, mode: Mode, threads: int | Non
         threads=threads or _threads(as_recorded.threads, mode),
         batch=as_recorded.batch,
         guidance=as_recorded.guidance,
+        adapters=_adapters(as_recorded, engine.recipe),
+        early_exit=as_recorded.early_exit,
     )
     request = replace(recorded.request, recipe=recipe, max_frames=_most_frames(recorded))
     return _Prepared(request, _Feeding(recorded.events, judge), judge)
@@ -272,6 +277,19 @@ def _most_frames(recorded: Take) -> int:
     return min(recorded.request.max_frames, max(round(MAX_SECONDS * FRAME_RATE), longest + 1))
 
 
+def _with_all_layers(record: schema.Take) -> schema.Take:
+    recipe = record.request.recipe.model_copy(update={"early_exit": None})
+    return record.model_copy(update={"request": record.request.model_copy(update={"recipe": recipe})})
+
+
+def _adapters(recorded: Recipe, engine: Recipe) -> tuple[AdapterUse, ...]:
+    """As recorded where the engine has these adapters; else its own, to be judged by."""
+    there = {use.sha256: use.name for use in engine.adapters}
+    if there.keys() == {use.sha256 for use in recorded.adapters}:
+        return tuple(replace(use, name=there[use.sha256]) for use in recorded.adapters)
+    return engine.adapters
+
+
 def _threads(recorded: int, mode: Mode) -> int:
     """As recorded where each bit counts; else no more than there are processors."""
     return recorded if mode == "exact" else min(recorded, os.cpu_count() or 1)
@@ -286,6 +304,8 @@ def _replay_one(
     watch: Callable[[Step], None],
 ) -> Report:
     engine = find(record)
+    if options.all_layers:
+        record = _with_all_layers(record)
     batch = batches.of(record)
     if batch:
         judgement, take = batches.replay(record, engine)

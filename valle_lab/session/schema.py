@@ -7,7 +7,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
+from valle.adapter_use import STRONGEST
 from valle.control import EventKind
+from valle.early_exit import MOST_BITS, MOST_DRAFTED, MOST_LAYERS
 from valle.request import LEVELS, SEED_LIMIT
 from valle_lab.session.base import Array, Identifier, Model, Name, Plain, Seconds, Sha256, Text, holding
 from valle_lab.session.checks import check_event, check_segment, check_stack, check_take
@@ -126,6 +128,23 @@ class NullBranch(Model):
     voice: Prompt | Literal["none", "same"] = "none"
 
 
+class AdapterUse(Model):
+    """An adapter that was loaded, at the strength that the take began with."""
+
+    name: Name
+    sha256: Sha256
+    strength: Annotated[float, Field(ge=-STRONGEST, le=STRONGEST, allow_inf_nan=False)]
+
+
+class EarlyExit(Model):
+    """How level 0 was decided without all layers; thresholds in bits and bits squared."""
+
+    layer: Annotated[int, Field(ge=1, le=MOST_LAYERS)]
+    entropy: Annotated[float, Field(ge=0, le=MOST_BITS, allow_inf_nan=False)]
+    varentropy: Annotated[float, Field(ge=0, le=MOST_BITS, allow_inf_nan=False)]
+    draft: Annotated[int, Field(ge=0, le=MOST_DRAFTED)] = 0
+
+
 class Recipe(Model):
     """What changes the last bits of a logit."""
 
@@ -135,6 +154,8 @@ class Recipe(Model):
     attention: Identifier = "auto"
     guidance: Literal["one batch", "two passes"] = "one batch"
     batch: Annotated[tuple[Identifier, ...], Field(max_length=MAX_TAKES)] = ()
+    adapters: Annotated[tuple[AdapterUse, ...], Field(max_length=64)] = ()
+    early_exit: EarlyExit | None = None
 
 
 class Request(Model):

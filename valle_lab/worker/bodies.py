@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from valle.adapter_use import AdapterUse
 from valle.control import Guide, ScheduledControl
+from valle.early_exit import EarlyExit
 from valle.request import NullBranch, Prompt, Recipe, Request, Sentence
 from valle.samplers.stack import Stack
 from valle.step import Step
@@ -27,7 +29,8 @@ def asked_to_body(ask: Ask | Request) -> tuple[Body, Arrays]:
         body, arrays = request_to_body(ask)
         return {"resolved": True, "ask": body}, arrays
     stack = None if ask.stack is None else ask.stack.to_dict()
-    return {"resolved": False, "ask": {**_plain(ask), "stack": stack}}, {}
+    exits = None if ask.early_exit is None else asdict(ask.early_exit)
+    return {"resolved": False, "ask": {**_plain(ask), "stack": stack, "early_exit": exits}}, {}
 
 
 def asked_from_body(body: Mapping[str, Any], arrays: Mapping[str, Array]) -> Ask | Request:
@@ -35,7 +38,8 @@ def asked_from_body(body: Mapping[str, Any], arrays: Mapping[str, Array]) -> Ask
     if body["resolved"]:
         return request_from_body(ask, arrays)
     stack = None if ask["stack"] is None else Stack.from_dict(ask["stack"])
-    return Ask(**{**ask, "stack": stack})
+    exits = None if ask["early_exit"] is None else EarlyExit(**ask["early_exit"])
+    return Ask(**{**ask, "stack": stack, "early_exit": exits})
 
 
 def request_to_body(request: Request) -> tuple[Body, Arrays]:
@@ -156,7 +160,15 @@ def _plain(value: Any) -> Body:
 
 
 def _recipe(body: Mapping[str, Any]) -> Recipe:
-    return Recipe(**{**body, "batch": tuple(body["batch"])})
+    exits = body["early_exit"]
+    return Recipe(
+        **{
+            **body,
+            "batch": tuple(body["batch"]),
+            "adapters": tuple(AdapterUse(**use) for use in body["adapters"]),
+            "early_exit": None if exits is None else EarlyExit(**exits),
+        }
+    )
 
 
 def sentence_from_body(body: Mapping[str, Any]) -> Sentence:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from valle.early_exit import EarlyExit
 from valle.request import Recipe, Request
 from valle.samplers.stack import Stack
 from valle.take import Segment
@@ -30,6 +31,8 @@ class ModelChoice:
     """The folder where models are looked for by name."""
     memory_budget_gb: float = 0.0
     """For what can be made again, such as the logits of finished takes; at 0 only the newest step is kept."""
+    adapters: tuple[tuple[str, float], ...] = ()
+    """Files of adapters, and how strong they are in takes that say nothing of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +83,10 @@ class Ask:
     """Name of a voice, path of a recording, or `none`."""
     prompt_looped: float | None = None
     """How many seconds of prompt are made by repeating that part; None leaves it as it is."""
+    adapters: tuple[tuple[str, float], ...] = ()
+    """Names of loaded adapters and the strengths that the take begins with; others have their usual one."""
+    early_exit: EarlyExit | None = None
+    """None runs all layers."""
 
 
 @dataclass(frozen=True, slots=True)

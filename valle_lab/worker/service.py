@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from valle.adapter_use import strengthened
 from valle.control import Control
 from valle.errors import UserError
-from valle.request import FRAME_RATE, Codes, NullBranch, Prompt, Request, Sentence
+from valle.request import FRAME_RATE, Codes, NullBranch, Prompt, Recipe, Request, Sentence
 from valle.step import Step
 from valle.take import Segment
 from valle.text.phonemes import Phonemizer
@@ -59,6 +60,7 @@ def load_engine(choice: ModelChoice, report: Report) -> Engine:
             dtype=choice.dtype,
             threads=choice.threads,
             attention=choice.attention,
+            adapters=choice.adapters,
         )
     except BaseException:
         phonemizer.close()
@@ -75,6 +77,8 @@ class Service:
         self._factory = factory
         self._voices = voices
         self._engine: Engine | None = None
+        self._choice: ModelChoice | None = None
+        """What it was loaded for."""
         self.memory = Memory()
         self._pieces: dict[str, SoundInPieces] = {}
 
@@ -86,7 +90,14 @@ class Service:
         return self._engine
 
     def load(self, choice: ModelChoice, report: Report) -> Description:
-        """Load; the model that was loaded before is let go first, so that both never share the memory."""
+        """Load; the model that was loaded before is let go first, so that both never share the memory.
+
+        Where only other adapters are asked for, the model stays.
+        """
+        before, self._choice = self._choice, choice
+        if before is not None and before != choice and replace(before, adapters=choice.adapters) == choice:
+            self.engine.use_adapters(choice.adapters)
+            return self.describe()
         self.close()
         self.memory = Memory(choice.memory_budget_gb)
         self._engine = self._factory(choice, report)
@@ -173,7 +184,7 @@ class Service:
         if voice is not None and ask.prompt_looped is not None:
             voice = looped(voice, ask.prompt_looped)
         limits: dict[str, Any] = {} if ask.max_seconds is None else {"max_seconds": ask.max_seconds}
-        return self.engine.request(
+        request = self.engine.request(
             ask.text,
             voice=voice,
             language=ask.language,
@@ -184,6 +195,14 @@ class Service:
             null=self._null_branch(ask),
             **limits,
         )
+        return replace(request, recipe=self._recipe(ask, request.recipe))
+
+    def _recipe(self, ask: Ask, recipe: Recipe) -> Recipe:
+        """The engine's recipe, with what the take says of adapters and layers."""
+        adapters = recipe.adapters
+        for name, strength in ask.adapters:
+            adapters = strengthened(adapters, name, strength)
+        return replace(recipe, adapters=adapters, early_exit=ask.early_exit)
 
     def _null_branch(self, ask: Ask) -> NullBranch:
         voice: Voice | Literal["none"] | None = None

@@ -179,7 +179,7 @@ def test_a_part_of_a_recording_is_the_voice(say: Say, tiny: Tiny) -> None:
         (["--session", "a.txt"], ".json"),
         (["--split-by", "word"], "word"),
         (["--config", "missing.toml"], "missing.toml"),
-        (["--lora", "x"], "--lora"),
+        (["--lora", "x"], "adapter 'x'"),
     ],
 )
 def test_bad_input(arguments: list[str], says: str, say: Say) -> None:
