@@ -111,8 +111,7 @@ def follow(lab: Lab, on: bool | None = None) -> bool:
 
 
 def next_mark(lab: Lab, by: int = 1) -> int:
-    """Go to the next step that the stack as it is would have chosen otherwise, or with -1 to the one
-    before."""
+    """Go to the next step that the stack would have chosen otherwise, or with -1 to the one before."""
     view = lab.marks.view
     if view is None:
         raise UserError(lab.marks.failure or "There are no marks yet; whatif.follow on makes them.")
