@@ -68,6 +68,11 @@ class Attached:
             self.add(Adapter(**{**vars(adapter), "layers": matrices[adapter.name]}))
             self._make(adapter.name, strengths[adapter.name])
 
+    def clear(self) -> None:
+        """Take all of them out."""
+        for name in tuple(self._adapters):
+            self.remove(name)
+
     def act(self, strengths: Mapping[str, float], phase: str, level: int) -> None:
         """Have the adapters act in passes of a phase and level with these strengths, others not at all.
 
