@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol, get_args
 
 import numpy as np
+from numpy.typing import NDArray
 
 from valle.errors import UserError
 from valle.step import Alternative, Evidence, Floats, Integers, Place
@@ -51,6 +52,8 @@ class Guide:
     """Whether a search is made again and its winner compared; else the recorded one is only checked."""
     others: tuple[Alternative, ...] = ()
     """What else a search had found that ended with this decision."""
+    masked: NDArray[np.bool_] | None = None
+    """Which positions of a round of `nar_len` were decided anew when it was recorded."""
     relative: float = 0.0
     """As a share of the logit; it may move that far where this is more than `tolerance`."""
 

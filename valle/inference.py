@@ -13,12 +13,25 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from valle.abilities import check_able, completed, ids_of
 from valle.adapter_use import AdapterUse
 from valle.batch import BatchGeneration, together
 from valle.checkpoints.details import tokenizer_of
 from valle.control import Control, NoControl
 from valle.errors import UserError
-from valle.request import FRAME_RATE, LEVELS, Codes, NullBranch, Prompt, Recipe, Request, Sentence
+from valle.modes import Demasking, phases
+from valle.request import (
+    FRAME_RATE,
+    LEVELS,
+    NO_TEXT,
+    Codes,
+    NullBranch,
+    Prefix,
+    Prompt,
+    Recipe,
+    Request,
+    Sentence,
+)
 from valle.samplers.calibrate import filled
 from valle.samplers.stack import Stack
 from valle.step import Step
@@ -209,33 +222,50 @@ class Engine:
         by: SplitBy = "sentence",
         take: str = "take",
         null: NullBranch | None = None,
+        task: str = "tts",
+        mode: str = "ar+nar",
+        sources: Sequence[Prompt] = (),
+        prefix: Prefix | None = None,
+        history: int = 0,
+        ar_frames: int = FRAME_RATE,
+        demasking: Demasking | None = None,
+        refine: bool = False,
     ) -> Request:
         """A request for one take; a stack's missing phases come from the model, a missing seed is drawn.
 
         Thresholds that are kept for the model are put in where the stack leaves them open. `max_seconds`
-        holds per segment; `null` says what guidance leads away from, where the stack has any. Raises
-        UserError for what cannot be spoken.
+        holds per segment; `null` says what guidance leads away from, where the stack has any. `task`, `mode`
+        and what follows are those of the request; a text with sources is not split, and the task `stt` has
+        none. Raises UserError for what cannot be spoken, and for what the model cannot do.
         """
         prompt = self.prompt(voice) if isinstance(voice, Voice) else voice
-        null = null or NullBranch()
         stack = self.default_stack if stack is None else stack.over(self.default_stack)
-        for voiced in (prompt, null.voice):
-            if isinstance(voiced, Prompt) and voiced.codec != self.codec.hash:
-                raise UserError(
-                    f"The voice {voiced.voice!r} has codes of another codec than {self.codec.name}."
-                )
-        return Request(
-            sentences=self.sentences(text, language, by),
+        sentences = (NO_TEXT,) * len(sources)
+        if task != "stt":
+            sentences = self.sentences(text, language, "none" if len(sources) == 1 else by)
+        request = Request(
+            sentences=sentences,
             language=language,
-            stack=filled(stack, self.model_hash),
+            stack=filled(completed(stack, phases(task, mode), self.model.config), self.model_hash),
             seed=secrets.randbits(32) if seed is None else seed,
             prompt=prompt,
             take=take,
             max_frames=round(max_seconds * FRAME_RATE),
             max_levels=max_levels,
             recipe=self.recipe,
-            null=null,
+            null=null or NullBranch(),
+            task=task,
+            mode=mode,
+            sources=tuple(sources),
+            prefix=prefix,
+            history=history,
+            between=self._between if prefix or history else (),
+            ar_frames=ar_frames,
+            demasking=demasking or Demasking(),
+            refine=refine,
         )
+        self._check(request)
+        return request
 
     def generate(
         self,
@@ -405,11 +435,9 @@ class Engine:
 
         self._check_adapters(request.recipe)
 
-        for prompt in (request.prompt, request.null.voice):
-            if isinstance(prompt, Prompt) and prompt.codec != self.codec.hash:
-                raise UserError(f"The prompt has codes of another codec than {self.codec.name}.")
-        if request.mode != "ar+nar" or request.task != "tts":
-            raise UserError(f"The model {self.model_name} has no task {request.task} in mode {request.mode}.")
+        self._check(request)
+        if not alone and request.phases != ("ar", "nar"):
+            raise UserError(f"Takes in mode {request.mode} are made one by one, not several at once.")
         return Run(
             request,
             control,
@@ -419,7 +447,24 @@ class Engine:
             attends=self.model.attends,
             attached=self._attached,
             alone=alone,
+            vocabularies={phase: ids_of(self.model.config, phase) for phase in request.phases},
         )
+
+    @property
+    def _between(self) -> tuple[int, ...]:
+        """The ids between two texts that are joined."""
+        return tuple(self.tokenizer.encode(" ")[1:-1])
+
+    def _check(self, request: Request) -> None:
+        """Raise UserError for what this model cannot do, and for codes of another codec than its own."""
+        check_able(self.model.config, request, self.model_name)
+        for voice in (request.prompt, request.null.voice, *request.sources):
+            if isinstance(voice, Prompt) and voice.codec != self.codec.hash:
+                raise UserError(
+                    f"The voice {voice.voice!r} has codes of another codec than {self.codec.name}."
+                )
+        if request.prefix is not None and request.prefix.codec != self.codec.hash:
+            raise UserError(f"The prefix has codes of another codec than {self.codec.name}.")
 
 
 class Generation(Iterator[Step]):

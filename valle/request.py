@@ -11,11 +11,14 @@ from numpy.typing import NDArray
 from valle.adapter_use import AdapterUse
 from valle.early_exit import EarlyExit
 from valle.errors import UserError
+from valle.modes import SPEECH_TASKS, Demasking, phases
 from valle.samplers.stack import Stack
 
 FRAME_RATE = 75
 LEVELS = 8
 SEED_LIMIT = 2**64
+NO_VOICE = "random voice"
+"""What a take is said to be spoken in that has no voice to go by."""
 Codes = NDArray[np.int16]
 
 
@@ -28,6 +31,10 @@ class Sentence:
     ids: tuple[int, ...]
 
 
+NO_TEXT = Sentence("", "", ())
+"""What stands for the text of a segment whose text is asked for."""
+
+
 @dataclass(frozen=True, slots=True)
 class Prompt:
     """A voice as codes of one codec."""
@@ -38,6 +45,18 @@ class Prompt:
     """Content hash of the codec that made them."""
     voice: str = ""
     """Name of the voice; information only."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prefix:
+    """Speech that every segment goes on from, and what is said in it: it is heard by the model alone."""
+
+    sentence: Sentence
+    """Its ids come before those of each sentence; without ids nothing is said in it."""
+    codes: Codes
+    """[frames, levels]; no frames: only the text comes before."""
+    codec: str
+    """Content hash of the codec that made them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +104,29 @@ class Request:
     max_levels: int = LEVELS
     recipe: Recipe = field(default_factory=Recipe)
     null: NullBranch = NullBranch()
+    sources: tuple[Prompt, ...] = ()
+    """Speech that is there already, one of each segment: what `stt` hears, what the mode `nar` revoices, and
+    what is converted where demasking begins later than at 0."""
+    prefix: Prefix | None = None
+    history: int = 0
+    """How many of the segments before it each segment goes on from, as a prefix."""
+    between: tuple[int, ...] = ()
+    """The ids between texts that are joined: a space's."""
+    ar_frames: int = FRAME_RATE
+    """Mode `ar+nar-len`: the frames that the AR writes before the rest is demasked."""
+    demasking: Demasking = field(default_factory=Demasking)
+    refine: bool = False
+    """Whether all of level 0 is decided once more after the AR's stop, the likelier one being kept."""
+
+    @property
+    def voice(self) -> str:
+        """The name of the voice, where it has one."""
+        return NO_VOICE if self.prompt is None else self.prompt.voice
+
+    @property
+    def phases(self) -> tuple[str, ...]:
+        """The phases of the task in the mode, in order."""
+        return phases(self.task, self.mode)
 
     def __post_init__(self) -> None:
         if not 0 <= self.seed < SEED_LIMIT:
@@ -95,3 +137,16 @@ class Request:
             raise UserError(f"The longest duration must be at least one frame, not {self.max_frames}.")
         if not 1 <= self.max_levels <= LEVELS:
             raise UserError(f"The number of levels must be from 1 to {LEVELS}, not {self.max_levels}.")
+        named = self.phases
+        hears = self.task == "stt" or named == ("nar",)
+        if len(self.sources) != (len(self.sentences) if hears or self.sources else 0):
+            raise UserError(
+                f"Task {self.task} in mode {self.mode} takes a source for each of its {len(self.sentences)} "
+                f"segments, not {len(self.sources)}."
+            )
+        if self.task not in SPEECH_TASKS and (self.prefix or self.history):
+            raise UserError(f"The task {self.task} has nothing to go on from; leave out prefix and history.")
+        if self.history < 0 or self.ar_frames < 1:
+            raise UserError("The history must be 0 segments or more, and the frames of the AR 1 or more.")
+        if self.refine and "ar" not in named:
+            raise UserError(f"Only what the AR has written is refined; the mode {self.mode} has no AR.")

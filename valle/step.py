@@ -112,6 +112,8 @@ class Step:
 
     After the first position that it does not explain, nobody asks any more, and it is False.
     """
+    masked: NDArray[np.bool_] | None = None
+    """Where a round of `nar_len` decided anew; elsewhere the id is as it was."""
     seconds: float = 0.0
     """Wall time that this step took to compute; information only."""
 
@@ -129,6 +131,7 @@ class Step:
             evidence=None if self.evidence is None else _at(self.evidence, here),
             null_evidence=None if self.null_evidence is None else _at(self.null_evidence, here),
             within_reach=None if self.within_reach is None else self.within_reach[here],
+            masked=None if self.masked is None else self.masked[here],
         )
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from valle.control import Event
+from valle.modes import AT_ONCE, PHASE_OF_TASK
 from valle.request import FRAME_RATE, LEVELS, Codes, Request
 from valle.step import Step
 
@@ -56,6 +57,18 @@ class Take:
         """`cancel` if not every sentence was spoken, else why the last segment ended."""
         return self.segments[-1].stop if len(self.segments) == len(self.request.sentences) else "cancel"
 
+    def ids(self, segment: int = 0) -> tuple[int, ...]:
+        """What a task that gives phonemes, text or a length came to, as ids; the stop left out."""
+        phase = PHASE_OF_TASK[self.request.task]
+        return tuple(
+            int(step.tokens[0])
+            for step in self.steps
+            if step.place.segment == segment
+            and step.place.phase == phase
+            and len(step.tokens)
+            and step.ended != "stop"
+        )
+
     @property
     def events(self) -> tuple[Event, ...]:
         return tuple(event for step in self.steps for event in step.events)
@@ -77,12 +90,14 @@ def assemble(request: Request, steps: Sequence[Step], seconds: float = 0.0) -> T
     """Make a take of the steps so far; a segment whose steps break off counts as cancelled."""
     segments: list[Segment] = []
     for index in range(1 + max((step.place.segment for step in steps), default=-1)):
-        segments.append(_segment([step for step in steps if step.place.segment == index], request.max_levels))
+        segments.append(_segment(request, [step for step in steps if step.place.segment == index], index))
     return Take(request, tuple(segments), tuple(steps), seconds)
 
 
-def _segment(steps: Sequence[Step], wanted: int) -> Segment:
+def _segment(request: Request, steps: Sequence[Step], index: int) -> Segment:
     levels: list[Codes] = [np.zeros(0, np.int16)] * LEVELS
+    if request.phases == ("nar",):
+        levels[0] = request.sources[index].codes[:, 0].astype(np.int16)
     frames = [
         step.tokens
         for step in steps
@@ -91,14 +106,21 @@ def _segment(steps: Sequence[Step], wanted: int) -> Segment:
     if frames:
         levels[0] = np.concatenate(frames).astype(np.int16)
     for step in steps:
-        if step.place.phase == "nar" and len(step.tokens):
+        if step.place.phase in AT_ONCE and len(step.tokens):
             levels[step.place.level] = step.tokens.astype(np.int16)
-    return Segment(tuple(levels), _stop(steps, levels, wanted))
+    return Segment(tuple(levels), _stop(request, steps, levels))
 
 
-def _stop(steps: Sequence[Step], levels: Sequence[Codes], wanted: int) -> str:
+def _stop(request: Request, steps: Sequence[Step], levels: Sequence[Codes]) -> str:
+    """Why the segment ended; `cancel` unless all that was asked for was made or events ended it."""
     endings = [step.ended for step in steps if step.ended]
+    if "cancel" in endings:
+        return "cancel"
     made = sum(len(level) == len(levels[0]) for level in levels)
     finished = any(step.place.phase == "nar" and step.ended == "finish" for step in steps)
-    complete = bool(endings) and (len(levels[0]) == 0 or made >= wanted or finished)
-    return endings[-1] if complete and "cancel" not in endings else "cancel"
+    if len(levels[0]) and made < request.max_levels and not finished:
+        return "cancel"
+    if request.phases == ("nar",):
+        return endings[-1] if endings else "stop"
+    first = [step for step in steps if step.place.phase != "nar"]
+    return endings[-1] if endings and first[-1].ended else "cancel"

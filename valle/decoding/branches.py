@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+import torch
 from torch import Tensor
 
 from valle.decoding.attention import LastQuery, WithoutPadding
@@ -20,6 +21,9 @@ from valle.samplers.rows import AttentionMeasures
 
 ONE_BATCH = "one batch"
 
+Grow = Callable[[Inputs, Tensor], Inputs]
+"""Puts the ids made so far, [step], into a row."""
+
 
 @dataclass(frozen=True, eq=False)
 class Pair:
@@ -28,11 +32,15 @@ class Pair:
     conditional: Inputs
     null: Inputs
 
-    def given(self, response: Tensor, level: int = 0) -> Pair:
+    @property
+    def rows(self) -> tuple[Inputs, Inputs]:
+        return self.conditional, self.null
+
+    def given(self, response: Tensor, level: int = 0, masked: bool = False) -> Pair:
         """Both with these codes [frames, levels] made, and asked for this level."""
         return Pair(
-            replace(self.conditional, response=response, level=level),
-            replace(self.null, response=response, level=level),
+            replace(self.conditional, response=response, level=level, masked=masked),
+            replace(self.null, response=response, level=level, masked=masked),
         )
 
 
@@ -46,6 +54,13 @@ class Passes:
     conditional: Tensor
     null: Tensor | None = None
     attention: AttentionMeasures | None = None
+
+    def of_last(self, rows: int) -> Passes:
+        """The same of the last rows alone."""
+        if len(self.conditional) == rows:
+            return self
+        null = None if self.null is None else self.null[-rows:]
+        return Passes(self.conditional[-rows:], null, self.attention)
 
 
 def in_one_pass(model: ArNar, pair: Pair, recipe: Recipe, guided: bool) -> Passes:
@@ -66,11 +81,10 @@ class StepByStep:
         self,
         model: ArNar,
         pair: Pair,
-        grow: Callable[[Inputs, Tensor], Inputs],
+        grow: Grow,
         capacity: int,
         recipe: Recipe,
     ) -> None:
-        """`grow` puts the tokens made so far, [step], into a row."""
         self._model, self._pair, self._grow = model, pair, grow
         self._capacity = capacity
         self._together = recipe.guidance == ONE_BATCH
@@ -142,6 +156,36 @@ class StepByStep:
             self._cache = self._cache.rows([0])
 
 
+class PassByPass:
+    """A phase whose rows see each other both ways, so that every id needs a pass over all of them."""
+
+    def __init__(self, model: ArNar, pair: Pair, grow: Grow, recipe: Recipe) -> None:
+        self._model, self._pair, self._grow, self._recipe = model, pair, grow, recipe
+
+    def next(
+        self, made: Tensor, guided: bool, attended: bool = False, observer: Observer | None = None
+    ) -> Passes:
+        """Answer what follows `made`, all tokens so far [step]; as `StepByStep.next`."""
+        last = LastQuery() if attended else None
+        grown = Pair(self._grow(self._pair.conditional, made), self._grow(self._pair.null, made))
+        watch = Both(last, observer) if last is not None and observer is not None else last or observer
+        (conditional,) = self._model.full([grown.conditional], watch)
+        null = self._model.full([grown.null])[0][-1:] if guided else None
+        return Passes(conditional[-1:], null, None if last is None else last.measures())
+
+
+def step_by_step(
+    model: ArNar, pair: Pair, grow: Grow, capacity: int, recipe: Recipe
+) -> StepByStep | PassByPass:
+    """What answers id after id: with a cache where rows see only what is before them."""
+    if model.layouts([pair.conditional], growing=True)[0].causal:
+        return StepByStep(model, pair, grow, capacity, recipe)
+    return PassByPass(model, pair, grow, recipe)
+
+
 def with_frames(row: Inputs, made: Tensor) -> Inputs:
-    """The row with level 0 so far, [frames]."""
-    return replace(row, response=made[:, None])
+    """The row with level 0 so far, [frames], behind what its response held before."""
+    frames = made[:, None]
+    if row.response is not None:
+        frames = torch.cat([row.response[:, :1].to(made.device), frames])
+    return replace(row, response=frames)

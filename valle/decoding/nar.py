@@ -12,16 +12,20 @@ from torch import Tensor
 
 from valle.decoding.branches import Pair, Passes, in_one_pass
 from valle.decoding.decide import Situation, decide
+from valle.decoding.inputs import NOTHING, Context
 from valle.decoding.run import Before, Run
 from valle.models.ar_nar import ArNar
 from valle.samplers.rows import Rows
 from valle.step import Place, Step
 
 
-def decode_nar(model: ArNar, pair: Pair, run: Run, segment: int) -> Iterator[Step]:
+def decode_nar(
+    model: ArNar, pair: Pair, run: Run, segment: int, context: Context = NOTHING
+) -> Iterator[Step]:
     """Yield one Step a level, for the levels that the request asks for above those of the rows' response.
 
-    An event that ends the phase leaves the later levels unmade.
+    The frames of the `context` stand before the response's and are not decided. An event that ends the phase
+    leaves the later levels unmade.
     """
     codes = pair.conditional.response
     if codes is None or not len(codes):
@@ -34,7 +38,9 @@ def decode_nar(model: ArNar, pair: Pair, run: Run, segment: int) -> Iterator[Ste
             return
         begun = time.perf_counter()
         guided = "null" in run.sampler("nar", level).needs
-        passes = in_one_pass(model, pair.given(codes, level), run.request.recipe, guided)
+        whole = torch.cat([context.codes[:, :level].to(codes.device), codes])
+        passes = in_one_pass(model, pair.given(whole, level), run.request.recipe, guided)
+        passes = passes.of_last(len(codes))
         step, tokens = decide_level(run, place, before, passes)
         codes = torch.cat([codes, tokens.to(codes.device)[:, None]], dim=1)
         yield replace(step, seconds=time.perf_counter() - begun)

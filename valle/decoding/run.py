@@ -16,6 +16,7 @@ from valle.errors import UserError
 from valle.models.adapters import Attached
 from valle.models.arch.observer import Observer
 from valle.models.layout import Layout
+from valle.modes import AT_ONCE, deciding_phase
 from valle.request import Request
 from valle.samplers.sampler import MeasureAt, Sampler
 from valle.samplers.stack import Stack
@@ -47,8 +48,10 @@ class Run:
         attends: bool = True,
         alone: bool = True,
         attached: Attached | None = None,
+        vocabularies: Mapping[str, int] | None = None,
     ) -> None:
-        """`vocabulary` is the number of ids of level 0, stop included.
+        """`vocabulary` is the number of ids of level 0, stop included; `vocabularies` are those of phases
+        that have another one.
 
         `measured` off leaves out measures and evidence. `attends` says whether the backbone has attention
         that stages can look at; `alone` off, that the take is one row of a batch. `attached` are the adapters
@@ -58,7 +61,7 @@ class Run:
         self.control = control
         self.onlooker = onlooker
         self.keep_evidence = measured
-        self._vocabulary = vocabulary
+        self._vocabulary, self._vocabularies = vocabulary, vocabularies or {}
         self._attends = attends
         self._alone = alone
         self._attached = attached
@@ -72,9 +75,9 @@ class Run:
 
         Raises UserError for a stage that asks for what the model does not have.
         """
-        key = (phase, level)
+        key = ("ar" if phase == "refine" else phase, level)
         if key not in self._samplers:
-            self._samplers[key] = self._usable(self.stack, phase, level)
+            self._samplers[key] = self._usable(self.stack, *key)
         return self._samplers[key]
 
     def _usable(self, stack: Stack, phase: str, level: int) -> Sampler:
@@ -91,7 +94,7 @@ class Run:
         """Where to measure: after every stage where one row is decided, at both ends where hundreds are."""
         if not self.keep_evidence:
             return "none"
-        return "ends" if phase in ("nar", "nar_len") else "all"
+        return "ends" if phase in AT_ONCE else "all"
 
     def before(self, place: Place) -> Before:
         """Ask for the events at `place`, apply them; one that cannot be applied is refused, and left out."""
@@ -120,7 +123,7 @@ class Run:
         return Before(tuple(applied), ending, forced)
 
     def _change(self, event: Event, place: Place) -> None:
-        first = "nar_len" if self.request.mode == "nar-len" else "ar"
+        first = deciding_phase(self.request.task, self.request.mode)
         changes: dict[str, Callable[[Stack], Stack]] = {
             "set": lambda stack: stack.set(event.name, event.value, first),
             "add": lambda stack: stack.add(event.name, event.value, default_phase=first),
@@ -135,7 +138,8 @@ class Run:
         if not isinstance(event.value, wanted):
             raise UserError(f"The event {event.kind} {event.name} cannot have the value {event.value!r}.")
         stack = changes[event.kind](self.stack)
-        search = self._usable(stack, place.phase, place.level).search
+        phase = "ar" if place.phase == "refine" else place.phase
+        search = self._usable(stack, phase, place.level).search
         if search is not None and place.step > 0:
             raise UserError(f"{search.key} begins with the first step of a segment, not in the middle of it.")
         self.stack = stack
@@ -153,12 +157,11 @@ class Run:
             self._attached.act(strengths, place.phase, place.level)
 
     def _forced(self, event: Event, place: Place) -> int:
-        if place.phase in ("nar", "nar_len"):
+        if place.phase in AT_ONCE:
             raise UserError(f"A token can be forced where a step decides one, not in {place.phase}.")
-        if type(event.value) is not int or not 0 <= event.value < self._vocabulary:
-            raise UserError(
-                f"The forced token {event.value!r} must be a number from 0 to {self._vocabulary - 1}."
-            )
+        most = self._vocabularies.get(place.phase, self._vocabulary)
+        if type(event.value) is not int or not 0 <= event.value < most:
+            raise UserError(f"The forced token {event.value!r} must be a number from 0 to {most - 1}.")
         return event.value
 
     def observer(self, place: Place, layout: Callable[[], Layout]) -> Observer | None:

@@ -42,6 +42,8 @@ class ModelConfig:
     of the vocabulary.
     `hf`, `interleave` and `rvq_level_range` are the reference's: ids of one vocabulary on a stock causal model,
     all codebooks by the AR in turn, and the levels that the model was trained for.
+    `classifier_offsets` says that a single head answers each phase in a range of its own, as the one
+    vocabulary has it, and not from its first row on.
     `experts` are those of each layer, 1 being no mixture; `bitnet` makes all linear layers of the backbone
     ternary.
     Raises UserError for sizes that cannot be built.
@@ -57,6 +59,7 @@ class ModelConfig:
     tones: int = 1
     capabilities: tuple[str, ...] = ("ar", "nar", "len")
     split_classifiers: bool = True
+    classifier_offsets: bool = False
     classifiers_bias: bool = True
     audio_embedding_sums: EmbeddingSums = "both"
     unified_position_ids: bool = False

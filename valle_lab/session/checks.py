@@ -9,6 +9,7 @@ import numpy as np
 
 from valle.adapter_use import STRONGEST
 from valle.errors import UserError
+from valle.modes import AT_ONCE
 from valle.request import LEVELS
 from valle.samplers import Stack
 from valle_lab.session.base import Array
@@ -64,6 +65,8 @@ def check_segment(segment: Segment) -> None:
         _check_trace(trace)
     decided = _decided(segment.traces)
     for level in made:
+        if level == 0 and level not in decided:
+            continue  # it was given: `check_take` knows by whom
         if not np.array_equal(decided.get(level, ()), segment.levels[level].values()):
             raise ValueError(f"levels[{level}] is not what the traces say was decided")
     if beyond := sorted(level for level in decided if level not in made and len(decided[level])):
@@ -78,7 +81,7 @@ def _decided(traces: tuple[Trace, ...]) -> dict[int, Any]:
         if trace.phase == "ar":
             codes = tokens[:, 0] if tokens.shape[1] else tokens.reshape(-1)
             decided[0] = codes[:-1] if trace.ended == "stop" else codes
-        elif trace.phase == "nar_len" and len(tokens):
+        elif trace.phase in ("nar_len", "refine") and len(tokens):
             decided[0] = tokens[-1]
         elif trace.phase == "nar":
             decided |= {level: row for level, row in enumerate(tokens, 1)}
@@ -89,13 +92,18 @@ def _check_trace(trace: Trace) -> None:
     rows, positions = trace.tokens.shape
     if trace.phase == "nar" and rows >= LEVELS:
         raise ValueError(f"traces: nar decides {LEVELS - 1} levels at most, not {rows}")
-    if trace.phase not in ("nar", "nar_len") and positions != 1:
+    if trace.phase not in AT_ONCE and positions != 1:
         raise ValueError(f"traces: {trace.phase} decides one position a step, not {positions}")
+    if trace.phase in ("ar", *AT_ONCE) and rows * positions:
+        most = max(int(ids.values().max()) for ids in (trace.tokens, trace.choices) if ids is not None)
+        if most > STOP:
+            raise ValueError(f"traces: {trace.phase} decides ids up to {STOP}, not {most}")
     _check_shape("choices", trace.choices, (rows, positions))
     for name in ("log_probability", "runner_up", "margin"):
         _check_shape(name, getattr(trace, name), (rows, positions))
     _check_shape("seconds", trace.seconds, (rows,))
     _check_shape("hypothesis", trace.hypothesis, (rows,))
+    _check_shape("masked", trace.masked, (rows, positions))
     _check_evidence("evidence", trace.evidence, rows, positions)
     if trace.null_evidence is not None:
         guided = trace.null_evidence.rows.values()
@@ -150,9 +158,22 @@ def check_take(take: Take) -> None:
             continue
         if not 1 <= (levels := voice.codes.shape[1]) <= LEVELS:
             raise ValueError(f"request.{name}.codes must have 1 to {LEVELS} levels, not {levels}")
+    _check_sources(take)
     for level, recorded in enumerate(take.codes_sha256):
         data = b"".join(segment.levels[level].values().tobytes() for segment in take.segments)
         if hashlib.sha256(data).hexdigest() != recorded:
             raise ValueError(
                 f"codes_sha256[{level}] is not that of the codes; the file was damaged or edited"
             )
+
+
+def _check_sources(take: Take) -> None:
+    """Raise ValueError where level 0 was neither decided nor given by the request."""
+    sources = take.request.sources
+    for number, segment in enumerate(take.segments):
+        level_0 = segment.levels[0].values()
+        if not len(level_0) or 0 in _decided(segment.traces):
+            continue
+        given = sources[number].codes.values()[:, 0] if number < len(sources) else ()
+        if not np.array_equal(level_0, given):
+            raise ValueError(f"segments[{number}].levels[0] is not what the traces say was decided")

@@ -16,7 +16,8 @@ from valle.adapter_use import AdapterUse
 from valle.control import Event
 from valle.early_exit import EarlyExit
 from valle.errors import UserError
-from valle.request import NullBranch, Prompt, Recipe, Request, Sentence
+from valle.modes import Demasking
+from valle.request import NullBranch, Prefix, Prompt, Recipe, Request, Sentence
 from valle.samplers import Stack
 from valle.samplers.noise import SCHEME
 from valle.step import Place, Step
@@ -26,7 +27,7 @@ from valle_lab.session.base import Array, array_document
 from valle_lab.session.ending import with_cancel
 from valle_lab.session.traces import steps_of, trace_document
 
-PHASE_ORDER = ("len", "ar", "nar_len", "nar", "stt", "phn", "un_phn")
+PHASE_ORDER = ("len", "ar", "refine", "nar_len", "nar", "stt", "phn", "un_phn")
 
 
 def to_session_take(
@@ -87,6 +88,13 @@ def to_session_request(request: Request) -> schema.Request:
         stack=request.stack.to_dict(),
         recipe=schema.Recipe.model_validate(asdict(request.recipe)),
         null=_to_session_null(request.null),
+        sources=tuple(map(_to_session_prompt, request.sources)),
+        prefix=None if request.prefix is None else _to_session_prefix(request.prefix),
+        history=request.history,
+        between=request.between,
+        ar_frames=request.ar_frames,
+        demasking=schema.Demasking.model_validate(asdict(request.demasking)),
+        refine=request.refine,
     )
 
 
@@ -110,6 +118,15 @@ def from_session_request(record: schema.Take) -> Request:
             text=null.text if isinstance(null.text, str) else _from_session_sentence(null.text),
             voice=null.voice if isinstance(null.voice, str) else _from_session_prompt(null.voice),
         ),
+        sources=tuple(map(_from_session_prompt, request.sources)),
+        prefix=None if request.prefix is None else _from_session_prefix(request.prefix),
+        history=request.history,
+        between=request.between,
+        ar_frames=request.ar_frames,
+        demasking=Demasking(
+            **{name: getattr(request.demasking, name) for name in schema.Demasking.model_fields}
+        ),
+        refine=request.refine,
     )
 
 
@@ -177,6 +194,16 @@ def _to_session_prompt(prompt: Prompt) -> schema.Prompt:
 
 def _from_session_prompt(prompt: schema.Prompt) -> Prompt:
     return Prompt(np.array(prompt.codes.values(), np.int16), prompt.codec, prompt.voice)
+
+
+def _to_session_prefix(prefix: Prefix) -> schema.Prefix:
+    sentence = _to_session_sentence(prefix.sentence)
+    return schema.Prefix(sentence=sentence, codes=Array.of(prefix.codes, "int16"), codec=prefix.codec)
+
+
+def _from_session_prefix(prefix: schema.Prefix) -> Prefix:
+    sentence = _from_session_sentence(prefix.sentence)
+    return Prefix(sentence, np.array(prefix.codes.values(), np.int16), prefix.codec)
 
 
 def _to_session_null(null: NullBranch) -> schema.NullBranch:

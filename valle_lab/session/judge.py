@@ -14,6 +14,7 @@ from typing import Literal
 import numpy as np
 
 from valle.control import Guide
+from valle.modes import AT_ONCE
 from valle.request import FRAME_RATE
 from valle.step import Place, Step
 from valle.take import Take
@@ -85,7 +86,12 @@ class Judge:
         step = None if self._free else self._recorded.get(place)
         if step is None:
             return None
-        guide = Guide(step.tokens, hypothesis=step.hypothesis, search_again=self._search_again)
+        guide = Guide(
+            step.tokens,
+            hypothesis=step.hypothesis,
+            search_again=self._search_again,
+            masked=step.masked,
+        )
         if self._model is not None or self._unexplained:
             return guide
         return replace(
@@ -183,7 +189,7 @@ class Judge:
         self, place: Place, position: int, recorded: int | None, replayed: int | None, step: Step | None
     ) -> Divergence:
         before = sum(segment.frames for segment in self._take.segments[: place.segment])
-        frame = position if place.phase in ("nar", "nar_len") else place.step
+        frame = position if place.phase in AT_ONCE else place.step
         margin = float(step.margin[position]) if step is not None and len(step.margin) else math.inf
         return Divergence(
             segment=place.segment,

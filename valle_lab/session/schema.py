@@ -10,7 +10,8 @@ from pydantic import AfterValidator, Field, model_validator
 from valle.adapter_use import STRONGEST
 from valle.control import EventKind
 from valle.early_exit import MOST_BITS, MOST_DRAFTED, MOST_LAYERS
-from valle.request import LEVELS, SEED_LIMIT
+from valle.modes import Confidence, ConfidenceOf
+from valle.request import FRAME_RATE, LEVELS, SEED_LIMIT
 from valle_lab.session.base import Array, Identifier, Model, Name, Plain, Seconds, Sha256, Text, holding
 from valle_lab.session.checks import check_event, check_segment, check_stack, check_take
 
@@ -20,10 +21,10 @@ VERSION = "1.0"
 MAX_TAKES, MAX_SEGMENTS, MAX_STEPS, MAX_EVENTS = 10_000, 1_000, 100_000, 100_000
 MAX_FRAMES = 45_000
 """Ten minutes in one segment."""
-MAX_ID = 1024
-"""The highest id that a phase of audio decides: the stop."""
+MAX_ID = 32_767
+"""The highest id of a head; `checks` knows the highest that a phase of audio decides."""
 
-Phase = Literal["ar", "nar", "nar_len", "len", "stt", "phn", "un_phn"]
+Phase = Literal["ar", "nar", "nar_len", "len", "stt", "phn", "un_phn", "refine"]
 Ending = Literal["stop", "length", "finish", "cancel"]
 StackDict = Annotated[dict[Name, list[dict[Name, Plain]]], Field(max_length=100)]
 Level = Annotated[Array, holding("int16", dimensions=1, least=0, most=1023)]
@@ -128,6 +129,28 @@ class NullBranch(Model):
     voice: Prompt | Literal["none", "same"] = "none"
 
 
+class Prefix(Model):
+    """Speech that every segment went on from, as codes [frames, levels], and what is said in it."""
+
+    sentence: Sentence
+    codes: Annotated[Array, holding("int16", dimensions=2, least=0, most=1023)]
+    codec: Sha256
+
+
+class Demasking(Model):
+    """How masked frames were decided, round by round; `valle.modes.Demasking` says what each means."""
+
+    steps: Annotated[int, Field(ge=1, le=1000)] = 25
+    start: Annotated[float, Field(ge=0, le=1)] = 0.0
+    end: Annotated[float, Field(ge=0, le=1)] = 1.0
+    remasking: bool = True
+    noise: Annotated[float, Field(ge=0, le=100)] = 0.0
+    confidence: Confidence = "taken"
+    confidence_of: ConfidenceOf = "guided"
+    frames: Annotated[int, Field(ge=0, le=MAX_FRAMES)] = 0
+    stretch: Annotated[float, Field(ge=0.1, le=10)] = 1.0
+
+
 class AdapterUse(Model):
     """An adapter that was loaded, at the strength that the take began with."""
 
@@ -175,6 +198,14 @@ class Request(Model):
     """As asked for; `effective` of the take is what it came to."""
     recipe: Recipe = Recipe()
     null: NullBranch = NullBranch()
+    sources: Annotated[tuple[Prompt, ...], Field(max_length=MAX_SEGMENTS)] = ()
+    """Speech that was there already, one of each segment."""
+    prefix: Prefix | None = None
+    history: Annotated[int, Field(ge=0, le=MAX_SEGMENTS)] = 0
+    between: Annotated[tuple[Annotated[int, Field(ge=0, le=65_535)], ...], Field(max_length=16)] = ()
+    ar_frames: Annotated[int, Field(ge=1, le=MAX_FRAMES)] = FRAME_RATE
+    demasking: Demasking = Demasking()
+    refine: bool = False
 
 
 class Evidence(Model):
@@ -224,7 +255,9 @@ class Trace(Model):
 
     phase: Phase
     tokens: Decisions
-    """What was fed on, [rows, positions]; the decision to stop is the last row where `ended` is `stop`."""
+    """What was fed on, [rows, positions]; the decision to stop is the last row where `ended` is `stop`.
+
+    In `nar_len` a row are all frames as they were after a round; in `refine` the version that was kept."""
     choices: Decisions | None = None
     """What the stack chose, where that is not the same."""
     log_probability: Shown
@@ -239,6 +272,8 @@ class Trace(Model):
     measures: Measures
     hypothesis: Annotated[Array, holding("int16", dimensions=1, least=0)] | None = None
     """Which hypothesis of a search each row was, where that is not 0."""
+    masked: Annotated[Array, holding("int16", dimensions=2, least=0, most=1)] | None = None
+    """Which frames each round of `nar_len` decided, [rows, positions]."""
     others: Annotated[tuple[Alternative, ...], Field(max_length=1000)] = ()
     """What else a search found, the best first."""
 

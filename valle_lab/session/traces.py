@@ -63,6 +63,7 @@ def steps_of(trace: schema.Trace, take: str, segment: int) -> list[Step]:
     null = trace.null_evidence
     null_evidence = dict(zip(null.rows.values().tolist(), _evidence_rows(null), strict=True)) if null else {}
     measures = _measures_rows(trace.measures, len(tokens))
+    masked = None if trace.masked is None else trace.masked.values().astype(np.bool_)
     hypothesis = trace.hypothesis.values() if trace.hypothesis else np.zeros(len(tokens), np.int16)
     return [
         Step(
@@ -72,6 +73,7 @@ def steps_of(trace: schema.Trace, take: str, segment: int) -> list[Step]:
             choices=choices[row],
             hypothesis=int(hypothesis[row]),
             others=_others(trace) if row == len(tokens) - 1 else (),
+            masked=None if masked is None else masked[row],
             ended=trace.ended if row == len(tokens) - 1 else None,
             log_probability=log_probability[row],
             runner_up=runner_up[row],
@@ -86,9 +88,12 @@ def steps_of(trace: schema.Trace, take: str, segment: int) -> list[Step]:
 
 
 def _searched(steps: Sequence[Step]) -> dict[str, Any]:
-    """What a search has left; nothing where there was none."""
+    """What a search or a demasking has left; nothing where there was none."""
     hypothesis = np.array([step.hypothesis for step in steps])
     document: dict[str, Any] = {"hypothesis": array_document(hypothesis, "int16")} if hypothesis.any() else {}
+    masked = [step.masked for step in steps if step.masked is not None]
+    if len(masked) == len(steps):
+        document["masked"] = array_document(_rows(masked), "int16")
     if others := [other for step in steps for other in step.others]:
         document["others"] = [
             {**asdict(other), "codes": array_document(other.codes, "int16")} for other in others

@@ -156,7 +156,7 @@ def test_a_capped_replay_is_judged_as_far_as_it_came(record: Record, engine: Eng
     [
         ({"language": "tlh"}, "does not speak 'tlh'"),
         ({"noise": "dice"}, "scheme 'dice'"),
-        ({"task": "stt"}, "no task stt"),
+        ({"task": "phn"}, "no task phn"),
     ],
 )
 def test_what_the_engine_cannot_make_is_told(
