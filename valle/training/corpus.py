@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from valle.errors import UserError
 from valle.models.base import Inputs
 from valle.text.tokens import BOS, EOS
 from valle.training.speech import SpeechShard
@@ -21,6 +22,7 @@ STOP = MASK = 1024
 SPAN = 8
 IGNORED = -100
 DIGITS_START, DIGITS_STOP = 0, 10
+LEVELS = 7
 ENGLISH = 0
 
 
@@ -53,6 +55,20 @@ class Mix:
     without_text: float = 0.0
     token_error: float = 0.0
     token_dropout: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name, count in (("kinds", len(Kind)), ("levels", LEVELS)):
+            shares = getattr(self, name)
+            if len(shares) != count:
+                raise UserError(f"recipe: {name} has {len(shares)} shares, it must have {count}")
+            if min(shares) < 0 or not sum(shares):
+                raise UserError(f"recipe: {name} {shares} must be shares of which some are above 0")
+        conditions = ("without_voice", "without_text", "without_both")
+        for name in (*conditions, "hidden", "token_error", "token_dropout"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise UserError(f"recipe: {name} is {getattr(self, name)}, it must be from 0 to 1")
+        if sum(getattr(self, name) for name in conditions) > 1:
+            raise UserError("recipe: without_voice, without_text and without_both are more than 1 together")
 
     def causal(self) -> Mix:
         """The same for a model that reads from left to right only: without the levels above 0."""

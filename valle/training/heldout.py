@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from valle.models.ar_nar import ArNar
+from valle.models.backbones import find_backbone
 from valle.models.base import Inputs
 from valle.training.corpus import Batch, Corpus, Kind, Mix
 
@@ -21,17 +22,25 @@ def heldout_losses(model: ArNar, corpus: Corpus) -> dict[str, dict[str, float]]:
     """Mean cross entropy in nats and share of right ids, per kind of batch and per level of NAR.
 
     `ar, wrong text` has the texts of other utterances: what the model hears from the text is the difference.
+    `unigram` is what the codes of level 0 would cost if only their shares were known. A model that reads from
+    left to right has level 0 alone.
     """
-    found = {kind.value: _measured(model, corpus, kind, COMPLETE) for kind in Kind if kind is not Kind.NAR}
-    found["ar, wrong text"] = _measured(model, corpus, Kind.AR, COMPLETE, swapped=True)
+    looks_ahead = find_backbone(model.config.architecture).looks_ahead
+    ahead = (Kind.NAR, Kind.NAR_LEN) if not looks_ahead else (Kind.NAR,)
+    found = {kind.value: measured(model, corpus, kind, COMPLETE) for kind in Kind if kind not in ahead}
+    found["ar, wrong text"] = measured(model, corpus, Kind.AR, COMPLETE, swapped=True)
+    found["unigram"] = {"loss": round(unigram_entropy(corpus), 3)}
+    if not looks_ahead:
+        return found
     for level in range(1, LEVELS + 1):
         only = replace(COMPLETE, levels=tuple(float(each == level) for each in range(1, LEVELS + 1)))
-        found[f"nar {level}"] = _measured(model, corpus, Kind.NAR, only)
+        found[f"nar {level}"] = measured(model, corpus, Kind.NAR, only)
     return found
 
 
 @torch.inference_mode()
-def _measured(model: ArNar, corpus: Corpus, kind: Kind, mix: Mix, swapped: bool = False) -> dict[str, float]:
+def measured(model: ArNar, corpus: Corpus, kind: Kind, mix: Mix, swapped: bool = False) -> dict[str, float]:
+    """Mean cross entropy in nats and share of right ids of one kind, if `swapped` with texts of others."""
     random = np.random.default_rng(5)
     losses, right = [], []
     for _ in range(BATCHES):
@@ -40,6 +49,13 @@ def _measured(model: ArNar, corpus: Corpus, kind: Kind, mix: Mix, swapped: bool 
         losses.append(found.mean.item())
         right.append(((found.correct & found.counted).sum() / found.counted.sum()).item())
     return {"loss": round(float(np.mean(losses)), 3), "right": round(float(np.mean(right)), 3)}
+
+
+def unigram_entropy(corpus: Corpus) -> float:
+    """The entropy of the codes of level 0 in nats, each by itself."""
+    codes = np.concatenate([corpus[index].codes[:, 0] for index in range(len(corpus))])
+    shares = np.unique(codes, return_counts=True)[1] / len(codes)
+    return float(-(shares * np.log(shares)).sum())
 
 
 def _swapped(batch: Batch) -> list[Inputs]:

@@ -31,6 +31,7 @@ class ModelRecipe:
     and the prompt being counted with the two factors (level 0 only, where they can be foretold).
     router_weight: how much a mixture of experts is pushed to use all of them alike.
     checkpointing: whether blocks are run a second time for their gradients, which saves memory.
+    Raises UserError for a number that makes no sense.
     """
 
     dim: int = 192
@@ -58,6 +59,11 @@ class ModelRecipe:
     prompt_factor: float = 0.1
     router_weight: float = 0.02
     checkpointing: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("budget", "batches", "hidden_rate", "other_rate", "clip"):
+            if getattr(self, name) <= 0:
+                raise UserError(f"recipe: {name} is {getattr(self, name)}, it must be more than 0")
 
     def config(self) -> ModelConfig:
         """The model that is trained."""

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any, Literal, Protocol
 
 import torch
@@ -106,8 +107,8 @@ class Run:
             return None
         try:
             state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        except (OSError, RuntimeError, EOFError, ValueError) as error:
-            raise UserError(f"{path}: cannot be read; move it away to begin anew: {error}") from error
+        except (OSError, RuntimeError, EOFError, ValueError, UnpicklingError) as error:
+            raise UserError(f"{path}: cannot be read, it is damaged; move it away to begin anew") from error
         return state
 
     def save(self, state: Mapping[str, Any], schedule: Schedule, step: int) -> None:

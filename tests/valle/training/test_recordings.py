@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from valle.audio import wav
 from valle.audio.builtin.codec import BuiltinCodec
@@ -79,14 +77,6 @@ def test_what_cannot_be_used_is_named(folder: Path, tmp_path: Path) -> None:
     assert "silent" in left_out[1]
 
 
-@pytest.fixture
-def denormals() -> Iterator[None]:
-    """The training lets the processor round them to nought, which no other test expects."""
-    yield
-    torch.set_flush_denormal(False)
-
-
-@pytest.mark.usefixtures("denormals")
 def test_training_goes_on_from_the_package(folder: Path, tmp_path: Path) -> None:
     from valle.checkpoints import native
 
