@@ -76,6 +76,9 @@ class Engine(Protocol):
     def model_hash(self) -> str: ...
 
     @property
+    def remarks(self) -> tuple[str, ...]: ...
+
+    @property
     def codec(self) -> Codec: ...
 
     @property

@@ -108,6 +108,8 @@ class Settings(_Table):
 
     model: Name
     codec: Name
+    force_codec: bool
+    tokenizer: Name
     device: Annotated[str, BeforeValidator(_device)]
     dtype: Literal["auto", "float32", "bfloat16", "float16"]
     threads: Annotated[Literal["auto"] | int, BeforeValidator(_threads)]

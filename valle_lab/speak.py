@@ -91,6 +91,8 @@ class Spoken:
     """From before the first step to the decoded sound."""
     vain: tuple[str, ...]
     """Changes that were not made, and why, a line each."""
+    remarks: tuple[str, ...] = ()
+    """What was ignored or assumed where the model was read, a line each."""
 
     @property
     def real_time_factor(self) -> float | None:
@@ -128,6 +130,8 @@ def _choice(plan: Plan) -> ModelChoice:
         threads=None if settings.threads == "auto" else settings.threads,
         attention=settings.attention,
         language=settings.language,
+        tokenizer=settings.tokenizer,
+        force_codec=settings.force_codec,
         adapters=plan.adapters,
     )
 
@@ -183,7 +187,8 @@ def perform(
             wav.write(outputs.wav, wave, text=session_text(record, indent=None))
     kept = outputs.wav if wave is not None else None
     vain = (*_in_vain(speaking, scheduled), *_unguided(take))
-    return Spoken(take, outputs.session, kept, interrupted(), seconds, vain)
+    remarks = worker.service.engine.remarks
+    return Spoken(take, outputs.session, kept, interrupted(), seconds, vain, remarks)
 
 
 def _follow(speaking: Speaking, journal: Journal, watch: Watch, interrupted: Callable[[], bool]) -> Take:

@@ -1,14 +1,12 @@
 """EnCodec at 24 kHz and 6 kbit/s, the codec of the published models, by the package `encodec`.
 
-Source: Défossez et al. 2022, arXiv 2210.13438. Its weights are not part of this program; `find_weights` says
-where they are looked for.
+Source: Défossez et al. 2022, arXiv 2210.13438. Its weights are not part of this program; see
+`valle.audio.weights`.
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
-import re
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
@@ -20,14 +18,13 @@ import torch
 from torch import Tensor
 
 from valle.audio.codec import Codes, Wave, tensors_hash
+from valle.audio.weights import FILE_NAME, checksum_of
 from valle.errors import UserError
 
 if TYPE_CHECKING:
     from encodec import EncodecModel
 
 NAME = "encodec"
-FILE_NAME = "encodec_24khz-d7cc33bc.th"
-"""As the package publishes it; the last eight digits are the first of its sha256."""
 LEVELS, SIZE = 8, 1024
 SAMPLE_RATE, HOP = 24_000, 320
 BANDWIDTH = 6.0
@@ -37,19 +34,6 @@ AT_ONCE = 60 * SAMPLE_RATE
 """Samples that are coded in one go, as the package does; more go in pieces, so that memory stays bounded."""
 PIECE = 10 * SAMPLE_RATE
 _MAKE_CODES = ("encoder.", *(f"quantizer.vq.layers.{level}._codebook.embed" for level in range(LEVELS)))
-_CHECKSUM = re.compile(r"-([0-9a-f]{8,64})\.")
-
-
-def hub_folder() -> Path:
-    """Where torch's hub keeps what the package downloads."""
-    default = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "torch"
-    return Path(os.environ.get("TORCH_HOME", default)).expanduser() / "hub" / "checkpoints"
-
-
-def find_weights(folder: Path | None = None) -> Path | None:
-    """The file of the weights, in a folder or in the cache of torch's hub; None if it is not there."""
-    file = (folder or hub_folder()) / FILE_NAME
-    return file if file.is_file() else None
 
 
 class Encodec:
@@ -164,12 +148,6 @@ def _untrained() -> EncodecModel:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # torch on the package's way of normalising weights
         return EncodecModel.encodec_model_24khz(pretrained=False)
-
-
-def checksum_of(name: str) -> str | None:
-    """The first digits of the sha256 that a file's name promises."""
-    found = _CHECKSUM.search(name)
-    return found[1] if found else None
 
 
 def _check(file: Path) -> None:

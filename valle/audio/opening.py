@@ -5,18 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import platformdirs
-
+from valle.audio.weights import FILE_NAME, URL, checksum_of, find_weights, hub_folder
 from valle.errors import UserError
 
 if TYPE_CHECKING:
     from valle.audio.codec import Codec
     from valle.checkpoints.details import CodecName
 
-APPLICATION = "valle-lab"
 BUILTIN_CODEC = Path(__file__).parents[1] / "builtin" / "codec.safetensors"
 ENCODEC = "encodec"
-ENCODEC_URL = "https://dl.fbaipublicfiles.com/encodec/v0/"
 
 
 def open_codec(asked: str, wanted: CodecName, force: bool = False) -> Codec:
@@ -35,22 +32,14 @@ def open_codec(asked: str, wanted: CodecName, force: bool = False) -> Codec:
     return found
 
 
-def weights_of_encodec() -> Path | None:
-    """EnCodec's weights, in the cache of torch's hub or the models folder; None if they are not here."""
-    from valle.audio.encodec import find_weights
-
-    return find_weights() or find_weights(platformdirs.user_data_path(APPLICATION) / "models")
-
-
-def fetch_encodec(url: str = ENCODEC_URL) -> Path:
+def fetch_encodec(url: str = URL) -> Path:
     """EnCodec's weights from where the package gets them, into the cache of torch's hub.
 
     Raises UserError, saying what to do by hand, where they cannot be had.
     """
-    from valle.audio.encodec import FILE_NAME, checksum_of, hub_folder
     from valle.downloads import DownloadError, download
 
-    found = weights_of_encodec()
+    found = find_weights()
     if found is not None:
         return found
     from tqdm import tqdm
@@ -77,7 +66,7 @@ def _open(name: str) -> Codec:
         return BuiltinCodec.load(BUILTIN_CODEC)
     if name != ENCODEC and Path(name).suffix == ".safetensors":
         return BuiltinCodec.load(Path(name))
-    from valle.audio.encodec import FILE_NAME, Encodec, hub_folder
+    from valle.audio.encodec import Encodec
 
     if name != ENCODEC:
         if not Path(name).exists():
@@ -85,7 +74,7 @@ def _open(name: str) -> Codec:
                 f"The codec {name!r} is not there; give auto, builtin, encodec, or its file or folder."
             )
         return Encodec.load(Path(name))
-    weights = weights_of_encodec()
+    weights = find_weights()
     if weights is None:
         raise UserError(
             f"EnCodec's weights {FILE_NAME} are not here: fetch them with valle-lab models --fetch encodec,\n"

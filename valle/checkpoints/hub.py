@@ -97,7 +97,8 @@ def fetch(name: HubName, progress: bool = True) -> Path:
     (enable_progress_bars if progress else disable_progress_bars)()
     endpoint, cache = os.environ.get("HF_ENDPOINT"), cache_folder()
     try:
-        files = HfApi(endpoint=endpoint).list_repo_files(name.repo, revision=name.revision)
+        found_there = HfApi(endpoint=endpoint).repo_info(name.repo, revision=name.revision).siblings or []
+        files = [sibling.rfilename for sibling in found_there]
         chosen = _choose(name, files, required=True)
         for file in _wanted(str(chosen), files):
             path = hf_hub_download(
@@ -108,7 +109,7 @@ def fetch(name: HubName, progress: bool = True) -> Path:
         raise UserError(_by_hand(name, error)) from error
     # The library speaks to the network through httpx, whose errors it lets through.
     except Exception as error:
-        if type(error).__module__.partition(".")[0] not in ("httpx", "httpcore"):
+        if not type(error).__module__.startswith(("httpx", "httpcore")):
             raise
         raise UserError(_by_hand(name, error)) from error
     found = cached(name)

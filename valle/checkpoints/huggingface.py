@@ -89,10 +89,11 @@ def read(folder: Path, config: Mapping[str, Any] | None) -> tuple[Tensors, Said]
             return torch.cat([stored.read(f"{REST}.{place}") for place in range(len(unanswered(model)))])
         return stored.read(name)
 
-    rest = sum(end - begin for begin, end in unanswered(model))
-    dtype = header.tensors[HEAD].dtype
     names = {name: entry for name, entry in stored.stored.items() if not name.startswith(f"{REST}.")}
-    whole = {**names, "dropout_token": Held("F32", (model.dim,)), REST: Held(dtype, (rest, model.dim))}
+    whole: dict[str, Stored] = {**names, "dropout_token": Held("F32", (model.dim,))}
+    if model.split_classifiers:
+        rest = sum(end - begin for begin, end in unanswered(model))
+        whole[REST] = Held(header.tensors[HEAD].dtype, (rest, model.dim))
     return stored.changed(whole, tensor), said
 
 
@@ -105,8 +106,11 @@ def _entries(header: Header, config: ModelConfig) -> Iterator[tuple[str, TensorE
     for piece in pieces(config):
         rows = _rows(table, piece.begin, piece.end)
         yield piece.embedding, replace(rows, shape=rows.shape[1:]) if piece.embedding == "sep" else rows
-        if piece.head is not None:
+        if piece.head is not None and config.split_classifiers:
             yield piece.head, _rows(head, piece.begin, piece.begin + piece.head_rows)
+    if not config.split_classifiers:
+        yield "classifier.weight", head
+        return
     for place, (begin, end) in enumerate(unanswered(config)):
         yield f"{REST}.{place}", _rows(head, begin, end)
 
@@ -165,7 +169,8 @@ def _config(
         plain: dict[str, Any] = {
             key: tuple(value) if isinstance(value, list) else value for key, value in own.items()
         }
-        return ModelConfig(**{key: value for key, value in plain.items() if key in known}), remarks
+        config = ModelConfig(**{key: value for key, value in plain.items() if key in known})
+        return _checked(config, header), remarks
     experimental = (given or {}).get("experimental") or {}
     assumed = {key: value for key, value in _NOTHING.items() if experimental.get(key) is None}
     if assumed:
@@ -183,12 +188,17 @@ def _config(
         **_counts(vocabulary),
         **flags_of({**assumed, **experimental}),
     )
-    rows = header.tensors[EMBEDDINGS].shape[0]
-    if rows != config.vocabulary:
+    return _checked(config, header), remarks
+
+
+def _checked(config: ModelConfig, header: Header) -> ModelConfig:
+    shape, wanted = header.tensors[EMBEDDINGS].shape, (config.vocabulary, config.dim)
+    if shape != wanted:
         raise UserError(
-            f"the vocabulary has {rows} ids, {config.vocabulary} are expected; put its {FILE_NAME} beside it"
+            f"the vocabulary is {list(shape)}, {list(wanted)} is expected of its languages and tasks; "
+            f"put the model's {FILE_NAME} beside it"
         )
-    return config, remarks
+    return config
 
 
 def _counts(vocabulary: Mapping[str, int]) -> dict[str, Any]:
@@ -360,7 +370,8 @@ def _texts(tensors: Tensors, details: Details) -> dict[str, str]:
 
 
 def _own_words(details: Details) -> dict[str, Any]:
-    """What our own `config.json` says beside a stock one's keys."""
-    said = asdict(details)
+    """What our own `config.json` says beside a stock one's keys, of what the folder has a place for."""
+    config = replace(details.config, classifiers_bias=False, text_tokens=0)
+    said = asdict(replace(details, config=config))
     kept = ("config", "codec", "languages", "default_stacks", "steps", "notes")
     return {key: said[key] for key in kept}

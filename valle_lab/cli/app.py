@@ -10,7 +10,20 @@ import typer
 
 import valle
 from valle.errors import UserError
-from valle_lab.cli import audition, diff, doctor, export, models, presets, repl, replay, samplers, say, voices
+from valle_lab.cli import (
+    audition,
+    convert,
+    diff,
+    doctor,
+    export,
+    models,
+    presets,
+    repl,
+    replay,
+    samplers,
+    say,
+    voices,
+)
 from valle_lab.cli.common import Common, with_options
 
 HELP = """A laboratory for the decoding of VALL-E style speech models.
@@ -40,6 +53,7 @@ def command() -> Callable[..., int | None]:
     app.command("samplers")(with_options(samplers.samplers))
     app.command("presets")(with_options(presets.presets))
     app.command("models")(with_options(models.models))
+    app.command("convert")(with_options(convert.convert))
     app.command("doctor")(with_options(doctor.doctor))
     return typer.main.get_command(app)
 

@@ -134,12 +134,14 @@ def _portaudio_advice(reason: str) -> str:
 
 
 def check_weights(settings: Settings) -> list[Check]:
-    """The built-in model and codec, the models of the models folder, the voices."""
+    """The built-in model and codec, the models of the models folder and of the hub's cache, the voices."""
     checks = [_model(model) for model in known_models(settings.paths.models)]
+    checks.append(_hub())
     if BUILTIN_CODEC.is_file():
         checks.append(Check("codec", "ok", str(BUILTIN_CODEC)))
     else:
         checks.append(Check("codec", "broken", f"there is no file {BUILTIN_CODEC}", REINSTALL))
+    checks.append(_encodec_weights())
     try:
         voices = list_voices(settings.paths.voices)
     except UserError as error:
@@ -149,9 +151,28 @@ def check_weights(settings: Settings) -> list[Check]:
     return [*checks, Check("voices", "ok", f"{len(voices)}: {', '.join(voice.name for voice in voices)}")]
 
 
+def _encodec_weights() -> Check:
+    from valle.audio.weights import FILE_NAME, find_weights, hub_folder
+
+    found = find_weights()
+    if found is not None:
+        return Check("encodec weights", "ok", str(found))
+    advice = f"for published models: valle-lab models --fetch encodec, or put {FILE_NAME} into {hub_folder()}"
+    return Check("encodec weights", "absent", f"no {FILE_NAME}", advice)
+
+
+def _hub() -> Check:
+    from valle.checkpoints.hub import all_cached, cache_folder
+
+    names = [str(name) for name, _ in all_cached()]
+    return Check("hub", "ok", f"{', '.join(names) or 'no model'} in {cache_folder()}")
+
+
 def _model(model: ModelFile) -> Check:
     if model.problem is None:
-        size = f"{(model.parameters or 0) / 1e6:.1f} million parameters, {(model.bytes or 0) / 1e6:.1f} MB"
+        size = f"{(model.bytes or 0) / 1e6:.1f} MB"
+        if model.parameters is not None:
+            size = f"{model.parameters / 1e6:.1f} million parameters, {size}"
         return Check("model", "ok", f"{model.name}: {size}, {model.file}")
     if model.name == "builtin":
         return Check("model", "broken", model.problem, REINSTALL)

@@ -13,7 +13,18 @@ import typer
 if TYPE_CHECKING:
     from valle_lab.settings import Settings
 
-SETTINGS = ("model", "codec", "device", "dtype", "threads", "language", "attention", "lora")
+SETTINGS = (
+    "model",
+    "codec",
+    "tokenizer",
+    "force_codec",
+    "device",
+    "dtype",
+    "threads",
+    "language",
+    "attention",
+    "lora",
+)
 """The options that are also keys of the settings."""
 
 
@@ -23,6 +34,12 @@ class Common:
 
     model: Annotated[str | None, typer.Option(metavar="MODEL", help="A model's name or file.")] = None
     codec: Annotated[str | None, typer.Option(metavar="CODEC", help="auto is the model's own.")] = None
+    force_codec: Annotated[
+        bool | None, typer.Option("--force-codec", help="Take that codec though it is not the model's own.")
+    ] = None
+    tokenizer: Annotated[
+        str | None, typer.Option(metavar="FILE", help="The model's tokenizer.json, if it is not beside it.")
+    ] = None
     device: Annotated[str | None, typer.Option(metavar="DEVICE", help="auto, cpu, cuda or cuda:N.")] = None
     dtype: Annotated[
         str | None, typer.Option(metavar="DTYPE", help="auto, float32, float16 or bfloat16.")

@@ -1,21 +1,17 @@
-"""``valle-lab models``: which models can be named with ``--model``."""
+"""``valle-lab models``: which models can be named with ``--model``, and fetching those that are not here."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from valle.errors import UserError
 from valle_lab.cli.common import Common
-from valle_lab.cli.output import print_json, print_table
-
-if TYPE_CHECKING:
-    from valle.checkpoints.container import Header
-    from valle.checkpoints.details import Details
+from valle_lab.cli.output import narrate, print_json, print_table
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +30,21 @@ class ModelFile:
     languages: tuple[str, ...] = ()
     steps: int | None = None
     """How many steps it was trained."""
+    remarks: tuple[str, ...] = ()
+    """What is ignored or assumed where it is read."""
 
 
 def models(
     common: Common,
+    fetch: Annotated[
+        str | None,
+        typer.Option(metavar="hf:OWNER/NAME[:PATH]|encodec", help="Fetch this from the network first."),
+    ] = None,
     json_output: Annotated[bool, typer.Option("--json", help="A list of objects on stdout.")] = False,
 ) -> int | None:
-    """List the built-in model, and those in the models folder."""
+    """List the built-in model, those in the models folder, and those fetched from the hub."""
+    if fetch is not None:
+        narrate(f"{fetch} is in {_fetch(fetch)}")
     found = known_models(common.settings().paths.models)
     if json_output:
         print_json([asdict(model) for model in found])
@@ -50,22 +54,29 @@ def models(
 
 
 def known_models(folder: Path) -> list[ModelFile]:
-    """The built-in model, then the model files of a folder by name; a file that cannot be used says why."""
-    from valle.inference import BUILTIN_MODEL
-    from valle_lab.session.engines import ENDINGS
+    """The built-in model, those of a folder, those of the hub's cache; one that cannot be used says why."""
+    from valle.checkpoints import hub
+    from valle.checkpoints.beside import is_model
+    from valle.checkpoints.opening import BUILTIN_MODEL
 
-    own = sorted(file for file in folder.glob("*") if file.suffix in ENDINGS)
-    return [describe("builtin", BUILTIN_MODEL), *(describe(file.stem, file) for file in own)]
+    own = sorted(path for path in folder.glob("*") if is_model(path))
+    fetched = [describe(str(name), path) for name, path in hub.all_cached()]
+    return [describe("builtin", BUILTIN_MODEL), *(describe(path.stem, path) for path in own), *fetched]
 
 
 def describe(name: str, file: Path) -> ModelFile:
-    """What a model file says about itself, read without torch."""
+    """What a model says about itself, read without torch; a pickled file says nothing before it is loaded."""
+    from valle.checkpoints.beside import HF_MODEL, PICKLED_ENDINGS
     from valle.checkpoints.container import content_hash, read_header
+    from valle.checkpoints.opening import describe as describe_model
 
+    if file.suffix in PICKLED_ENDINGS:
+        return ModelFile(name, str(file), bytes=file.stat().st_size)
     try:
-        header = read_header(file)
-        details = _details(file, header)
-        digest = content_hash(file, header)
+        said = describe_model(file)
+        state = file / HF_MODEL if file.is_dir() else file
+        header = read_header(state)
+        digest = content_hash(state, header)
     except UserError as error:
         return ModelFile(name, str(file), problem=str(error))
     return ModelFile(
@@ -73,21 +84,26 @@ def describe(name: str, file: Path) -> ModelFile:
         str(file),
         sha256=digest,
         parameters=sum(math.prod(entry.shape) for entry in header.tensors.values()),
-        bytes=file.stat().st_size,
-        codec=details.codec.name,
-        languages=tuple(details.languages),
-        steps=details.steps,
+        bytes=state.stat().st_size,
+        codec=said.details.codec.name,
+        languages=tuple(said.details.languages),
+        steps=said.details.steps,
+        remarks=said.remarks,
     )
 
 
-def _details(file: Path, header: Header) -> Details:
-    from valle.checkpoints import native, reference
+def _fetch(name: str) -> Path:
+    if name == "encodec":
+        from valle.audio.opening import fetch_encodec
 
-    return native.read_details(file) if native.is_native(header) else reference.read_details(file)
+        return fetch_encodec()
+    from valle.checkpoints import hub
+
+    return hub.fetch(hub.parse(name))
 
 
 def _row(model: ModelFile) -> tuple[str, ...]:
     if model.problem is not None:
         return model.name, "-", "-", "-", model.problem
-    millions = f"{(model.parameters or 0) / 1e6:.1f} M"
+    millions = f"{model.parameters / 1e6:.1f} M" if model.parameters is not None else "-"
     return model.name, millions, " ".join(model.languages), model.codec or "-", model.file

@@ -85,6 +85,8 @@ def engines_of(common: Common, any_model: bool) -> Engines:
             device=common.device,
             dtype=common.dtype,
             attention=common.attention,
+            tokenizer=settings.tokenizer,
+            force_codec=settings.force_codec,
             lora=common.lora,
             adapters=settings.paths.adapters,
         )

@@ -83,7 +83,7 @@ def say(
         spoken = speak(plan, lambda step: progress.show(_how_far(step)))
     finally:
         progress.clear()
-    for line in spoken.vain:
+    for line in (*spoken.remarks, *spoken.vain):
         narrate(line)
     narrate(_summary(spoken))
     if options.json:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
-from itertools import count
+from itertools import count, islice
 from typing import TYPE_CHECKING, Any
 
 from valle.adapter_use import AdapterUse
@@ -23,11 +23,13 @@ from valle_lab.lab.commands import all_commands
 from valle_lab.lab.history import History
 from valle_lab.lab.listening import Stream
 from valle_lab.lab.record import Record
+from valle_lab.lab.sheet import Sheet
 from valle_lab.lab.sight import PACE, SLOW_PACE, Sight, attend, see
 from valle_lab.lab.state import LabTake, News, Notice, Subject
 from valle_lab.lab.takes import the_player
 from valle_lab.lab.voices import Part
 from valle_lab.lab.whatif import Marks
+from valle_lab.lab.work import Work
 from valle_lab.player import Player
 from valle_lab.settings import Settings
 from valle_lab.views import AttentionLook, AttentionView, Look, StepView
@@ -81,6 +83,10 @@ class Lab:
         """The take that is heard while it is made."""
         self.audition: Audition | None = None
         """What is heard in turn, if anything is."""
+        self.sheet: Sheet | None = None
+        """The takes of one text that were made at once and are judged beside each other."""
+        self.works: list[Work] = []
+        """What is under way besides takes."""
         self.recording: tuple[Microphone, str, str] | None = None
         """The microphone while it records, and the name and transcript of the voice it is to be."""
         self.choice = _choice(settings)
@@ -127,7 +133,7 @@ class Lab:
     def busy(self) -> bool:
         """Whether an answer is awaited."""
         making = self.audition is not None and not self.audition.over
-        return bool(self.answers) or self.running is not None or making
+        return bool(self.answers) or self.running is not None or making or bool(self.works)
 
     def run(self, name: str, *arguments: Any) -> Any:
         """Do a command, as in `lab.run("stack.set", "temperature.value", 0.7)`. Raises UserError."""
@@ -201,11 +207,9 @@ class Lab:
     def ask(self, text: str) -> Ask:
         """What the next take would be."""
         seed = secrets.randbelow(NEW_SEEDS) if self.seed is None else self.seed
-        names = {take.name for take in self.takes}
-        name = next(name for number in count(1) if (name := f"take-{number}") not in names)
         return Ask(
             text=text,
-            take=name,
+            take=next(self._free_names()),
             voice=self.resolved_voice(),
             language=self.language,
             stack=self.stack,
@@ -230,11 +234,28 @@ class Lab:
         self.mark("takes", "seed", "cursor")
         return take
 
+    def begin_batch(self, text: str, seeds: Sequence[int]) -> list[LabTake]:
+        """Have the worker make takes of one text at once, with the settings as they are but these seeds."""
+        ask = self.ask(text)
+        names = islice(self._free_names(), len(seeds))
+        rows = dict(zip(names, seeds, strict=True))
+        speaking = self.living_worker().speak_batch(ask, rows)
+        made = [LabTake(name, text, seed, ask.voice, speaking[name]) for name, seed in rows.items()]
+        self.takes.extend(made)
+        self.chosen, self.row = made[0], None
+        self.mark("takes", "seed", "cursor")
+        return made
+
     def resolved_voice(self) -> str | None:
         """The voice that the next take gets."""
         if self.voice != "auto":
             return self.voice
         return self.description.voices[0] if self.description and self.description.voices else None
+
+    def _free_names(self) -> Iterator[str]:
+        """Names that no take has yet."""
+        names = {take.name for take in self.takes}
+        return (name for number in count(1) if (name := f"take-{number}") not in names)
 
     def find(self, name: str) -> LabTake | None:
         """The take of that name, if there is one."""
@@ -249,9 +270,10 @@ class Lab:
         return attend(self, look)
 
     def change_running(self, event: Event) -> None:
-        """Give the running take, if there is one, a change for its next step."""
-        if (take := self.running) is not None and take.speaking is not None:
-            take.speaking.change(event)
+        """Give every take that is being made a change for its next step."""
+        for take in self.takes:
+            if take.speaking is not None:
+                take.speaking.change(event)
 
     def change_stack(self, stack: Stack, event: Event) -> None:
         """Replace the stack; the running take follows by the same event."""
@@ -286,11 +308,12 @@ class Lab:
         """Take in what the worker has sent, and say what changed since the last call."""
         self._arrived.clear()
         self.answers.poll()
-        if (take := self.running) is not None:
+        for take in [take for take in self.takes if take.running]:
             try:
                 takes.take_in(self, take)
             except UserError as error:
                 self._tell_failure(error)
+        self._poll_works()
         self.sight.poll()
         self.attention.poll()
         self.marks.poll()
@@ -318,6 +341,17 @@ class Lab:
             self._arrived.wait(TICK)
         self._notices.extend(notices)
         self._changed.update(subjects)
+
+    def _poll_works(self) -> None:
+        for work in list(self.works):
+            try:
+                work.poll()
+                over = work.over
+            except UserError as error:
+                over = True
+                self._tell_failure(error)
+            if over:
+                self.works.remove(work)
 
     def _poll_sound(self) -> None:
         if self.player is None:
@@ -354,6 +388,8 @@ class Lab:
         own = self.settings.stacks
         stack = Stack.from_dict(own).over(description.default_stack) if own else description.default_stack
         self.description, self.loading = description, None
+        for remark in description.remarks:
+            self.tell(f"{description.model}: {remark}")
         strengths = {use.name: use.strength for use in self.adapters}
         self.adapters = tuple(
             replace(use, strength=strengths.get(use.name, use.strength))
@@ -387,6 +423,8 @@ def _choice(settings: Settings) -> ModelChoice:
         settings.attention,
         settings.language,
         str(settings.paths.models),
+        settings.tokenizer,
+        settings.force_codec,
         settings.memory_budget_gb,
         parse_adapters(settings.lora, settings.paths.adapters),
     )

@@ -30,10 +30,11 @@ def restart(lab: Lab) -> None:
 
 
 def _names(lab: Lab) -> list[str]:
-    from valle_lab.session.engines import ENDINGS
+    from valle.checkpoints.beside import is_model
+    from valle.checkpoints.hub import all_cached
 
-    own = sorted(file.stem for file in lab.settings.paths.models.glob("*") if file.suffix in ENDINGS)
-    return ["builtin", *own]
+    own = sorted(path.stem for path in lab.settings.paths.models.glob("*") if is_model(path))
+    return ["builtin", *own, *(str(name) for name, _ in all_cached())]
 
 
 def _while_speaking(lab: Lab) -> str | None:

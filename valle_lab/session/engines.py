@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from valle.checkpoints import hub, opening
+from valle.checkpoints.beside import ENDINGS, is_model
 from valle.errors import UserError
-from valle.inference import BUILTIN_MODEL, Engine
+from valle.inference import Engine
 from valle_lab.adapters import adapter_of_hash, parse_adapters
 from valle_lab.session import schema
 
-ENDINGS = (".safetensors", ".sft")
 EVERYWHERE = ("auto", "sdpa", "math", "eager")
 """Attention backends that every device has."""
 
@@ -33,6 +34,9 @@ class Choices:
     device: str | None = None
     dtype: str | None = None
     attention: str | None = None
+    tokenizer: str = "auto"
+    """The tokenizer of that model."""
+    force_codec: bool = False
     lora: str | None = None
     """Adapters to replay with, and no others; empty for none."""
     adapters: Path | None = None
@@ -66,7 +70,16 @@ class Engines:
         if self._engine is None or key != self._key:
             self.close()
             model, codec, device, dtype, attention = key
-            self._engine = Engine.load(model, codec=codec, device=device, dtype=dtype, attention=attention)
+            own = wanted == self._usual()
+            self._engine = Engine.load(
+                model,
+                codec=codec,
+                device=device,
+                dtype=dtype,
+                attention=attention,
+                tokenizer=choices.tokenizer if own and choices.tokenizer != "auto" else None,
+                force_codec=choices.force_codec and own,
+            )
             self._key, self._loaded = key, ()
         if adapters != self._loaded:
             self._engine.use_adapters(adapters)
@@ -125,30 +138,32 @@ class Engines:
 
 
 def find_model(name: str, folder: Path | str | None) -> str:
-    """`builtin`, or the path of a model's file, also of one in the folder. UserError if there is none."""
+    """`builtin`, a name of the hub, or a path, also of a model in the folder. UserError if there is none."""
     if name == "builtin":
         return name
+    if name.startswith(hub.PREFIX):
+        return str(hub.parse(name))
     candidates = [Path(name)]
     if folder is not None:
         candidates += [Path(folder) / f"{name}{ending}" for ending in ("", *ENDINGS)]
-    found = next((file for file in candidates if file.is_file()), None)
+    found = next((path for path in candidates if path.exists()), None)
     if found is None:
-        raise UserError(f"the model {name!r} is not there; give builtin, or the path of a model's file")
+        raise UserError(
+            f"the model {name!r} is not there; give builtin, a model's file or folder, or hf:OWNER/NAME"
+        )
     return str(found)
 
 
 def _kept(folder: Path | None) -> Iterator[str]:
     if folder is not None and folder.is_dir():
-        yield from sorted(str(file) for file in folder.iterdir() if file.suffix in ENDINGS)
+        yield from sorted(str(path) for path in folder.iterdir() if is_model(path))
+    yield from (str(name) for name, _ in hub.all_cached())
 
 
 @cache
 def _hash_of(model: str) -> str | None:
-    from valle.checkpoints.container import content_hash, read_header
-
-    path = BUILTIN_MODEL if model == "builtin" else Path(model)
     try:
-        return content_hash(path, read_header(path))
+        return opening.fingerprint(opening.find(model))
     except UserError:
         return None
 

@@ -124,7 +124,7 @@ def description_to_body(description: Description) -> Body:
 
 
 def description_from_body(body: Mapping[str, Any]) -> Description:
-    tuples = {name: tuple(body[name]) for name in ("languages", "voices", "phases")}
+    tuples = {name: tuple(body[name]) for name in ("languages", "voices", "phases", "remarks")}
     stack = Stack.from_dict(body["default_stack"])
     return Description(**{**body, **tuples, "default_stack": stack, "recipe": _recipe(body["recipe"])})
 

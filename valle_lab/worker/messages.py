@@ -29,6 +29,8 @@ class ModelChoice:
     """Whose phonemes are made ready while the model is loaded."""
     models: str | None = None
     """The folder where models are looked for by name."""
+    tokenizer: str = "auto"
+    force_codec: bool = False
     memory_budget_gb: float = 0.0
     """For what can be made again, such as the logits of finished takes; at 0 only the newest step is kept."""
     adapters: tuple[tuple[str, float], ...] = ()
@@ -56,6 +58,8 @@ class Description:
     phases: tuple[str, ...]
     default_stack: Stack
     recipe: Recipe
+    remarks: tuple[str, ...] = ()
+    """What was ignored or assumed where the model was read."""
 
 
 @dataclass(frozen=True, slots=True)

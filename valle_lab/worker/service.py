@@ -60,6 +60,8 @@ def load_engine(choice: ModelChoice, report: Report) -> Engine:
             dtype=choice.dtype,
             threads=choice.threads,
             attention=choice.attention,
+            tokenizer=None if choice.tokenizer == "auto" else choice.tokenizer,
+            force_codec=choice.force_codec,
             adapters=choice.adapters,
         )
     except BaseException:
@@ -117,6 +119,7 @@ class Service:
             phases=tuple(engine.default_stack.lists),
             default_stack=engine.default_stack,
             recipe=engine.recipe,
+            remarks=engine.remarks,
         )
 
     def begin(self, ask: Ask | Request, control: Control) -> Generation:

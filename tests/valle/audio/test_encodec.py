@@ -12,7 +12,7 @@ import torch
 from encodec import EncodecModel
 from numpy.typing import NDArray
 
-from valle.audio import encodec
+from valle.audio import encodec, weights
 from valle.audio.encodec import Encodec
 from valle.errors import UserError
 
@@ -122,9 +122,9 @@ def test_file_and_hash(
 def test_files_that_cannot_be_used(
     theirs: EncodecModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(UserError, match=encodec.FILE_NAME):
+    with pytest.raises(UserError, match=weights.FILE_NAME):
         Encodec.load(tmp_path)
-    file = tmp_path / encodec.FILE_NAME
+    file = tmp_path / weights.FILE_NAME
     file.write_bytes(b"PK\x03\x04 not the weights")
     with pytest.raises(UserError, match="d7cc33bc"):
         Encodec.load(tmp_path)
@@ -157,8 +157,9 @@ def test_codes_and_waves_that_cannot_be(codec: Encodec) -> None:
 
 def test_weights_are_looked_for_in_torchs_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    assert encodec.hub_folder() == Path(torch.hub.get_dir()) / "checkpoints"
-    assert encodec.find_weights() is None
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    assert weights.hub_folder() == Path(torch.hub.get_dir()) / "checkpoints"
+    assert weights.find_weights() is None
     (tmp_path / "hub" / "checkpoints").mkdir(parents=True)
-    (tmp_path / "hub" / "checkpoints" / encodec.FILE_NAME).touch()
-    assert encodec.find_weights() == tmp_path / "hub" / "checkpoints" / encodec.FILE_NAME
+    (tmp_path / "hub" / "checkpoints" / weights.FILE_NAME).touch()
+    assert weights.find_weights() == tmp_path / "hub" / "checkpoints" / weights.FILE_NAME

@@ -126,10 +126,19 @@ def test_weights_that_are_missing_and_files_that_are_no_models(
 ) -> None:
     (tmp_path / "mine.safetensors").write_bytes(b"no model")
     monkeypatch.setattr(checks, "BUILTIN_CODEC", tmp_path / "codec.safetensors")
-    monkeypatch.setattr("valle.inference.BUILTIN_MODEL", tmp_path / "model.safetensors")
+    monkeypatch.setattr("valle.checkpoints.opening.BUILTIN_MODEL", tmp_path / "model.safetensors")
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
     found = checks.check_weights(load_settings(overrides={"paths.models": str(tmp_path)}))
     states = [(check.name, check.state) for check in found if check.name != "voices"]
-    assert states == [("model", "broken"), ("model", "absent"), ("codec", "broken")]
+    assert states == [
+        ("model", "broken"),
+        ("model", "absent"),
+        ("hub", "ok"),
+        ("codec", "broken"),
+        ("encodec weights", "absent"),
+    ]
+    assert str(tmp_path / "torch") in found[4].advice and "no model" in found[2].found
     assert "model.safetensors" in found[0].found and "mine.safetensors" in found[1].found
 
 

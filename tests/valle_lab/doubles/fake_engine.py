@@ -170,6 +170,7 @@ class FakeEngine:
 
     model_name = "fake"
     model_hash = "a" * 64
+    remarks = ()
     codec = FakeCodec()
     tokenizer = Tokenizer.builtin()
     languages = ("en", "de")
