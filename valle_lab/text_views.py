@@ -15,8 +15,10 @@ from valle.audio.wav import SAMPLE_RATE, Wave
 from valle.request import FRAME_RATE, Codes, Sentence
 from valle.voices import Voice
 from valle_lab.lab.audition import Audition
+from valle_lab.lab.sheet import Sheet, SheetView
 from valle_lab.lab.state import LabTake
 from valle_lab.lab.timeline import Measure, Timeline
+from valle_lab.listening_lines import sheet_rows
 from valle_lab.tui.braille import column_of, curve
 from valle_lab.views import PARTS, AttentionView, LevelView, StepView
 
@@ -60,6 +62,10 @@ def in_words(result: Any, width: int = WIDTH) -> Lines:
             return [take_line(result)]
         case Audition():
             return audition_lines(result)
+        case Sheet():
+            return table(sheet_rows(result.view()))
+        case SheetView():
+            return table(sheet_rows(result))
         case str() | Path() | int() | float():
             return [str(result)]
         case dict():

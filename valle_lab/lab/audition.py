@@ -136,6 +136,7 @@ class Audition:
         if (take := self.hearing) is not None and take.begun is not None:
             self._lab.record.rate(take.name, KEPT, 1.0)
             self.kept.add(take.name)
+            take.kept = True
             self._lab.mark("takes", "session")
 
     def stop(self) -> None:

@@ -9,7 +9,7 @@ from valle.audio import wav
 from valle.errors import UserError
 from valle_lab.lab.registry import command
 from valle_lab.lab.state import LabTake
-from valle_lab.lab.takes import HIDDEN, STARS, named, with_wave
+from valle_lab.lab.takes import HIDDEN, KEPT, STARS, named, with_wave
 from valle_lab.worker.messages import Begun, Made
 from valle_lab.worker.surface import Wave
 
@@ -68,6 +68,7 @@ def _open(lab: Lab, path: Path) -> None:
         raise UserError("This session has takes that are not saved; save it first.")
     takes = lab_takes(lab.record.restore(path))
     lab.takes, lab.chosen = takes, takes[-1] if takes else None
+    lab.sheet = None
     lab.tell(f"{len(takes)} take{'s'[: len(takes) != 1]} from {path.name}")
     lab.mark("takes", "session", "steps")
 
@@ -104,6 +105,7 @@ def _judged(restored: LabTake, record: Record) -> None:
     values = {rating.scale: rating.value for rating in ratings_of(record)}
     restored.rating = values.get(STARS)
     restored.hidden = bool(values.get(HIDDEN, 0.0))
+    restored.kept = bool(values.get(KEPT, 0.0))
     restored.notes = tuple(note.text for note in notes_of(record))
 
 

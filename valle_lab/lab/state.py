@@ -71,6 +71,8 @@ class LabTake:
     rating: float | None = None
     """Stars, 0 to 5."""
     notes: tuple[str, ...] = ()
+    kept: bool = False
+    """Whether an audition or a sheet kept it."""
     hidden: bool = False
     """Off the list; it stays in the session."""
 

@@ -196,7 +196,8 @@ def _hidden(lab: Lab) -> tuple[str, ...]:
     return tuple(take.name for take in lab.takes if take.hidden)
 
 
-def _not_ready(lab: Lab) -> str | None:
+def not_ready(lab: Lab) -> str | None:
+    """Why no take can be begun."""
     if lab.loading is not None:
         return "the model is still being loaded."
     if lab.description is None:
@@ -215,7 +216,7 @@ def no_takes(lab: Lab) -> str | None:
 
 
 COMMANDS = (
-    command("take.speak", speak, key="ctrl+g", footer="Speak", unavailable=_not_ready, rest="text"),
+    command("take.speak", speak, key="ctrl+g", footer="Speak", unavailable=not_ready, rest="text"),
     command("take.stop", stop, key="escape", footer="Stop", unavailable=nothing_running),
     command("take.cancel", cancel, key="ctrl+b", unavailable=nothing_running),
     command("take.choose", choose, unavailable=no_takes, complete={"take": take_names}, rest="take"),
