@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -99,13 +98,3 @@ class Demasking:
         if self.frames:
             return min(self.frames, most)
         return min(max(1, round(spelt(digits) * self.stretch)), most) if digits else 0
-
-    def time(self, step: int) -> float:
-        """The time of a round, 0 to 1."""
-        share = step / (self.steps - 1) if self.steps > 1 else 0.0
-        return self.start + (self.end - self.start) * share
-
-    def masked(self, step: int, frames: int) -> int:
-        """How many of so many frames are masked in a round: at least one, and one fewer at the most."""
-        share = math.cos(self.time(step) * math.pi / 2)
-        return max(1, min(int(share * frames), frames - step))

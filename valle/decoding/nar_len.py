@@ -5,6 +5,7 @@ Masked generation as in MaskGIT (Chang et al. 2022, arXiv 2202.04200), with the 
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -12,6 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from valle.control import Guide
 from valle.decoding.branches import Pair, in_one_pass
@@ -64,7 +66,7 @@ def decode_nar_len(
     """
     plan, ids, confidence = run.request.demasking, canvas.ids, canvas.confidence
     free = int(np.isfinite(confidence).sum())
-    for index in range(plan.steps):
+    for index, moment in enumerate(torch.linspace(plan.start, plan.end, plan.steps)):
         place = Place(segment, "nar_len", 0, index)
         before = run.before(place)
         if before.ending:
@@ -72,7 +74,7 @@ def decode_nar_len(
             return
         begun = time.perf_counter()
         guide = run.control.guide(place)
-        own = _masked(confidence, plan.masked(index, free))
+        own = _masked(confidence, _count(moment, free, index))
         masked = own if guide is None or guide.masked is None else guide.masked
         if not plan.remasking:
             confidence = np.where(masked, confidence, np.inf)
@@ -81,9 +83,18 @@ def decode_nar_len(
         if guide is not None and (own != masked).any():
             step = _told(step, own, confidence, guide)
         ids = step.tokens.astype(np.int64)
-        confidence = _confidence(run, situation, ids, confidence, plan.time(index))
+        confidence = _confidence(run, situation, ids, confidence, float(moment))
         ended = "stop" if index == plan.steps - 1 else None
         yield replace(step, ended=ended, seconds=time.perf_counter() - begun)
+
+
+def _count(moment: Tensor, frames: int, index: int) -> int:
+    """How many of so many frames are masked in a round: at least one, and one fewer than before at the most.
+
+    In single precision, as in the reference: where the product is a whole number it may come out below.
+    """
+    share = torch.cos(moment * math.pi * 0.5)
+    return max(1, min(int(share * frames), frames - index))
 
 
 def _masked(confidence: Scores, count: int) -> Mask:

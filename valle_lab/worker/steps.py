@@ -13,14 +13,16 @@ from valle.step import Alternative, Evidence, Place, StageMeasures, Step
 from valle_lab.worker.protocol import Array, Frame
 
 _MEASURES = tuple(f.name for f in fields(StageMeasures) if f.name != "stage")
+_OPTIONAL = ("within_reach", "masked")
 _ARRAYS = ("tokens", "choices", "log_probability", "runner_up", "margin")
 
 
 def step_to_frame(step: Step, request: int) -> Frame:
     """A frame of kind `step`; the measures of all stages travel as one array [stages, positions] each."""
     arrays: dict[str, Array] = {name: getattr(step, name) for name in _ARRAYS}
-    if step.within_reach is not None:
-        arrays["within_reach"] = step.within_reach
+    for name in _OPTIONAL:
+        if (array := getattr(step, name)) is not None:
+            arrays[name] = array
     for name in ("evidence", "null_evidence"):
         if (evidence := getattr(step, name)) is not None:
             arrays.update(_evidence_arrays(name, evidence))
@@ -30,6 +32,8 @@ def step_to_frame(step: Step, request: int) -> Frame:
     body = {
         "place": place_to_list(step.place),
         "hypothesis": step.hypothesis,
+        "exit_layer": step.exit_layer,
+        "drafted": step.drafted,
         "others": [{**asdict(other), "codes": np.asarray(other.codes).tolist()} for other in step.others],
         "events": [event_to_dict(event) for event in step.events],
         "ended": step.ended,
@@ -50,6 +54,8 @@ def step_from_frame(frame: Frame) -> Step:
         take=frame.take,
         place=place_from_list(body["place"]),
         hypothesis=body["hypothesis"],
+        exit_layer=body["exit_layer"],
+        drafted=body["drafted"],
         others=tuple(
             Alternative(**{**other, "codes": np.array(other["codes"], np.int16)}) for other in body["others"]
         ),
@@ -59,7 +65,7 @@ def step_from_frame(frame: Frame) -> Step:
         measures=stages,
         evidence=_evidence("evidence", arrays),
         null_evidence=_evidence("null_evidence", arrays),
-        within_reach=arrays.get("within_reach"),
+        **{name: arrays.get(name) for name in _OPTIONAL},
         **{name: arrays[name] for name in _ARRAYS},
     )
 
