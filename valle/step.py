@@ -114,6 +114,10 @@ class Step:
     """
     masked: NDArray[np.bool_] | None = None
     """Where a round of `nar_len` decided anew; elsewhere the id is as it was."""
+    exit_layer: int = 0
+    """How many layers it was decided by; 0 is all of them."""
+    drafted: int = 0
+    """1 where early layers had drafted this token, -1 where another one, 0 where none."""
     seconds: float = 0.0
     """Wall time that this step took to compute; information only."""
 

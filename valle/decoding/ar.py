@@ -10,6 +10,7 @@ import torch
 
 from valle.decoding.branches import Grow, Pair, step_by_step, with_frames
 from valle.decoding.decide import Situation, decide
+from valle.decoding.early_exit import decode_early
 from valle.decoding.run import Run
 from valle.decoding.search import search
 from valle.decoding.trail import Sought
@@ -34,6 +35,9 @@ def decode_ids(model: ArNar, pair: Pair, run: Run, sought: Sought, grow: Grow) -
     late as can be.
     """
     phase, limit, stop = sought.phase, sought.limit, sought.stop
+    if run.request.recipe.early_exit is not None and phase == "ar":
+        yield from decode_early(model, pair, run, sought, grow)
+        return
     history = torch.zeros(limit, dtype=torch.long, device=model.device)
     sampler = run.sampler(phase, 0)
     states = sampler.start(1, model.device)

@@ -27,6 +27,9 @@ def replay(
     any_model: Annotated[
         bool, typer.Option("--any-model", help="Judge on a model that the take was not made with.")
     ] = False,
+    all_layers: Annotated[
+        bool, typer.Option("--all-layers", help="Judge without leaving at early layers.")
+    ] = False,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Write the sound of the replays.")] = None,
     alone: Annotated[
         bool, typer.Option("--alone", help="Make the takes of a seed sheet one by one, not at once again.")
@@ -38,7 +41,8 @@ def replay(
 
     if mode not in MODES:
         raise UserError(f"--mode {mode!r} must be one of {', '.join(MODES)}")
-    options = replace(_options(common, mode, take, any_model, out), alone=alone)
+    options = _options(common, mode, take, any_model, out)
+    options = replace(options, alone=alone, all_layers=all_layers)
     engines = engines_of(common, any_model)
     progress = ProgressLine()
     reports: list[Report] = []

@@ -54,6 +54,19 @@ class SayOptions:
     two_passes: Annotated[
         bool, typer.Option("--two-passes", help="Guide in two passes of the model, not in one batch.")
     ] = False
+    layer_skip: Annotated[bool, typer.Option("--layer-skip", help="Leave at an early layer.")] = False
+    layer_skip_exit_layer: Annotated[
+        int | None, typer.Option(metavar="N", help="The first layer to leave at; half of them without it.")
+    ] = None
+    layer_skip_entropy_threshold: Annotated[
+        float | None, typer.Option(metavar="BITS", help="Leave only where entropy is below.")
+    ] = None
+    layer_skip_varentropy_threshold: Annotated[
+        float | None, typer.Option(metavar="BITS2", help="Leave only where varentropy is below.")
+    ] = None
+    layer_skip_draft: Annotated[
+        int | None, typer.Option(metavar="N", help="Draft N tokens early, have all layers decide on them.")
+    ] = None
     max_duration: Annotated[
         float | None, typer.Option(metavar="S", help="The most seconds that one sentence may sound.")
     ] = None

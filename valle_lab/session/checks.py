@@ -102,7 +102,8 @@ def _check_trace(trace: Trace) -> None:
     for name in ("log_probability", "runner_up", "margin"):
         _check_shape(name, getattr(trace, name), (rows, positions))
     _check_shape("seconds", trace.seconds, (rows,))
-    _check_shape("hypothesis", trace.hypothesis, (rows,))
+    for name in ("hypothesis", "exit_layer", "drafted"):
+        _check_shape(name, getattr(trace, name), (rows,))
     _check_shape("masked", trace.masked, (rows, positions))
     _check_evidence("evidence", trace.evidence, rows, positions)
     if trace.null_evidence is not None:

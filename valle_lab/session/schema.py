@@ -272,6 +272,10 @@ class Trace(Model):
     measures: Measures
     hypothesis: Annotated[Array, holding("int16", dimensions=1, least=0)] | None = None
     """Which hypothesis of a search each row was, where that is not 0."""
+    exit_layer: Annotated[Array, holding("int16", dimensions=1, least=0, most=MOST_LAYERS)] | None = None
+    """By how many layers each row was decided, 0 being all; None where all were."""
+    drafted: Annotated[Array, holding("int16", dimensions=1, least=-1, most=1)] | None = None
+    """Where early layers had drafted: 1 this token, -1 another; None where they never had."""
     masked: Annotated[Array, holding("int16", dimensions=2, least=0, most=1)] | None = None
     """Which frames each round of `nar_len` decided, [rows, positions]."""
     others: Annotated[tuple[Alternative, ...], Field(max_length=1000)] = ()

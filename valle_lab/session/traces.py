@@ -16,6 +16,7 @@ from valle_lab.session.base import DType, array_document
 
 COUNTS = ("kept", "rank")
 CURVES = ("removed", "entropy", "varentropy", "divergence", "probability", "stop_probability")
+EARLY = ("exit_layer", "drafted")
 FINEST = np.finfo(np.float16)
 
 
@@ -64,7 +65,10 @@ def steps_of(trace: schema.Trace, take: str, segment: int) -> list[Step]:
     null_evidence = dict(zip(null.rows.values().tolist(), _evidence_rows(null), strict=True)) if null else {}
     measures = _measures_rows(trace.measures, len(tokens))
     masked = None if trace.masked is None else trace.masked.values().astype(np.bool_)
-    hypothesis = trace.hypothesis.values() if trace.hypothesis else np.zeros(len(tokens), np.int16)
+    nought = np.zeros(len(tokens), np.int16)
+    hypothesis = trace.hypothesis.values() if trace.hypothesis else nought
+    exit_layer = trace.exit_layer.values() if trace.exit_layer else nought
+    drafted = trace.drafted.values() if trace.drafted else nought
     return [
         Step(
             take=take,
@@ -72,6 +76,8 @@ def steps_of(trace: schema.Trace, take: str, segment: int) -> list[Step]:
             tokens=tokens[row],
             choices=choices[row],
             hypothesis=int(hypothesis[row]),
+            exit_layer=int(exit_layer[row]),
+            drafted=int(drafted[row]),
             others=_others(trace) if row == len(tokens) - 1 else (),
             masked=None if masked is None else masked[row],
             ended=trace.ended if row == len(tokens) - 1 else None,
@@ -91,6 +97,9 @@ def _searched(steps: Sequence[Step]) -> dict[str, Any]:
     """What a search or a demasking has left; nothing where there was none."""
     hypothesis = np.array([step.hypothesis for step in steps])
     document: dict[str, Any] = {"hypothesis": array_document(hypothesis, "int16")} if hypothesis.any() else {}
+    for name in EARLY:
+        column = np.array([getattr(step, name) for step in steps])
+        document |= {name: array_document(column, "int16")} if column.any() else {}
     masked = [step.masked for step in steps if step.masked is not None]
     if len(masked) == len(steps):
         document["masked"] = array_document(_rows(masked), "int16")

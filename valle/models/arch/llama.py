@@ -6,6 +6,7 @@ RMSNorm is arXiv 1910.07467, the gated layer arXiv 2002.05202; names of tensors 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -21,13 +22,20 @@ from valle.models.config import ModelConfig
 _EPSILON = 1e-6
 
 
+class Extending(Protocol):
+    """What takes in the keys and values of a layer and gives all that the layer is to see."""
+
+    def extend(self, layer: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+        """Write key and value [R, H, T, d] of a layer; return all of them, [R, H, Tk, d]."""
+
+
 @dataclass(frozen=True, eq=False)
 class Pass:
     """What is the same for all blocks in one pass."""
 
     rotation: Rotation
     mask: Mask
-    state: KeyValues | None
+    state: Extending | None
     observer: Observer | None
 
 
@@ -123,12 +131,28 @@ class Llama(Backbone):
         observer: Observer | None = None,
     ) -> Tensor:
         """Run embeddings [R, T, D] at positions [R, T], all below `limit`, through all blocks."""
-        common = Pass(self._rotary.at(positions, limit), mask, state, observer)
+        common = self.common(positions, limit, mask, state, observer)
+        hidden = self.place(hidden, positions)
         for block in self.layers:
             hidden = self.through(block, hidden, common)
         if state is not None:
             state.advance(hidden.shape[1])
         return self.norm(hidden)
+
+    def place(self, hidden: Tensor, positions: Tensor) -> Tensor:
+        """Return what the first block gets of embeddings [R, T, D] at these positions [R, T]."""
+        return hidden
+
+    def common(
+        self,
+        positions: Tensor,
+        limit: int,
+        mask: Mask,
+        state: Extending | None = None,
+        observer: Observer | None = None,
+    ) -> Pass:
+        """Return what the blocks of a pass over these positions [R, T] share."""
+        return Pass(self._rotary.at(positions, limit), mask, state, observer)
 
     def allocate(self, rows: int, capacity: int) -> KeyValues:
         """Return an empty cache for `capacity` positions of `rows` rows."""

@@ -6,10 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from valle.models.arch.attention import Mask
-from valle.models.arch.cache import KeyValues
 from valle.models.arch.llama import Llama
-from valle.models.arch.observer import Observer
 from valle.models.arch.rotary import Rotary, Rotation
 from valle.models.config import ModelConfig
 
@@ -55,18 +52,9 @@ class Transformer(Llama):
             block.post_attention_layernorm = nn.LayerNorm(config.dim, _EPSILON)
         self.norm = nn.LayerNorm(config.dim, _EPSILON)  # type: ignore[assignment]
 
-    def forward(
-        self,
-        hidden: Tensor,
-        positions: Tensor,
-        limit: int,
-        mask: Mask,
-        state: KeyValues | None = None,
-        observer: Observer | None = None,
-    ) -> Tensor:
-        """Run embeddings [R, T, D] at positions [R, T], all below `limit`, through all blocks."""
-        placed = hidden + sinusoids(positions, hidden.shape[-1]).to(hidden.dtype)
-        return super().forward(placed, positions, limit, mask, state, observer)
+    def place(self, hidden: Tensor, positions: Tensor) -> Tensor:
+        """Return embeddings [R, T, D] with their positions [R, T] added."""
+        return hidden + sinusoids(positions, hidden.shape[-1]).to(hidden.dtype)
 
 
 def sinusoids(positions: Tensor, dim: int) -> Tensor:
