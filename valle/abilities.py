@@ -8,7 +8,7 @@ from typing import Any
 from valle.errors import UserError
 from valle.models.config import LENGTH_TOKENS, ModelConfig
 from valle.modes import MODES, PHASE_OF_TASK, SPEECH_TASKS, phases
-from valle.request import Request
+from valle.request import LEVELS, Request
 from valle.samplers.stack import Stack
 
 _GREEDY: list[dict[str, Any]] = [{"name": "greedy"}]
@@ -31,8 +31,15 @@ def tasks_of(config: ModelConfig) -> tuple[str, ...]:
 
 
 def modes_of(config: ModelConfig) -> tuple[str, ...]:
-    """The modes of speech that a model has the parts for."""
-    return tuple(mode for mode in MODES if _lacking(config, phases("tts", mode)) is None)
+    """The modes of speech that a model has the parts for, those of a model of level 0 going no further."""
+    above = levels_of(config) > 1
+    needed = {mode: [phase for phase in phases("tts", mode) if above or phase != "nar"] for mode in MODES}
+    return tuple(mode for mode in MODES if needed[mode] and _lacking(config, needed[mode]) is None)
+
+
+def levels_of(config: ModelConfig) -> int:
+    """How many levels a model makes: level 0 alone where it has no NAR."""
+    return LEVELS if "nar" in config.capabilities else 1
 
 
 def check_able(config: ModelConfig, request: Request, name: str) -> None:
