@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pathlib
 import re
+import warnings
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -49,11 +50,14 @@ def read(path: Path) -> Pickled:
 def load_plain(path: Path) -> Any:
     """What torch saved, if it is tensors and plain values only; UserError for anything else."""
     try:
-        mapped = zipfile.is_zipfile(path)
-        with torch.serialization.safe_globals(_PLAIN):
-            return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
+        path.open("rb").close()
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror or error}") from error
+    try:
+        mapped = zipfile.is_zipfile(path)
+        with torch.serialization.safe_globals(_PLAIN), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # on how the file was pickled, which is not the reader's doing
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     # Bytes that are no pickle can make an unpickler fail in any way; none of it is the program's own fault.
     except Exception as error:
         if "weights" in str(error).lower() and (found := _FOREIGN.search(str(error))):

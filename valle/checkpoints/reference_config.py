@@ -72,12 +72,13 @@ def read(given: Mapping[str, Any] | None, shapes: Shapes) -> Reading:
     """
     if given is None:
         raise UserError(_missing(shapes))
+    given = _present(given)
     experimental = given.get("experimental") or {}
     if not isinstance(experimental, Mapping):
         raise UserError("its configuration cannot be understood: experimental is no table")
     _refuse_unsupported(given, experimental)
     remarks = [*_unknown_keys(given, experimental), *_assumed(experimental)]
-    if any(given.get(key) is None for key in ("size", "version", "tasks", "langs", "capabilities")):
+    if any(key not in given for key in ("size", "version", "tasks", "langs", "capabilities")):
         remarks.append(f"the tensors tell what the configuration does not: {told(shapes)}")
     version = given.get("version")
     text = _rows(shapes, "raw_text_emb.weight")
@@ -194,8 +195,8 @@ def flags_of(experimental: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _present(experimental: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in experimental.items() if value is not None}
+def _present(table: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in table.items() if value is not None}
 
 
 def _size(size: Any, shapes: Shapes) -> tuple[int, int, int]:

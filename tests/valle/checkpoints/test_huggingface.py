@@ -1,0 +1,190 @@
+"""Hugging Face folders, beside stock Llama: the reference's own folder, and those made here."""
+
+from __future__ import annotations
+
+import filecmp
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
+
+from valle.checkpoints import opening
+from valle.checkpoints.convert import convert
+from valle.checkpoints.vocabulary import pieces, tokens
+from valle.errors import UserError
+from valle.models.base import Inputs
+from valle.models.config import ModelConfig
+
+from .conftest import TINY, Writer
+
+FOLDER = Path(__file__).parents[2] / "data" / "parity" / "e_hf_layout"
+FIRST_AR_ID = 8484
+PHONEMES, PROMPT_FRAMES, FRAMES = 9, 20, 12
+
+
+@pytest.fixture(scope="module")
+def golden() -> dict[str, Tensor]:
+    return load_file(FOLDER / "golden.safetensors")
+
+
+def row_of(ids: Tensor, response: Tensor | None = None) -> Inputs:
+    """The AR row that a sequence of ids of the one vocabulary stands for."""
+    prompt = torch.zeros(PROMPT_FRAMES, 8, dtype=torch.long)
+    prompt[:, 0] = ids[14 : 14 + PROMPT_FRAMES] - 292
+    codes = ids[15 + PROMPT_FRAMES :] - FIRST_AR_ID if response is None else response
+    return Inputs(phonemes=ids[:PHONEMES].long(), language=0, prompt=prompt, response=codes.long()[:, None])
+
+
+def test_the_ranges_are_those_of_the_reference() -> None:
+    config = ModelConfig(dim=32, layers=3, heads=4, ffn=128)
+    parts = pieces(config)
+    assert parts[-1].end == config.vocabulary == 17702
+    assert [part.begin for part in parts[:8]] == [0, 256, 264, 270, 279, 290, 291, 292]
+    assert [part.begin for part in parts[-9:]] == [8484, *range(9509, 16678, 1024)]
+    vocabulary = json.loads((FOLDER / "hf" / "tokenizer.json").read_text())["model"]["vocab"]
+    ours = tokens(config)
+    assert {text: index for text, index in vocabulary.items() if index >= 256} == ours
+
+
+def test_logits_and_greedy_tokens_are_those_of_the_reference(golden: dict[str, Tensor]) -> None:
+    loaded = opening.load(FOLDER / "hf")
+    ids = golden["input_ids"]
+    ours = loaded.model.full([row_of(ids)])[0]
+    assert (ours - golden["logits_ar_range"][-FRAMES - 1 :]).abs().max() < 1e-4
+    cache, logits = loaded.model.begin([row_of(ids, torch.zeros(0))], 40)
+    made = []
+    for _ in range(40):
+        made.append(int(logits.argmax()))
+        logits = loaded.model.advance(cache, torch.tensor(made[-1:]))
+    assert made == golden["greedy_ar"].tolist()
+    assert "taken as stock Llama has them" in loaded.remarks[0]
+
+
+def test_a_yaml_beside_says_what_the_folder_does_not(golden: dict[str, Tensor], tmp_path: Path) -> None:
+    shutil.copytree(FOLDER / "hf", tmp_path / "hf")
+    keys = "audio_embedding_sums: true, unified_position_ids: false, noncausal_masks: true"
+    (tmp_path / "hf" / "config.yaml").write_text(f"experimental: {{{keys}}}")
+    loaded = opening.load(tmp_path / "hf")
+    assert loaded.remarks == () and loaded.details.config.noncausal_masks
+    ours = loaded.model.full([row_of(golden["input_ids"])])[0]
+    assert (ours - golden["logits_ar_range_split_positions"][-FRAMES - 1 :]).abs().max() < 1e-4
+
+
+def test_the_folder_comes_back_bit_for_bit(tmp_path: Path) -> None:
+    convert(FOLDER / "hf", tmp_path / "native.safetensors")
+    assert convert(tmp_path / "native.safetensors", tmp_path / "hf").lost == ()
+    names = [path.name for path in (FOLDER / "hf").iterdir()]
+    _, different, strange = filecmp.cmpfiles(FOLDER / "hf", tmp_path / "hf", names, shallow=False)
+    assert not different and not strange and len(names) == 4
+    direct, native = opening.load(FOLDER / "hf"), opening.load(tmp_path / "native.safetensors")
+    assert native.details.symbols == direct.details.symbols
+    for name, tensor in direct.model.state_dict().items():
+        assert torch.equal(native.model.state_dict()[name], tensor)
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("dtype", [None, torch.float16])
+def test_stock_llama_loads_what_is_written(
+    write_sft: Writer, tmp_path: Path, dtype: torch.dtype | None
+) -> None:
+    path = write_sft(replace(TINY, classifiers_bias=False))
+    written = convert(path, tmp_path / "hf", dtype)
+    assert written.lost == ("tensor dropout_token [8]",)
+    stock, report = LlamaForCausalLM.from_pretrained(
+        tmp_path / "hf", output_loading_info=True, dtype=torch.float32
+    )
+    assert not any(report[key] for key in ("missing_keys", "unexpected_keys", "mismatched_keys"))
+    config = TINY
+    starts = {part.embedding: part.begin for part in pieces(config)}
+    response = torch.tensor([3, 19, 0, 7])
+    ids = torch.cat(
+        [
+            torch.tensor([1, 4, 9, 2, starts["sep"], starts["langs_emb.weight"] + 1, starts["sep"]]),
+            torch.tensor([starts["rvq_l_emb.weight"], starts["sep"]]),
+            starts["resps_emb.embeddings.0.weight"] + response,
+        ]
+    )
+    logits = stock(ids[None]).logits[0]
+    row = Inputs(phonemes=torch.tensor([1, 4, 9, 2]), language=1, response=response[:, None])
+    ours = opening.load(tmp_path / "hf").model.full([row])[0]
+    begin = starts["resps_emb.embeddings.0.weight"]
+    assert (logits[-5:, begin : begin + 21] - ours).abs().max() < 1e-4
+    stock_tokenizer = PreTrainedTokenizerFast.from_pretrained(tmp_path / "hf")
+    assert stock_tokenizer("abcab")["input_ids"] == [1, 8, 6, 2]
+    assert stock_tokenizer.convert_tokens_to_ids("<|sep|>") == starts["sep"]
+    exact = opening.load(path).model.full([row])[0]
+    assert (exact - ours).abs().max() < (1e-4 if dtype is None else 0.2)
+
+
+def test_what_a_folder_has_no_place_for_is_listed(write_sft: Writer, tmp_path: Path) -> None:
+    path = write_sft(replace(TINY, text_tokens=15, version=6), config={"version": 6})
+    lost = convert(path, tmp_path / "hf").lost
+    assert {"tensor raw_text_emb.weight [15, 8]", "tensor classifiers.proj.11.weight [15, 8]"} < set(lost)
+    assert sum("bias" in name for name in lost) == 12
+    loaded = opening.load(tmp_path / "hf")
+    assert loaded.details.config == replace(
+        opening.describe(path).details.config, classifiers_bias=False, text_tokens=0
+    )
+    assert loaded.details.steps == 700 and loaded.details.merges == (("a", "b"), ("ab", "c"))
+
+
+def test_one_head_for_everything_goes_there_and_back(write_sft: Writer, tmp_path: Path) -> None:
+    one = replace(TINY, split_classifiers=False, classifiers_bias=False)
+    path = write_sft(one)
+    convert(path, tmp_path / "hf")
+    before, after = opening.load(path).model.state_dict(), opening.load(tmp_path / "hf").model.state_dict()
+    assert torch.equal(after["classifier.weight"], before["classifier.weight"])
+    short = write_sft(replace(one, classifier_size=21), name="short.sft")
+    with pytest.raises(UserError, match="its one head has 21 rows"):
+        convert(short, tmp_path / "other")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"hidden_act": "silu"}, "hidden_act 'silu' is not supported, only 'gelu' is"),
+        ({"rope_theta": 500000.0}, "rope_theta 500000.0"),
+        ({"rope_parameters": {"rope_theta": 1.0, "rope_type": "default"}}, "rope_theta 1.0"),
+        ({"rope_parameters": {"rope_type": "yarn"}}, "rope_type 'yarn'"),
+        ({"rms_norm_eps": 1e-5}, "rms_norm_eps"),
+        ({"num_key_value_heads": 2}, "num_key_value_heads"),
+        ({"num_attention_heads": 3}, "heads"),
+        ({"model_type": "qwen"}, "model_type 'qwen'"),
+        ({"hidden_size": "wide"}, "config.json"),
+        ({"hidden_size": 64}, r"the vocabulary is \[17702, 32\], \[17702, 64\] is expected"),
+        ({"intermediate_size": 100}, r"is \[128, 32\], the config asks for \[100, 32\]"),
+    ],
+)
+def test_models_that_are_another_kind(tmp_path: Path, change: dict[str, Any], words: str) -> None:
+    folder = tmp_path / "hf"
+    folder.mkdir()
+    for file in (FOLDER / "hf").iterdir():
+        (folder / file.name).symlink_to(file)
+    document = json.loads((FOLDER / "hf" / "config.json").read_text())
+    (folder / "config.json").unlink()
+    (folder / "config.json").write_text(json.dumps({**document, **change}))
+    with pytest.raises(UserError, match=words) as caught:
+        opening.load(folder)
+    assert "\n" not in str(caught.value)
+
+
+def test_layers_are_counted_and_a_bias_is_ignored(tmp_path: Path, golden: dict[str, Tensor]) -> None:
+    folder = tmp_path / "hf"
+    shutil.copytree(FOLDER / "hf", folder)
+    tensors = load_file(folder / "model.safetensors")
+    save_file({**tensors, "lm_head.bias": torch.ones(17702)}, folder / "model.safetensors", {"format": "pt"})
+    document = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**document, "num_hidden_layers": 12}))
+    loaded = opening.load(folder)
+    assert loaded.details.config.layers == 3
+    assert "num_hidden_layers is 12, but there are 3 layers" in loaded.remarks
+    assert "lm_head.bias is ignored, as stock Llama ignores it" in loaded.remarks
+    ours = loaded.model.full([row_of(golden["input_ids"])])[0]
+    assert (ours - golden["logits_ar_range"][-FRAMES - 1 :]).abs().max() < 1e-4
