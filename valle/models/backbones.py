@@ -9,7 +9,7 @@ from valle.errors import UserError
 
 
 @dataclass(frozen=True)
-class Backbone:
+class BackboneDeclaration:
     """One backbone: its name in files and settings, where its class is, and what it can do.
 
     attends: has attention, so that attention backends, maps and measures apply to it.
@@ -39,35 +39,35 @@ class Backbone:
 
 
 _OURS = "valle.models.arch"
-BACKBONES: dict[str, Backbone] = {
+BACKBONES: dict[str, BackboneDeclaration] = {
     each.name: each
     for each in (
-        Backbone(
+        BackboneDeclaration(
             "llama",
             f"{_OURS}.llama:Llama",
             "rotary attention and gated layers; what the published models have",
             "arXiv 2302.13971",
         ),
-        Backbone(
+        BackboneDeclaration(
             "mixtral",
             f"{_OURS}.mixtral:Mixtral",
             "llama with a mixture of experts, two of them for each position",
             "arXiv 2401.04088",
             experts=True,
         ),
-        Backbone(
+        BackboneDeclaration(
             "bitnet",
             f"{_OURS}.bitnet:BitNet",
             "llama whose linear layers have weights of -1, 0 and 1 and activations of 8 bits",
             "arXiv 2402.17764",
         ),
-        Backbone(
+        BackboneDeclaration(
             "transformer",
             f"{_OURS}.transformer:Transformer",
             "plain attention and feed-forward layers, positions added to the embeddings",
             "arXiv 1706.03762",
         ),
-        Backbone(
+        BackboneDeclaration(
             "retnet",
             f"{_OURS}.retnet:RetNet",
             "retention: what is past fades at a rate of its own in each head",
@@ -76,7 +76,7 @@ BACKBONES: dict[str, Backbone] = {
             experts=True,
             state="one matrix a head",
         ),
-        Backbone(
+        BackboneDeclaration(
             "retnet-hf",
             f"{_OURS}.retnet_hf:RetNetHF",
             "the same behind the interface of a transformers model",
@@ -85,7 +85,7 @@ BACKBONES: dict[str, Backbone] = {
             experts=True,
             state="one matrix a head",
         ),
-        Backbone(
+        BackboneDeclaration(
             "mamba",
             f"{_OURS}.mamba:Mamba",
             "selective state spaces",
@@ -94,7 +94,7 @@ BACKBONES: dict[str, Backbone] = {
             looks_ahead=False,
             state="16 numbers a channel",
         ),
-        Backbone(
+        BackboneDeclaration(
             "mamba2",
             f"{_OURS}.mamba2:Mamba2",
             "selective state spaces with one decay a head",
@@ -107,7 +107,7 @@ BACKBONES: dict[str, Backbone] = {
 }
 
 
-def find_backbone(name: str) -> Backbone:
+def find_backbone(name: str) -> BackboneDeclaration:
     """Return the backbone of a name; raises UserError for one that does not exist."""
     if name not in BACKBONES:
         near = difflib.get_close_matches(name, BACKBONES, n=1)

@@ -32,6 +32,8 @@ class ModelFile:
     """How many steps it was trained."""
     remarks: tuple[str, ...] = ()
     """What is ignored or assumed where it is read."""
+    backbone: str | None = None
+    """What is between its embeddings and its heads; ``--backbones`` says what each can do."""
 
 
 def models(
@@ -40,17 +42,40 @@ def models(
         str | None,
         typer.Option(metavar="hf:OWNER/NAME[:PATH]|encodec", help="Fetch this from the network first."),
     ] = None,
+    backbones: Annotated[
+        bool, typer.Option("--backbones", help="List the backbones that a model can have instead.")
+    ] = False,
     json_output: Annotated[bool, typer.Option("--json", help="A list of objects on stdout.")] = False,
 ) -> int | None:
     """List the built-in model, those in the models folder, and those fetched from the hub."""
+    if backbones:
+        return _list_backbones(json_output)
     if fetch is not None:
         narrate(f"{fetch} is in {_fetch(fetch)}")
     found = known_models(common.settings().paths.models)
     if json_output:
         print_json([asdict(model) for model in found])
     else:
-        print_table([("model", "parameters", "languages", "codec", "file"), *map(_row, found)])
+        heads = ("model", "backbone", "parameters", "languages", "codec", "file")
+        print_table([heads, *map(_row, found)])
     return None
+
+
+def _list_backbones(json_output: bool) -> None:
+    from valle.models.backbones import BACKBONES
+
+    if json_output:
+        print_json([{**asdict(each), "limits": each.limits} for each in BACKBONES.values()])
+        return
+    rows = (
+        (each.name, _yes(each.looks_ahead), _yes(each.attends), _yes(each.experts), each.state, each.help)
+        for each in BACKBONES.values()
+    )
+    print_table([("backbone", "NAR", "attention", "experts", "keeps of the past", "is"), *rows])
+
+
+def _yes(able: bool) -> str:
+    return "yes" if able else "no"
 
 
 def known_models(folder: Path) -> list[ModelFile]:
@@ -89,6 +114,7 @@ def describe(name: str, file: Path) -> ModelFile:
         languages=tuple(said.details.languages),
         steps=said.details.steps,
         remarks=said.remarks,
+        backbone=said.details.config.architecture,
     )
 
 
@@ -104,6 +130,7 @@ def _fetch(name: str) -> Path:
 
 def _row(model: ModelFile) -> tuple[str, ...]:
     if model.problem is not None:
-        return model.name, "-", "-", "-", model.problem
+        return model.name, "-", "-", "-", "-", model.problem
     millions = f"{model.parameters / 1e6:.1f} M" if model.parameters is not None else "-"
-    return model.name, millions, " ".join(model.languages), model.codec or "-", model.file
+    backbone, codec = model.backbone or "-", model.codec or "-"
+    return model.name, backbone, millions, " ".join(model.languages), codec, model.file

@@ -12,6 +12,7 @@ from tiny_model import Tiny
 
 from valle.audio import wav
 from valle.checkpoints.container import content_hash, read_header
+from valle.models.backbones import BACKBONES
 from valle_lab.cli import main
 
 
@@ -102,8 +103,25 @@ def test_models_are_listed_with_what_they_are(
     assert small["sha256"] == content_hash(tiny.model, read_header(tiny.model))
     assert (small["languages"], small["codec"], small["problem"]) == (["en"], "builtin-1", None)
     assert "cannot be used" in str(found["broken"]["problem"])
+    assert small["backbone"] == "llama"
     assert main(["models", *config]) == 0
     assert "small" in capsys.readouterr().out
+
+
+def test_backbones_are_listed_with_what_they_can_do(capsys: pytest.CaptureFixture[str]) -> None:
+    found = {backbone["name"]: backbone for backbone in listed(capsys, "models", "--backbones")}
+    assert set(found) == set(BACKBONES)
+    assert found["llama"]["limits"] == []
+    limits = found["mamba"]["limits"]
+    assert isinstance(limits, list)
+    assert [limit.partition(":")[0] for limit in limits] == [
+        "reads from left to right only",
+        "has no attention",
+    ]
+    assert main(["models", "--backbones"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == len(BACKBONES) + 1
+    assert lines[1].split()[:4] == ["llama", "yes", "yes", "no"]
 
 
 def test_a_model_in_the_models_folder_goes_by_its_name(
