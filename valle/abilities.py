@@ -38,8 +38,10 @@ def modes_of(config: ModelConfig) -> tuple[str, ...]:
 
 
 def levels_of(config: ModelConfig) -> int:
-    """How many levels a model makes: level 0 alone where it has no NAR."""
-    return LEVELS if "nar" in config.capabilities else 1
+    """How many levels a model makes: level 0 alone where it has no NAR and interleaves none."""
+    if "nar" not in config.capabilities and not config.interleave:
+        return 1
+    return min(LEVELS, config.rvq_level_range[-1] + 1) if config.rvq_level_range else LEVELS
 
 
 def check_able(config: ModelConfig, request: Request, name: str) -> None:

@@ -176,9 +176,7 @@ class Engine:
 
         Raises UserError for a text without words and for a language that the model does not know.
         """
-        if language not in self.details.languages:
-            known = ", ".join(self.details.languages)
-            raise UserError(f"The model {self.model_name} does not speak {language!r}; it knows {known}.")
+        self._check_language(language)
         pieces = split(text, by, LONGEST_SENTENCE)
         if not pieces:
             raise UserError("There is no text to speak.")
@@ -240,6 +238,7 @@ class Engine:
         """
         prompt = self.prompt(voice) if isinstance(voice, Voice) else voice
         stack = self.default_stack if stack is None else stack.over(self.default_stack)
+        self._check_language(language)
         sentences = (NO_TEXT,) * len(sources)
         if task != "stt":
             sentences = self.sentences(text, language, "none" if len(sources) == 1 else by)
@@ -449,6 +448,11 @@ class Engine:
             alone=alone,
             vocabularies={phase: ids_of(self.model.config, phase) for phase in request.phases},
         )
+
+    def _check_language(self, language: str) -> None:
+        if language not in self.details.languages:
+            known = ", ".join(self.details.languages)
+            raise UserError(f"The model {self.model_name} does not speak {language!r}; it knows {known}.")
 
     @property
     def _between(self) -> tuple[int, ...]:
