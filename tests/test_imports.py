@@ -34,10 +34,12 @@ EXCEPTIONS = {
     "valle.samplers.bridge",
     "valle.models.arch.experts",
     "valle.models.arch.mamba",
+    "valle.models.arch.mixtral",
     "valle.models.arch.mamba2",
     "valle.models.arch.retnet_hf",
     "valle_lab.worker.attending",
     "valle_lab.worker.looking",
+    "valle_lab.worker.supposing",
 }
 
 # Imports each module in turn, and prints it with what it brought.
