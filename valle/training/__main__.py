@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from valle.errors import UserError
-from valle.training import evaluate, make_data, train
+from valle.training import adapter_training, evaluate, make_data, train
 from valle.training.arguments import parser
 from valle.training.runs import training_folder
 
@@ -37,6 +37,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace, Path], None]] = {
     "recordings": make_data.recordings,
     "recogniser": train.recogniser,
     "model": train.model,
+    "adapter": adapter_training.adapter,
     "export": train.export,
     "voices": make_data.voices,
     "evaluate": evaluate.evaluate,

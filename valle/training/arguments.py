@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from valle.training import adapter_training
+
 DESCRIPTION = (
     "The recipe of the built-in voice, step by step or all of it, and training on one's own recordings."
 )
@@ -56,6 +58,7 @@ def parser() -> argparse.ArgumentParser:
     recordings.add_argument(
         "recordings", type=Path, help="a folder of sound files, each with a .txt beside it"
     )
+    adapter_training.add_options(commands.add_parser("adapter", help="train an adapter on recordings"))
     export = commands.add_parser("export", help="write the package's files from the saved runs")
     export.add_argument(
         "what",
