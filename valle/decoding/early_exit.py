@@ -80,7 +80,8 @@ class _Early:
         self._states = self._sampler.start(1, model.device)
 
     def steps(self) -> Iterator[Step]:
-        index, draft = 0, None
+        draft: _Draft | None = None
+        index = 0
         while index < self._sought.limit:
             before = self._run.before(self._sought.place(index))
             if before.ending:
@@ -88,7 +89,8 @@ class _Early:
                 return
             begun = time.perf_counter()
             if before.events:
-                draft = self._undone(draft)
+                self._undo(draft)
+                draft = None
                 self._sampler = self._run.sampler(self._sought.phase, 0)
                 self._states = self._sampler.carry(self._states, 1, self._model.device)
             if self._sampler.search is not None:
@@ -129,7 +131,7 @@ class _Early:
         null = None if draft.null is None else draft.null[1:]
         return _Draft(draft.tokens[1:], draft.conditional[1:], null)
 
-    def _undone(self, draft: _Draft | None) -> None:
+    def _undo(self, draft: _Draft | None) -> None:
         """Take back what was computed before a change, so that the next decision is made after it."""
         if draft is not None:
             self._forget(len(draft.tokens))
