@@ -1,10 +1,11 @@
 """Every backbone at one size, side by side: weights, milliseconds of an AR step, memory, a training batch.
 
-Each reads a prefix of the same length once, then appends one id at a time; they take turns in short blocks, so
-that whatever else the machine does meets all alike. Times are of one thread and of what it computed, medians.
-Memory is of each in a process of its own: by how much its resident set rises at most in a training batch, and
-what a take keeps of its past. `--learn STEPS` trains each for so many steps of level 0 on the encoded shard of
-a folder instead, and measures held-out losses as `evaluate heldout` does, in a table of its own.
+Each reads a prefix of the same length once, then appends one id at a time; they take turns in short blocks,
+so that whatever else the machine does meets all alike. Times are of one thread and of what it computed,
+medians. Memory is of each in a process of its own: by how much its resident set rises at most in a training
+batch, and what a take keeps of its past. `--learn STEPS` trains each for so many steps of level 0 on the
+encoded shard of a folder instead, and measures held-out losses as `evaluate heldout` does, in a table of its
+own.
 
     python bench/backbones.py --page docs/backbones.md
     python bench/backbones.py --learn 150 --dim 96 --layers 3 --heads 2 --budget 1000 --folder FOLDER
