@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
 
-from valle.step import Step
+from valle.step import Place, Step
 from valle.take import Segment, Take, assemble
 from valle_lab.lab.timeline import Timeline
+from valle_lab.packed_steps import PackedSteps
 from valle_lab.views import LevelView
 from valle_lab.worker.messages import Begun, Made
 from valle_lab.worker.surface import Speaking, Wave
@@ -61,20 +63,31 @@ class LabTake:
     """None once it is over."""
     begun: Begun | None = field(default=None, repr=False)
     """What is spoken, once the worker has begun."""
-    steps: list[Step] = field(default_factory=list, repr=False)
+    steps: Sequence[Step] = field(default=(), repr=False)
+    """Those of a take that is over are kept in columns, and made anew when they are asked for."""
     timeline: Timeline = field(default_factory=Timeline, repr=False)
     made: Made | None = field(default=None, repr=False)
     failure: str | None = None
     """Why it came to nothing more, in one line."""
+    broken_off: tuple[Segment, ...] | None = field(default=None, repr=False)
+    """The codes of a take that ended without the worker's word."""
     wave: Wave | None = field(default=None, repr=False)
-    """The decode of the whole take, once it was asked for."""
+    """The decode of the whole take, once it was asked for; of the takes heard lately alone."""
     rating: float | None = None
     """Stars, 0 to 5."""
     notes: tuple[str, ...] = ()
     kept: bool = False
     """Whether an audition or a sheet kept it."""
+    fixed: bool = False
+    """Whether it was made to be compared, so that changes of the stack do not reach it."""
     hidden: bool = False
     """Off the list; it stays in the session."""
+    parent: str | None = None
+    """The take that it goes on from, if it is a fork."""
+    fork: Place | None = None
+    """The first decision of its own then."""
+    how: str = ""
+    """How it differs from its parent there, in a few words."""
 
     @property
     def running(self) -> bool:
@@ -86,7 +99,25 @@ class LabTake:
         """The codes of the finished take, or those of the steps so far."""
         if self.made is not None:
             return self.made.segments
+        if self.broken_off is not None:
+            return self.broken_off
         return self.take.segments if self.begun is not None else ()
+
+    def add(self, steps: Sequence[Step]) -> None:
+        """More of the take was made."""
+        if not isinstance(self.steps, list):
+            self.steps = list(self.steps)
+        self.steps.extend(steps)
+        for step in steps:
+            self.timeline.add(step)
+
+    def settle(self) -> None:
+        """The take is over."""
+        if self.made is None and self.begun is not None:
+            self.broken_off = self.take.segments
+        packed = PackedSteps(self.steps)
+        self.timeline.settle(packed)
+        self.steps = packed
 
     @property
     def levels(self) -> list[LevelView]:
@@ -98,7 +129,9 @@ class LabTake:
         """`stop`, `length`, `finish`, `cancel`; `failed` if it never began; empty while it runs."""
         if self.running:
             return ""
-        return "failed" if self.begun is None else self.take.stop
+        if self.begun is None:
+            return "failed"
+        return Take(self.begun.request, self.segments, ()).stop
 
     @property
     def take(self) -> Take:

@@ -114,7 +114,7 @@ def with_wave(lab: Lab, take: LabTake, then: Callable[[Wave], None], levels: int
 
     def decoded(wave: Wave) -> None:
         if kept:
-            take.wave = wave
+            _keep_wave(lab, take, wave)
         then(wave)
         lab.mark("sound", "takes")
 
@@ -122,6 +122,17 @@ def with_wave(lab: Lab, take: LabTake, then: Callable[[Wave], None], levels: int
         decoded(take.wave)
     else:
         lab.answers.expect(lab.living_worker().decode(take.segments, levels), decoded)
+
+
+def _keep_wave(lab: Lab, take: LabTake, wave: Wave) -> None:
+    """Keep the sound of a take; that of those decoded longest ago is let go, as it can be made again."""
+    take.wave = wave
+    lab.waves = [*(name for name in lab.waves if name != take.name), take.name]
+    if lab.most_waves is None:
+        return
+    while len(lab.waves) > lab.most_waves:
+        if (other := lab.find(lab.waves.pop(0))) is not None:
+            other.wave = None
 
 
 def take_in(lab: Lab, take: LabTake) -> None:
@@ -135,9 +146,7 @@ def take_in(lab: Lab, take: LabTake) -> None:
         lab.mark("takes")
         lab.record.begin(take)
     if steps := speaking.drain():
-        take.steps.extend(steps)
-        for step in steps:
-            take.timeline.add(step)
+        take.add(steps)
         lab.mark("steps")
         lab.record.add(steps)
     while speaking.refused:
@@ -166,6 +175,7 @@ def _end(lab: Lab, take: LabTake, speaking: Speaking) -> None:
         gone = lab.worker is None or lab.worker.death is not None
         if not gone and not isinstance(error, WorkerClosedError):
             lab.tell(take.failure, error=True)
+    take.settle()
 
 
 def shown_takes(lab: Lab) -> list[LabTake]:

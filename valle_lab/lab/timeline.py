@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from typing import Literal, get_args
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from valle.request import FRAME_RATE, LEVELS, Request
 from valle.step import Place, Step
 from valle_lab.lab.columns import Columns
+from valle_lab.packed_steps import PackedSteps, SomeSteps
 
 Measure = Literal["entropy", "varentropy", "margin", "stop", "rank", "final_entropy", "kept"]
 """Of the raw distribution: entropy [bits], varentropy [bits squared], probability of the stop token, rank of
@@ -32,8 +34,11 @@ class Timeline:
 
     def __init__(self) -> None:
         self._columns = Columns(*get_args(Measure), "frame")
-        self.decisions: list[Step] = []
+        self.decisions: Sequence[Step] = []
         """The steps that the rows are of."""
+        self._numbers: list[int] = []
+        """Which of all steps of the take they are."""
+        self._count = 0
         self.segment_starts: list[int] = []
         """The rows with which a sentence begins."""
         self.event_marks: list[int] = []
@@ -52,6 +57,7 @@ class Timeline:
     def add(self, step: Step) -> None:
         """Take in one more step."""
         place = step.place
+        self._count += 1
         self.compute_seconds += step.seconds
         if place.segment != self.segment or not self.segment_starts:
             self.segment_starts.append(len(self))
@@ -67,6 +73,11 @@ class Timeline:
         if step.ended != "stop":
             self.frames += 1
             self._segment_frames += 1
+
+    def settle(self, steps: PackedSteps) -> None:
+        """All steps of the take are in columns now; nothing else is to keep them."""
+        self.decisions = SomeSteps(steps, self._numbers)
+        self._numbers = []
 
     def level_0(self, segment: int) -> NDArray[np.int16]:
         """The codes of level 0 of a segment so far, [frames]."""
@@ -116,7 +127,9 @@ class Timeline:
             float(step.measures[-1].kept[0]),
             float(self.frames),
         )
+        assert isinstance(self.decisions, list)
         self.decisions.append(step)
+        self._numbers.append(self._count - 1)
 
     @property
     def steps_per_second(self) -> float:

@@ -32,6 +32,8 @@ from valle_lab.tui.widgets.pane import Pane
 from valle_lab.tui.widgets.stack import StackList
 
 POLLS_PER_SECOND = 10
+MOST_WAVES = 12
+"""2 MB each for 20 seconds; what is heard again is decoded again."""
 TERMINAL_COLOURS = "ansi"
 
 
@@ -49,6 +51,7 @@ class LabApp(App[int], inherit_bindings=False):
     def __init__(self, lab: Lab) -> None:
         super().__init__()
         self.lab = lab
+        lab.most_waves = MOST_WAVES
         self._bench = BenchScreen(lab)
         self._edits = StackEdits(self)
         self._lack_told = False

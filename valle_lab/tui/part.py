@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Sequence
+from typing import ClassVar, Protocol, runtime_checkable
 
 from rich.style import Style
-from textual.content import Content
+from textual.geometry import Region
+from textual.strip import Strip
 from textual.widget import Widget
 
 from valle_lab.lab.state import Subject
@@ -14,6 +16,13 @@ from valle_lab.tui.view import View
 Interest = Subject | str
 CURSOR = "cursor"
 """What a part may be about besides the lab's subjects: another decision is looked at."""
+
+
+@runtime_checkable
+class Captioned(Protocol):
+    """What holds a part, and has a place for a line of words about it."""
+
+    def caption(self, words: str) -> None: ...
 
 
 class Part(Widget):
@@ -65,8 +74,8 @@ class Part(Widget):
     def say(self, text: str) -> None:
         """Write a line into the lower border of the pane that holds this."""
         for node in self.ancestors:
-            if isinstance(node, Widget) and node.has_class("pane"):
-                node.border_subtitle = Content(text)
+            if isinstance(node, Captioned):
+                node.caption(text)
                 return
 
     def on_show(self) -> None:
@@ -82,3 +91,19 @@ class Part(Widget):
         self.stale = True
         if self.is_attached:
             self.call_later(self.beat)
+
+
+class Picture(Part):
+    """A part of lines that are drawn whole; only those that came out otherwise are painted anew."""
+
+    _drawn: Sequence[Strip] = ()
+
+    def draw(self, lines: Sequence[Strip]) -> None:
+        """Show these lines from the top on."""
+        before, self._drawn = self._drawn, tuple(lines)
+        for y in range(max(len(before), len(lines))):
+            if y >= len(lines) or y >= len(before) or before[y] != lines[y]:
+                self.refresh(Region(0, y, self.size.width, 1))
+
+    def render_line(self, y: int) -> Strip:
+        return self._drawn[y] if y < len(self._drawn) else Strip.blank(self.size.width, self.rich_style)

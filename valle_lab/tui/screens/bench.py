@@ -9,12 +9,12 @@ from textual.content import Content
 from textual.events import DescendantFocus, Resize
 from textual.screen import Screen
 from textual.widget import Widget
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 
 from valle_lab.lab import Lab
 from valle_lab.lab.state import News, Notice
+from valle_lab.tui.compositor import LeanCompositor
 from valle_lab.tui.layout import DECK, LAYOUTS, LEAST_HEIGHT, LEAST_WIDTH, PANES, layout_for
-from valle_lab.tui.messages import CommandWanted
 from valle_lab.tui.part import CURSOR, Interest, Part
 from valle_lab.tui.view import View
 from valle_lab.tui.widgets.ask import AskLine, SpokenText
@@ -22,6 +22,7 @@ from valle_lab.tui.widgets.attention import AttentionPart
 from valle_lab.tui.widgets.candidates import Candidates
 from valle_lab.tui.widgets.deck_bar import DeckBar
 from valle_lab.tui.widgets.histogram import HistogramView
+from valle_lab.tui.widgets.key_line import KeyLine
 from valle_lab.tui.widgets.nar import NarLevels
 from valle_lab.tui.widgets.overview import Overview
 from valle_lab.tui.widgets.pane import Pane
@@ -44,6 +45,7 @@ class BenchScreen(Screen[None]):
 
     def __init__(self, lab: Lab) -> None:
         super().__init__()
+        self._compositor = LeanCompositor()
         self._lab = lab
         self.view = View(lab)
         self.front = "stack"
@@ -65,7 +67,7 @@ class BenchScreen(Screen[None]):
             yield Pane("step", PANES["step"], _step_parts(view), id="step")
         yield NoticeLine(id="notice")
         yield StatusLine(id="status")
-        yield Footer()
+        yield KeyLine(id="keys")
 
     def on_mount(self) -> None:
         self._parts = [node for node in self.walk_children() if isinstance(node, Part)]
@@ -92,7 +94,7 @@ class BenchScreen(Screen[None]):
         if subjects:
             self._note(subjects)
             self.query_one(StatusLine).show(self._lab)
-        if subjects - {"steps", "sound", "text", "view", "cursor"}:
+        if subjects - {"steps", "sound", "text", "view", "cursor", "stack"}:
             self.refresh_bindings()
 
     def tell(self, notice: Notice) -> None:
@@ -165,10 +167,6 @@ class BenchScreen(Screen[None]):
         self.query_one("#too-small", Static).update(
             Content(f"{width} x {height}: too small, {LEAST_WIDTH} x {LEAST_HEIGHT} needed")
         )
-
-    @on(TakeList.Chosen)
-    def _choose(self, event: TakeList.Chosen) -> None:
-        self.post_message(CommandWanted("take.choose", event.name))
 
 
 def _take_parts(view: View) -> dict[str, Widget]:

@@ -13,7 +13,7 @@ from textual.strip import Strip
 from valle_lab.tui.blocks import bars, fitted, shades
 from valle_lab.tui.heat import heat_strips
 from valle_lab.tui.lines import Line, to_strip
-from valle_lab.tui.part import CURSOR, Part
+from valle_lab.tui.part import CURSOR, Picture
 from valle_lab.tui.view import View
 from valle_lab.views import PARTS, Alignment, AttentionLook, AttentionView, HeadView
 
@@ -24,7 +24,7 @@ SEPARATORS = "other"
 LEAST_MAP_ROWS = 3
 
 
-class AttentionPart(Part, can_focus=True):
+class AttentionPart(Picture, can_focus=True):
     """The grid above, the chosen head below it, and the map of phonemes against time where there is room."""
 
     ABOUT = frozenset({"takes", "view"})
@@ -52,7 +52,6 @@ class AttentionPart(Part, can_focus=True):
         self.view = view
         self.chosen_layer, self.chosen_head = 0, 0
         self._aligned = False
-        self._strips: list[Strip] = []
 
     @property
     def look(self) -> AttentionLook | None:
@@ -79,14 +78,9 @@ class AttentionPart(Part, can_focus=True):
     def paint(self) -> None:
         width, height = self.size
         seen = self.seen
-        self._strips = []
-        if seen is not None and width > GUTTER + CELL:
-            self._strips = self._drawn(seen, width - GUTTER, height)
+        fits = seen is not None and width > GUTTER + CELL
+        self.draw(self._lines(seen, width - GUTTER, height) if seen is not None and fits else ())
         self.say(self._words(seen))
-        self.refresh()
-
-    def render_line(self, y: int) -> Strip:
-        return self._strips[y] if y < len(self._strips) else Strip.blank(self.size.width, self.rich_style)
 
     def action_turn(self, layers: int, heads: int) -> None:
         if (seen := self.seen) is not None:
@@ -121,7 +115,7 @@ class AttentionPart(Part, can_focus=True):
         self.view.lab.attention.look(self.look)
         self.repaint()
 
-    def _drawn(self, seen: AttentionView, width: int, height: int) -> list[Strip]:
+    def _lines(self, seen: AttentionView, width: int, height: int) -> list[Strip]:
         lines = grid_lines(seen.shares, width)
         begin = self.chosen_head * CELL
         over = {self.chosen_layer: {begin: "attention--chosen", begin + 1: "attention--chosen"}}

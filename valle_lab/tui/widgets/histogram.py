@@ -7,11 +7,10 @@ from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from textual.strip import Strip
 
 from valle_lab.tui.blocks import bars, fitted
 from valle_lab.tui.lines import Line, to_strip
-from valle_lab.tui.part import CURSOR, Part
+from valle_lab.tui.part import CURSOR, Picture
 from valle_lab.tui.view import View
 from valle_lab.views import Histogram as Counts
 
@@ -20,7 +19,7 @@ CHOSEN, STOP = "◆", "■"
 LABEL_CELLS = 12
 
 
-class HistogramView(Part, can_focus=True):
+class HistogramView(Picture, can_focus=True):
     """Bars of how many ids have a logit near each value; what cannot be taken is a bar of its own."""
 
     ABOUT = frozenset({"takes", "view"})
@@ -37,20 +36,15 @@ class HistogramView(Part, can_focus=True):
     def __init__(self, view: View, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self.view = view
-        self._strips: list[Strip] = []
 
     def paint(self) -> None:
         seen = self.view.seen
         width, height = self.size.width - GUTTER, self.size.height
-        self._strips = []
+        lines: list[Line] = []
         if seen is not None and width > 10 and height > 4:
             lines = histogram_lines(seen.histogram, width, height)
-            self._strips = [to_strip(line, GUTTER, "histogram--axis", self.style_of) for line in lines]
+        self.draw([to_strip(line, GUTTER, "histogram--axis", self.style_of) for line in lines])
         self.say(self.view.step_words)
-        self.refresh()
-
-    def render_line(self, y: int) -> Strip:
-        return self._strips[y] if y < len(self._strips) else Strip.blank(self.size.width, self.rich_style)
 
 
 def histogram_lines(counts: Counts, width: int, height: int) -> list[Line]:

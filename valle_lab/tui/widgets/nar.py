@@ -6,19 +6,18 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 import numpy as np
-from textual.strip import Strip
 
 from valle.step import Step
 from valle_lab.tui.braille import curve
 from valle_lab.tui.lines import Line, to_strip
-from valle_lab.tui.part import Part
+from valle_lab.tui.part import Picture
 from valle_lab.tui.view import View
 
 GUTTER = 27
 MOST_BITS = 10.0
 
 
-class NarLevels(Part, can_focus=True):
+class NarLevels(Picture, can_focus=True):
     """A strip of entropy per level, with its mean and the least margin."""
 
     ABOUT = frozenset({"takes"})
@@ -32,20 +31,13 @@ class NarLevels(Part, can_focus=True):
     def __init__(self, view: View, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self.view = view
-        self._strips: list[Strip] = []
 
     def paint(self) -> None:
         take = self.view.take
         width, height = self.size.width - GUTTER, self.size.height
-        self._strips = []
-        if take is not None and width > 4:
-            lines = level_lines(take.steps, width, height)
-            self._strips = [to_strip(line, GUTTER, "nar--label", self.style_of) for line in lines]
-        self.say("" if self._strips else "no level after the first has been made yet")
-        self.refresh()
-
-    def render_line(self, y: int) -> Strip:
-        return self._strips[y] if y < len(self._strips) else Strip.blank(self.size.width, self.rich_style)
+        lines = level_lines(take.steps, width, height) if take is not None and width > 4 else []
+        self.draw([to_strip(line, GUTTER, "nar--label", self.style_of) for line in lines])
+        self.say("" if lines else "no level after the first has been made yet")
 
 
 def level_lines(steps: Sequence[Step], width: int, height: int) -> list[Line]:

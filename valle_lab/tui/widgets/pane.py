@@ -9,6 +9,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
+from textual.geometry import Region
 from textual.message import Message
 from textual.style import Style
 from textual.widget import Widget
@@ -41,6 +42,7 @@ class Pane(Vertical):
         self._key = key
         self._parts = parts
         self._front = next(iter(parts))
+        self._words = ""
 
     def compose(self) -> ComposeResult:
         for name, part in self._parts.items():
@@ -83,6 +85,13 @@ class Pane(Vertical):
         """Copy what the tab in front has to give."""
         part = self._parts[self._front]
         self.post_message(self.CopyWanted(part.clip() if isinstance(part, Part | Overview) else ""))
+
+    def caption(self, words: str) -> None:
+        """Say something in the lower border; assigned as usual it would have all of the pane painted."""
+        if words != self._words:
+            self._words, self._border_subtitle = words, Content(words)
+            width, height = self.content_size
+            self.refresh(Region(0, height, width, 1))
 
     def enter(self) -> None:
         """Put the focus on what is in front."""

@@ -161,4 +161,5 @@ class Slider(Widget, can_focus=True):
         if value != self.value:
             self.value = min(max(value, self.scale.low), self.scale.high)
             self.refresh()
-            self.post_message(self.Changed(self, value))
+            # The knob first: what follows from the change may take longer to paint.
+            self.call_after_refresh(self.post_message, self.Changed(self, value))

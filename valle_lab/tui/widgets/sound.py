@@ -22,7 +22,7 @@ from valle_lab.tui.braille import curve
 from valle_lab.tui.heat import heat_strips
 from valle_lab.tui.lines import Line, to_strip
 from valle_lab.tui.messages import CommandWanted
-from valle_lab.tui.part import CURSOR, Part
+from valle_lab.tui.part import CURSOR, Picture
 from valle_lab.tui.view import View
 
 CODES = 1024
@@ -38,7 +38,7 @@ TRANSPORT: list[BindingType] = [
 ]
 
 
-class SoundView(Part, can_focus=True):
+class SoundView(Picture, can_focus=True):
     """Waveform above, codes below: a row a level, the eight of them in four lines."""
 
     ABOUT = frozenset({"takes", "sound"})
@@ -60,28 +60,23 @@ class SoundView(Part, can_focus=True):
     def __init__(self, view: View, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self.view = view
-        self._strips: list[Strip] = []
         self._asked = ""
 
     def paint(self) -> None:
         take = self.view.take
         width, height = self.size
-        self._strips = []
         if take is None or width < 4 or height < 1:
             self.say("")
-            self.refresh()
+            self.draw(())
             return
         self._ask(take)
         codes = code_picture(take.segments)
         code_rows = LEVELS // 2 if height >= LEVELS // 2 + LEAST_WAVE_ROWS else 0
-        self._strips = self._wave(take, width, height - code_rows)
+        lines = self._wave(take, width, height - code_rows)
         if code_rows:
-            self._strips += heat_strips(shades(fitted(codes, width), -1, CODES - 1))
+            lines += heat_strips(shades(fitted(codes, width), -1, CODES - 1))
+        self.draw(lines)
         self.say(self._words(take, codes))
-        self.refresh()
-
-    def render_line(self, y: int) -> Strip:
-        return self._strips[y] if y < len(self._strips) else Strip.blank(self.size.width, self.rich_style)
 
     def action_seek(self, by: float) -> None:
         self.post_message(CommandWanted("take.skip", by))
@@ -102,7 +97,10 @@ class SoundView(Part, can_focus=True):
             return
         self._asked = take.name
         with suppress(UserError):
-            with_wave(self.view.lab, take, lambda wave: None)
+            with_wave(self.view.lab, take, self._answered)
+
+    def _answered(self, wave: NDArray[np.float32]) -> None:
+        self._asked = ""
 
     def _wave(self, take: LabTake, width: int, height: int) -> list[Strip]:
         wave = take.wave if take.wave is not None else np.zeros(0, np.float32)

@@ -51,6 +51,8 @@ class StageRow(Vertical):
         self._label = StageLabel()
         self._field = self._made_field()
         self._remark = Static("", classes="remark", markup=False)
+        self._remark.display = False
+        self._told: list[str] = []
 
     @property
     def parameter(self) -> Parameter | None:
@@ -83,7 +85,7 @@ class StageRow(Vertical):
         """Bring value, switch and remarks up to date."""
         self.state = state
         self.set_class(state.idle, "-idle")
-        self._label.update(self._labelled())
+        self._label.show(self._labelled())
         match self._field:
             case Slider() | Picker() if isinstance(self.value, bool):
                 self._field.show(SWITCHES[not self.value])  # type: ignore[arg-type]
@@ -94,8 +96,10 @@ class StageRow(Vertical):
         lines = [f"▲ {text}" for text in state.remarks]
         if state.effective.stage.when is not None:
             lines.insert(0, f"◇ {in_words(state.effective.stage.when)}")
-        self._remark.update(Content("\n".join(lines)))
-        self._remark.display = bool(lines)
+        if lines != self._told:
+            self._told = lines
+            self._remark.update(Content("\n".join(lines)))
+            self._remark.display = bool(lines)
 
     def enter(self) -> None:
         """Put the focus on what changes the value."""
@@ -151,6 +155,13 @@ class StageLabel(Static):
 
     def __init__(self) -> None:
         super().__init__("", markup=False, classes="stage")
+        self._shown = Content("")
+
+    def show(self, name: Content) -> None:
+        """Show a name, and do nothing if that is what is shown."""
+        if not name.is_same(self._shown):
+            self._shown = name
+            self.update(name, layout=False)
 
 
 def help_of(state: StageState, parameter: Parameter | None) -> str:

@@ -9,6 +9,7 @@ from valle_lab.lab import Lab
 from valle_lab.lab.state import Notice
 
 SEPARATOR = " │ "
+ROOM_FOR_MARK = 4
 
 
 class StatusLine(Static):
@@ -37,11 +38,16 @@ class NoticeLine(Static):
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__("", id=id, markup=False)
+        self._notice = Notice("")
 
     def show(self, notice: Notice) -> None:
-        """Show a notice in the place of the one before."""
+        """Show a notice in the place of the one before; only a longer or a shorter one asks for a layout."""
+        if notice == self._notice:
+            return
+        before, self._notice = self._notice, notice
         self.set_class(notice.error, "-error")
-        self.update(Content(("✗ " if notice.error else "") + notice.text))
+        same = max(len(before.text), len(notice.text)) < self.size.width - ROOM_FOR_MARK
+        self.update(Content(("✗ " if notice.error else "") + notice.text), layout=not same)
 
 
 def model_words(lab: Lab) -> str:

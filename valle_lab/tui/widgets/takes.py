@@ -5,17 +5,14 @@ from __future__ import annotations
 import shlex
 from typing import ClassVar
 
-from rich.text import Text
+from textual import on
 from textual.binding import Binding, BindingType
-from textual.message import Message
-from textual.widgets import DataTable
 
 from valle.request import FRAME_RATE
 from valle_lab.lab.state import LabTake
 from valle_lab.lab.takes import shown_takes
 from valle_lab.tui.messages import CommandWanted, TextWanted
-from valle_lab.tui.part import Part
-from valle_lab.tui.tables import fill, number
+from valle_lab.tui.tables import Cell, Table, number
 from valle_lab.tui.view import View
 from valle_lab.tui.widgets.sound import TRANSPORT
 
@@ -24,7 +21,7 @@ COLUMNS = ("take", "stop", "sec", "seed", "voice", "★", "text")
 MOST_STARS = 5
 
 
-class TakeList(DataTable[Text], Part):
+class TakeList(Table):
     """Every take of the session; the one under the cursor is shown, played and saved."""
 
     ABOUT = frozenset({"takes"})
@@ -35,8 +32,6 @@ class TakeList(DataTable[Text], Part):
         "rate, `0` takes the rating back, `i` writes a note, `y` copies the command that makes it again."
     )
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("j", "cursor_down", "Down", show=False, id="takes.down", tooltip="The next take"),
-        Binding("k", "cursor_up", "Up", show=False, id="takes.up", tooltip="The take before"),
         *TRANSPORT,
         *(
             Binding(
@@ -47,23 +42,14 @@ class TakeList(DataTable[Text], Part):
         Binding("i", "note", "Note", id="takes.note", tooltip="Write a note to the take"),
     ]
 
-    class Chosen(Message):
-        """A take was chosen in the list."""
-
-        def __init__(self, name: str) -> None:
-            super().__init__()
-            self.name = name
-
     def __init__(self, view: View, *, id: str | None = None) -> None:
-        super().__init__(id=id, cursor_type="row", cell_padding=0)
+        super().__init__(id=id)
         self.view = view
 
     def paint(self) -> None:
         takes, chosen = shown_takes(self.view.lab), self.view.lab.chosen
-        with self.prevent(DataTable.RowHighlighted):
-            fill(self, COLUMNS, [_cells(take) for take in takes])
-            if chosen is not None and chosen in takes:
-                self.move_cursor(row=takes.index(chosen))
+        row = takes.index(chosen) if chosen is not None and chosen in takes else None
+        self.fill(COLUMNS, [_cells(take) for take in takes], row)
         self.say(_noted(chosen))
 
     def action_seek(self, by: float) -> None:
@@ -83,11 +69,12 @@ class TakeList(DataTable[Text], Part):
         take = self.view.take
         return "" if take is None else said_again(take, self.view.lab.language)
 
-    def on_data_table_row_highlighted(self, event: DataTable.RowHighlighted) -> None:
+    @on(Table.Moved)
+    def _choose(self, event: Table.Moved) -> None:
         event.stop()
         takes = shown_takes(self.view.lab)
-        if self.has_focus and 0 <= event.cursor_row < len(takes):
-            self.post_message(self.Chosen(takes[event.cursor_row].name))
+        if event.row < len(takes):
+            self.post_message(CommandWanted("take.choose", takes[event.row].name))
 
 
 def said_again(take: LabTake, language: str) -> str:
@@ -96,15 +83,15 @@ def said_again(take: LabTake, language: str) -> str:
     return f"valle-lab say {shlex.quote(take.text)} --seed {take.seed} --language {language}{voice}"
 
 
-def _cells(take: LabTake) -> list[Text]:
+def _cells(take: LabTake) -> list[Cell]:
     return [
-        Text(take.name),
-        Text(f" {take.stop or '…'}"),
+        Cell(take.name),
+        Cell(take.stop or "…"),
         number(f"{take.timeline.frames / FRAME_RATE:.2f}"),
         number(str(take.seed)),
-        Text(f" {take.voice or 'none'}"),
+        Cell(take.voice or "none"),
         number("" if take.rating is None else f"{take.rating:g}"),
-        Text(" " + take.text[:MOST_SHOWN].replace("\n", " ")),
+        Cell(take.text[:MOST_SHOWN]),
     ]
 
 

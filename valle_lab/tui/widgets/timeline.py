@@ -7,14 +7,13 @@ from typing import ClassVar
 from textual.binding import Binding, BindingType
 from textual.events import Click, MouseDown, MouseMove, MouseScrollDown, MouseScrollUp, MouseUp
 from textual.message import Message
-from textual.strip import Strip
 
 from valle_lab.lab.timeline import Timeline as Measured
 from valle_lab.tui.axes import AXES, REGION_MARKS, REGIONS, region, time_axis
 from valle_lab.tui.braille import column_of, curve, index_at
 from valle_lab.tui.lines import Line, to_strip
 from valle_lab.tui.messages import CommandWanted
-from valle_lab.tui.part import CURSOR, Part
+from valle_lab.tui.part import CURSOR, Picture
 from valle_lab.tui.view import View
 
 GUTTER = 9
@@ -25,7 +24,7 @@ EVENT, SEGMENT, PLAYHEAD = "▲", "│", "♪"
 ZOOM = 1.5
 
 
-class Timeline(Part, can_focus=True):
+class Timeline(Picture, can_focus=True):
     """Strips over the decisions of level 0; the cursor says which step the other panes show."""
 
     ABOUT = frozenset({"steps", "takes", "sound", CURSOR})
@@ -70,7 +69,6 @@ class Timeline(Part, can_focus=True):
     def __init__(self, view: View, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self.view = view
-        self._strips: list[Strip] = []
         self._top = 0
         self._dragging = False
 
@@ -78,16 +76,15 @@ class Timeline(Part, can_focus=True):
         series = self.view.timeline
         width, height = self.size.width - GUTTER, self.size.height
         if width < 4 or height < 2:
-            self._strips = []
+            self.draw(())
             return
         start, end = self.view.window
         lines = [*self._measures(series, start, end, width, height), self._axis(series, start, end, width)]
         cursor = self.view.cursor
         marked = None if cursor is None or not start <= cursor < end else cursor - start
         over = {} if marked is None else {column_of(marked, end - start, width): "timeline--cursor"}
-        self._strips = [to_strip(line, GUTTER, "timeline--label", self.style_of, over) for line in lines]
+        self.draw([to_strip(line, GUTTER, "timeline--label", self.style_of, over) for line in lines])
         self.say("" if cursor is None else _described(self.view, cursor))
-        self.refresh()
 
     def clip(self) -> str:
         timeline = self.view.timeline
@@ -97,9 +94,6 @@ class Timeline(Part, can_focus=True):
             ",".join(f"{value:.6g}" for value in (timeline.seconds(at), *row)) for at, row in enumerate(rows)
         )
         return "\n".join((head, *lines))
-
-    def render_line(self, y: int) -> Strip:
-        return self._strips[y] if y < len(self._strips) else Strip.blank(self.size.width, self.rich_style)
 
     def _measures(self, series: Measured, start: int, end: int, width: int, height: int) -> list[Line]:
         shaded = height >= ROWS_FOR_REGIONS

@@ -8,7 +8,6 @@ from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.text import Text
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -16,7 +15,7 @@ from textual.containers import Vertical
 from textual.content import Content
 from textual.strip import Strip
 from textual.widget import Widget
-from textual.widgets import DataTable, Input, Static
+from textual.widgets import Input, Static
 
 from valle.audio.wav import SAMPLE_RATE
 from valle.errors import UserError
@@ -26,7 +25,7 @@ from valle_lab.tui.braille import curve
 from valle_lab.tui.lines import Line, to_strip
 from valle_lab.tui.messages import CommandWanted, TextWanted
 from valle_lab.tui.part import Part
-from valle_lab.tui.tables import fill
+from valle_lab.tui.tables import Cell, Table
 from valle_lab.tui.view import View
 from valle_lab.tui.widgets.sound import stretched
 
@@ -74,7 +73,7 @@ class VoicePane(Vertical, Part):
 
     def compose(self) -> ComposeResult:
         yield Input(placeholder="type to search, enter goes to the list", compact=True, id="voice-search")
-        yield DataTable(id="voice-list", cursor_type="row", cell_padding=0)
+        yield Table(id="voice-list")
         yield VoiceWave(id="voice-wave")
         yield Static("", id="voice-words", markup=False)
 
@@ -92,7 +91,7 @@ class VoicePane(Vertical, Part):
     @property
     def voice(self) -> Voice | None:
         """The voice under the cursor."""
-        row = self.query_one(DataTable).cursor_row
+        row = self.query_one(Table).row
         return self._shown[row] if 0 <= row < len(self._shown) else None
 
     def action_search(self) -> None:
@@ -140,28 +139,28 @@ class VoicePane(Vertical, Part):
         chosen = self.view.lab.resolved_voice()
         rows = [
             [
-                Text("●" if voice.name == chosen else " "),
-                Text(f" {voice.name}"),
-                Text(f" {voice.language}"),
-                Text(f" {voice.transcript}"),
+                Cell("●" if voice.name == chosen else ""),
+                Cell(voice.name),
+                Cell(voice.language),
+                Cell(voice.transcript),
             ]
             for voice in self._shown
         ]
-        fill(self.query_one(DataTable), COLUMNS, rows)
+        self.query_one(Table).fill(COLUMNS, rows)
         self.say(f"{len(self._shown)} of {len(self._voices)}")
         self._look()
 
     @on(Input.Submitted, "#voice-search")
     def _to_list(self) -> None:
-        self.query_one(DataTable).focus()
+        self.query_one(Table).focus()
 
-    @on(DataTable.RowHighlighted)
+    @on(Table.Moved)
     def _look(self) -> None:
         voice = self.voice
         self.query_one("#voice-words", Static).update(Content(_described(voice) if voice else ""))
         self.query_one(VoiceWave).show(voice)
 
-    @on(DataTable.RowSelected)
+    @on(Table.Chosen)
     def _selected(self) -> None:
         self.action_choose()
 

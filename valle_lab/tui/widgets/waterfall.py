@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from rich.text import Text
-from textual.widgets import DataTable
+from collections.abc import Sequence
 
 from valle.step import StageMeasures, Step
-from valle_lab.tui.part import CURSOR, Part
-from valle_lab.tui.tables import as_text, fill, number
-from valle_lab.tui.view import View
+from valle_lab.tui.part import CURSOR
+from valle_lab.tui.tables import Cell, Cells, StepTable, number
 from valle_lab.views import StageView
 
 COLUMNS = ("stage", "kept", "removed", "bits", "", "KL", "rank", "p", "stop")
@@ -16,10 +14,9 @@ BAR_CELLS = 6
 MOST_BITS = 10.0
 
 
-class Waterfall(DataTable[Text], Part):
+class Waterfall(StepTable):
     """A row a stage, from raw to final."""
 
-    ABOUT = frozenset({"takes", "view"})
     SLOWLY = frozenset({"steps", CURSOR})
     HELP = (
         "## Waterfall\n\nWhat each stage left of the distribution at the decision under the cursor: the ids "
@@ -28,18 +25,10 @@ class Waterfall(DataTable[Text], Part):
         "p, and that of stop. A stage in brackets did nothing."
     )
 
-    def __init__(self, view: View, *, id: str | None = None) -> None:
-        super().__init__(id=id, cursor_type="row", cell_padding=0)
-        self.view = view
-
-    def clip(self) -> str:
-        return as_text(self)
-
-    def paint(self) -> None:
+    def table(self) -> tuple[Sequence[str], Sequence[Cells]]:
         step, seen = self.view.step, self.view.seen
         stages = seen.waterfall if seen is not None else stage_views(step) if step is not None else ()
-        fill(self, COLUMNS, [_cells(stage) for stage in stages])
-        self.say(self.view.step_words)
+        return COLUMNS, [_cells(stage) for stage in stages]
 
 
 def stage_views(step: Step) -> tuple[StageView, ...]:
@@ -65,20 +54,20 @@ def _stage_view(now: StageMeasures, before: StageMeasures | None) -> StageView:
     )
 
 
-def _cells(stage: StageView) -> list[Text]:
+def _cells(stage: StageView) -> list[Cell]:
     if not stage.runs:
-        return [Text(f"({stage.stage})", style="dim"), *(Text("") for _ in COLUMNS[1:])]
+        return [Cell(f"({stage.stage})", style="muted"), *(number("") for _ in COLUMNS[1:])]
     rank = str(stage.rank) if stage.rank == stage.rank_before else f"{stage.rank_before} → {stage.rank}"
-    stop = "" if stage.stop_probability != stage.stop_probability else f"{stage.stop_probability:.2g}"
+    stop = "" if stage.stop_probability != stage.stop_probability else f"{stage.stop_probability:.3f}"
     return [
-        Text(stage.stage),
+        Cell(stage.stage),
         number(str(stage.kept)),
         number("" if stage.stage == "raw" else f"{stage.removed:.1%}"),
         number(f"{stage.entropy:.2f}"),
-        Text(_bar(stage.entropy / MOST_BITS)),
+        Cell(_bar(stage.entropy / MOST_BITS)),
         number(f"{stage.divergence:.2f}"),
         number(rank),
-        number(f"{stage.probability:.3g}"),
+        number(f"{stage.probability:.3f}"),
         number(stop),
     ]
 
