@@ -85,12 +85,20 @@ def _with_kept(whole: Tensors, fitted: Tensors, changed: tuple[str, ...]) -> Ten
 
 def _write_reference(target: Path, tensors: Tensors, details: Details) -> list[str]:
     """Write a `.sft` file; what was kept takes the place of what was made of it."""
-    came = details.original is not None and details.original.format == "reference"
-    names = {name: name for name in tensors.stored if not name.startswith(KEPT)}
+    original = details.original
+    came = original is not None and original.format == "reference"
+    there = dict(original.renamed) if original is not None else {}
+    made = original.made if original is not None else ()
+    names = {
+        there.get(name, name): name
+        for name in tensors.stored
+        if not name.startswith(KEPT) and name not in made
+    }
     lost = reference.lost(details)
     for name in tensors.stored:
         if name.startswith(KEPT) and came:
-            names[name.removeprefix(KEPT)] = name
+            own = name.removeprefix(KEPT)
+            names[there.get(own, own)] = name
         elif name.startswith(KEPT):
             lost.append(f"tensor {name.removeprefix(KEPT)}")
     stored = {name: tensors.stored[own] for name, own in names.items()}

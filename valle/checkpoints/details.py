@@ -27,11 +27,13 @@ class Original:
     """What the file of another format, that a model was made from, says beside its tensors.
 
     texts: of a reference's file its metadata, of a Hugging Face folder its small files, as they were and in
-    their order.
+    their order. renamed: pairs of a tensor's name here and there. made: tensors that the file does not have.
     """
 
     format: Literal["reference", "huggingface"]
     texts: tuple[tuple[str, str], ...]
+    renamed: tuple[tuple[str, str], ...] = ()
+    made: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

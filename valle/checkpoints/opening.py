@@ -12,12 +12,19 @@ from typing import TYPE_CHECKING, Any
 from valle.checkpoints import hub, native, reference
 from valle.checkpoints.beside import HF_MODEL, PICKLED_ENDINGS, config_of, state_of, tokenizer_of
 from valle.checkpoints.container import Header, content_hash, read_header
-from valle.checkpoints.details import Details
+from valle.checkpoints.details import Details, Original
+from valle.checkpoints.older import (
+    WITHOUT_MASKED_LEVEL,
+    made_of_nothing,
+    names_of_today,
+    shapes_of_today,
+)
 from valle.checkpoints.reference import Said
 from valle.errors import UserError
 
 if TYPE_CHECKING:
     import torch
+    from torch import Tensor
 
     from valle.checkpoints.loading import LoadedModel
     from valle.checkpoints.tensors import Tensors
@@ -127,7 +134,7 @@ def _open_pickled(state: Path, asked: Path) -> Opened:
     from valle.checkpoints import pickled
 
     content = pickled.read(state)
-    shapes = {_renamed(name): shape for name, shape in content.tensors.shapes.items()}
+    shapes = shapes_of_today(content.tensors.shapes)
     said = reference.interpret(
         state, content.metadata, shapes, config_of(state, asked), reference.texts_of(content.metadata)
     )
@@ -142,24 +149,34 @@ def _open_folder(folder: Path, asked: Path) -> Opened:
 
 
 def _said(state: Path, asked: Path, header: Header) -> Said:
-    shapes = {_renamed(name): entry.shape for name, entry in header.tensors.items()}
+    shapes = shapes_of_today({name: entry.shape for name, entry in header.tensors.items()})
     metadata: dict[str, Any] = reference.read_metadata(state, header)
     return reference.interpret(state, metadata, shapes, config_of(state, asked), header.metadata)
 
 
 def _as_reference(tensors: Tensors, said: Said) -> Opened:
     """Tensors under the names of today; the hash is that of the file."""
-    names = {_renamed(name): name for name in tensors.stored}
-    if all(new == old for new, old in names.items()):
+    names = names_of_today(tensors.shapes, said.details.config)
+    made = made_of_nothing(names, said.details.config)
+    renamed = {new: old for new, old in names.items() if new != old}
+    if not renamed and not made:
         return Opened(tensors, said.details, None, said.remarks, lenient=True)
+    from valle.checkpoints.tensors import DTYPES, Held
+
+    dtype = tensors.stored[names["sep"]].dtype if "sep" in names else "F32"
     stored = {new: tensors.stored[old] for new, old in names.items()}
-    renamed = tensors.changed(stored, lambda name: tensors.read(names[name]))
-    return Opened(renamed, said.details, tensors.hash(), said.remarks, lenient=True)
+    stored |= {name: Held(dtype, shape) for name, shape in made.items()}
 
+    def read(name: str) -> Tensor:
+        import torch
 
-def _renamed(name: str) -> str:
-    """What old files call `retnet` is `model` today, as in the reference."""
-    return f"model.{name.removeprefix('retnet.')}" if name.startswith("retnet.") else name
+        return torch.zeros(made[name], dtype=DTYPES[dtype]) if name in made else tensors.read(names[name])
+
+    texts = said.details.original.texts if said.details.original is not None else ()
+    original = Original("reference", texts, tuple(sorted(renamed.items())), tuple(made))
+    remarks = (*said.remarks, *([WITHOUT_MASKED_LEVEL] if made else []))
+    details = replace(said.details, original=original)
+    return Opened(tensors.changed(stored, read), details, tensors.hash(), remarks, lenient=True)
 
 
 def _with_tokenizer(details: Details, state: Path, asked: Path | None) -> Details:

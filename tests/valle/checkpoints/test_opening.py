@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 
 from valle.checkpoints import opening
 from valle.checkpoints.container import read_header
+from valle.checkpoints.convert import convert
 from valle.checkpoints.details import tokenizer_of
 from valle.errors import UserError
 from valle.models.base import Inputs
@@ -117,6 +118,35 @@ def test_what_was_called_retnet_is_the_model(write_sft: Writer) -> None:
     loaded = opening.load(path)
     assert torch.equal(loaded.model.state_dict()["model.norm.weight"], ours["model.norm.weight"])
     assert loaded.hash == opening.fingerprint(path)
+    convert(path, path.with_name("native.safetensors"))
+    convert(path.with_name("native.safetensors"), path.with_name("back.sft"))
+    assert path.with_name("back.sft").read_bytes() == path.read_bytes()
+
+
+def test_files_from_before_the_masked_level_0(write_sft: Writer, tmp_path: Path) -> None:
+    """Eight response tables and nine heads, the phonemes' one last: AR and NAR give what they gave."""
+    ours = tensors_of(TINY)
+    old = {name: ours[name] for name in ours if name.startswith("classifiers.proj.9")}
+    moved = {name.replace(".9.", ".8."): tensor for name, tensor in old.items()}
+    gone = [*old, "resps_emb.embeddings.8.weight", "len_emb.weight", HEAD.format(10, "weight")]
+    path = write_sft(
+        config={"capabilities": ["ar", "nar"]},
+        tensors={**dict.fromkeys([*gone, HEAD.format(10, "bias")]), **moved},
+    )
+    loaded, whole = opening.load(path), opening.load(write_sft(name="whole.sft"))
+    assert any("no mode nar-len" in remark for remark in loaded.remarks)
+    heard = torch.zeros(3, 8, dtype=torch.long)
+    for row in (ROW, replace(ROW, level=3, response=heard), replace(ROW, task="stt", response=heard)):
+        assert torch.equal(loaded.model.full([row])[0], whole.model.full([row])[0])
+    assert loaded.hash == opening.fingerprint(path)
+    convert(path, tmp_path / "native.safetensors")
+    assert convert(tmp_path / "native.safetensors", tmp_path / "back.sft").lost == ()
+    assert (tmp_path / "back.sft").read_bytes() == path.read_bytes()
+    lying = write_sft(
+        config={"capabilities": ["ar", "nar", "len"]}, tensors={"resps_emb.embeddings.8.weight": None}
+    )
+    with pytest.raises(UserError, match=r"resps_emb\.embeddings\.8\.weight is missing"):
+        opening.load(lying)
 
 
 @pytest.mark.parametrize(
