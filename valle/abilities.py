@@ -32,9 +32,20 @@ def tasks_of(config: ModelConfig) -> tuple[str, ...]:
 
 def modes_of(config: ModelConfig) -> tuple[str, ...]:
     """The modes of speech that a model has the parts for, those of a model of level 0 going no further."""
+    if config.interleave:
+        return ("interleaved",) if "ar" in config.capabilities else ()
     above = levels_of(config) > 1
     needed = {mode: [phase for phase in phases("tts", mode) if above or phase != "nar"] for mode in MODES}
-    return tuple(mode for mode in MODES if needed[mode] and _lacking(config, needed[mode]) is None)
+    return tuple(
+        mode
+        for mode in MODES
+        if mode != "interleaved" and needed[mode] and _lacking(config, needed[mode]) is None
+    )
+
+
+def default_mode(config: ModelConfig) -> str:
+    """The mode of a model where none is asked for: the first that it has."""
+    return next(iter(modes_of(config)), MODES[0])
 
 
 def levels_of(config: ModelConfig) -> int:
@@ -50,6 +61,8 @@ def check_able(config: ModelConfig, request: Request, name: str) -> None:
     if request.demasking.frames or request.sources:
         needed = [phase for phase in needed if phase != "len"]
     lacking = _lacking(config, needed)
+    if request.task in SPEECH_TASKS and config.interleave != (request.mode == "interleaved"):
+        lacking = "codebooks that are interleaved" if not config.interleave else "levels of their own"
     if lacking is not None:
         able = ", ".join(modes_of(config)) or "none"
         raise UserError(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from valle.abilities import check_able, completed, ids_of, levels_of
+from valle.abilities import check_able, completed, default_mode, ids_of, levels_of
 from valle.adapter_use import AdapterUse
 from valle.batch import BatchGeneration, together
 from valle.checkpoints.details import tokenizer_of
@@ -221,13 +221,14 @@ class Engine:
         take: str = "take",
         null: NullBranch | None = None,
         task: str = "tts",
-        mode: str = "ar+nar",
+        mode: str | None = None,
         sources: Sequence[Prompt] = (),
         prefix: Prefix | None = None,
         history: int = 0,
         ar_frames: int = FRAME_RATE,
         demasking: Demasking | None = None,
         refine: bool = False,
+        sentences: Sequence[Sentence] = (),
     ) -> Request:
         """A request for one take; a stack's missing phases come from the model, a missing seed is drawn.
 

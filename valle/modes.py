@@ -22,8 +22,10 @@ PHASES_OF_MODE = {
     "nar-len": ("len", "nar_len", "nar"),
     "ar+nar-len": ("len", "ar", "nar_len", "nar"),
     "nar": ("nar",),
+    "interleaved": ("ar",),
 }
-"""Modes of the speech tasks, each with its phases in order. `nar` takes level 0 as it is given."""
+"""Modes of the speech tasks, each with its phases in order. `nar` takes level 0 as it is given; `interleaved`
+writes the codes of all levels in turn, frame by frame."""
 MODES = tuple(PHASES_OF_MODE)
 AT_ONCE = ("nar", "nar_len", "refine")
 """Phases whose steps decide all positions at once."""

@@ -86,6 +86,12 @@ def codes_sha256(segments: Sequence[Segment]) -> tuple[str, ...]:
     )
 
 
+def apart(ids: Codes) -> tuple[Codes, ...]:
+    """The codebooks of ids that take turns, frame by frame; a frame that is not whole is left out."""
+    whole = len(ids) // LEVELS * LEVELS
+    return tuple(ids[:whole].reshape(-1, LEVELS).T)
+
+
 def assemble(request: Request, steps: Sequence[Step], seconds: float = 0.0) -> Take:
     """Make a take of the steps so far; a segment whose steps break off counts as cancelled."""
     segments: list[Segment] = []
@@ -105,6 +111,8 @@ def _segment(request: Request, steps: Sequence[Step], index: int) -> Segment:
     ]
     if frames:
         levels[0] = np.concatenate(frames).astype(np.int16)
+        if request.mode == "interleaved":
+            levels = list(apart(levels[0]))
     for step in steps:
         if step.place.phase in AT_ONCE and len(step.tokens):
             levels[step.place.level] = step.tokens.astype(np.int16)

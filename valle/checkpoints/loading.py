@@ -15,6 +15,7 @@ from valle.checkpoints.details import KEPT, Details
 from valle.checkpoints.tensors import Held, Tensors
 from valle.errors import UserError
 from valle.models.ar_nar import ArNar
+from valle.models.choice import model_of
 from valle.models.config import ModelConfig
 
 _HEAD = re.compile(r"classifiers?(\.proj\.\d+)?\.(weight|bias)")
@@ -68,7 +69,7 @@ def build(
 def skeleton(config: ModelConfig) -> ArNar:
     """The model of a configuration, without numbers."""
     with torch.device("meta"), _NoInitialisation():
-        return ArNar(config)
+        return model_of(config)
 
 
 def shapes_of(model: ArNar) -> dict[str, tuple[int, ...]]:

@@ -16,6 +16,7 @@ from valle.decoding.search import search
 from valle.decoding.trail import Sought
 from valle.models.ar_nar import ArNar
 from valle.samplers.rows import Rows
+from valle.request import LEVELS
 from valle.step import Step
 
 
@@ -25,13 +26,21 @@ def decode_ar(model: ArNar, pair: Pair, run: Run, segment: int, limit: int | Non
     `limit` is the most frames, by default what the request allows.
     """
     frames = run.request.max_frames if limit is None else limit
-    return decode_ids(model, pair, run, Sought("ar", segment, frames, model.config.stop), with_frames)
+    sought = Sought("ar", segment, frames, model.config.stop)
+    if run.request.mode == "interleaved":
+        sought = replace(sought, limit=frames * LEVELS)
+        return decode_ids(model, pair, run, sought, with_frames, codebooks=LEVELS)
+    return decode_ids(model, pair, run, sought, with_frames)
 
 
-def decode_ids(model: ArNar, pair: Pair, run: Run, sought: Sought, grow: Grow) -> Iterator[Step]:
+def decode_ids(
+    model: ArNar, pair: Pair, run: Run, sought: Sought, grow: Grow, codebooks: int = 1
+) -> Iterator[Step]:
     """Yield one Step an id of a phase that goes on from what it has written; `grow` puts that into a row.
 
     Each Step is handed out before the next id is computed, so that a reader may stop and a control decide as
+    Of so many `codebooks` in turn the stack sees the past of the one that is next.
+
     late as can be.
     """
     phase, limit, stop = sought.phase, sought.limit, sought.stop
@@ -63,7 +72,7 @@ def decode_ids(model: ArNar, pair: Pair, run: Run, sought: Sought, grow: Grow) -
             seed=run.request.seed,
             segment=sought.segment,
             step=index,
-            past=made,
+            past=made[index % codebooks :: codebooks],
             stop=stop,
             null=passes.null,
             attention=passes.attention,

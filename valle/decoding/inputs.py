@@ -67,7 +67,7 @@ def speech_inputs(request: Request, sentence: Sentence, language: int, context: 
         phonemes=torch.tensor(joined(context.ids, sentence.ids, request.between)),
         language=language,
         prompt=_prompt(request.task, request.prompt),
-        response=context.codes[:, :1] if context.frames else None,
+        response=_before(request.mode, context.codes) if context.frames else None,
     )
 
 
@@ -97,6 +97,10 @@ def null_inputs(request: Request, sentence: Sentence, language: int, context: Co
 def as_tensor(codes: Codes) -> Tensor:
     """Codes as the model takes them."""
     return torch.from_numpy(codes.astype(np.int64))
+
+
+def _before(mode: str, codes: Tensor) -> Tensor:
+    return codes.reshape(-1, 1) if mode == "interleaved" else codes[:, :1]
 
 
 def _prompt(task: str, prompt: Prompt | None) -> PromptCodes | None:

@@ -19,6 +19,7 @@ from valle.decoding.run import Run
 from valle.decoding.text import decode_length, decode_text
 from valle.models.ar_nar import ArNar
 from valle.modes import PHASE_OF_TASK
+from valle.request import LEVELS, Request
 from valle.step import Step
 
 __all__ = ["decode_speech", "null_inputs", "speech_inputs"]
@@ -41,10 +42,15 @@ def decode_speech(model: ArNar, run: Run, language: int) -> Iterator[Step]:
 
 
 def _pair(run: Run, segment: int, language: int, context: Context) -> Pair:
-    sentence = run.request.sentences[segment]
+    return pair_of(run.request, segment, language, context)
+
+
+def pair_of(request: Request, segment: int, language: int, context: Context = NOTHING) -> Pair:
+    """A segment of a request in both forms, before anything is made of it."""
+    sentence = request.sentences[segment]
     return Pair(
-        speech_inputs(run.request, sentence, language, context),
-        null_inputs(run.request, sentence, language, context),
+        speech_inputs(request, sentence, language, context),
+        null_inputs(request, sentence, language, context),
     )
 
 
@@ -63,6 +69,9 @@ class _Speaking:
     @property
     def codes(self) -> Tensor:
         """What has been made, [frames, levels]."""
+        if self.run.request.mode == "interleaved":
+            whole = len(self.level_0) // LEVELS * LEVELS
+            return torch.tensor(self.level_0[:whole], dtype=torch.long).reshape(-1, LEVELS)
         return torch.stack([torch.tensor(self.level_0, dtype=torch.long), *self.levels], dim=1)
 
     def steps(self) -> Iterator[Step]:
@@ -72,6 +81,8 @@ class _Speaking:
             yield from steps
             if self.run.cancelled:
                 return
+        if self.run.request.mode == "interleaved":
+            return
         level_0 = torch.tensor(self.level_0, dtype=torch.long)[:, None]
         given = pair.given(level_0)
         for step in decode_nar(self.model, given, self.run, self.segment, self.context):
@@ -82,7 +93,7 @@ class _Speaking:
     def _level_0(self, pair: Pair) -> Iterator[Iterator[Step]]:
         """The phases that come to level 0, in order; each is begun when the one before is over."""
         match self.run.request.mode:
-            case "ar+nar":
+            case "ar+nar" | "interleaved":
                 yield self._written(pair, None)
             case "nar-len":
                 yield from self._demasked(pair)

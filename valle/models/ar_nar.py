@@ -14,7 +14,7 @@ from valle.models.arch.observer import Observer
 from valle.models.base import Base, Inputs
 from valle.models.layout import Layout
 
-_OUTPUT_TABLES = {"ar": "response.0", "len": "digits", "phonemes": "phonemes"}
+_OUTPUT_TABLES = {"ar": "response.0", "len": "digits", "phonemes": "phonemes", "text": "text"}
 
 
 class ArNar(Base):
@@ -39,7 +39,9 @@ class ArNar(Base):
         if any(packed.offsets):
             places = torch.arange(width + capacity)
             keep = (places >= torch.tensor(packed.offsets).unsqueeze(1))[:, None, None].to(self.device)
-        cache = Cache(state, head, [layout.next_position for layout in layouts], capacity, keep)
+        cache = Cache(
+            state, self.cache_head(head, rows), [layout.next_position for layout in layouts], capacity, keep
+        )
         return cache, self.answer(head, hidden[:, -1])
 
     @torch.inference_mode()
@@ -49,7 +51,7 @@ class ArNar(Base):
         Raises ValueError when the cache is full.
         """
         cache.require_room()
-        embedded = functional.embedding(tokens.to(self.device), self.table(_OUTPUT_TABLES[cache.head]))
+        embedded = functional.embedding(tokens.to(self.device), self.table(self.output_table(cache)))
         positions = torch.tensor([first + cache.step for first in cache.first_positions], device=self.device)
         keep = None if cache.keep is None else cache.keep[..., : cache.state.length + 1]
         hidden = self.model(
@@ -62,6 +64,14 @@ class ArNar(Base):
         )
         cache.advance()
         return self.answer(cache.head, hidden[:, -1])
+
+    def cache_head(self, head: str, rows: Sequence[Inputs]) -> str:
+        """The name by which a cache of these rows knows what answers them."""
+        return head
+
+    def output_table(self, cache: Cache) -> str:
+        """The table that embeds the id which is about to be appended."""
+        return _OUTPUT_TABLES[cache.head]
 
 
 def _common_head(layouts: Sequence[Layout]) -> str:

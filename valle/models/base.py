@@ -15,7 +15,7 @@ from valle.models.arch import build
 from valle.models.arch.attention import Mask, Span
 from valle.models.arch.observer import Observer
 from valle.models.config import LENGTH_TOKENS, ModelConfig
-from valle.models.layout import Inputs, Layout, Lookup, arrange, is_in_place
+from valle.models.layout import Inputs, Layout, Lookup, arrange, interleaved, is_in_place
 
 __all__ = ["Base", "Inputs", "Losses"]
 
@@ -85,7 +85,7 @@ class Base(nn.Module):
         if config.text_tokens:
             self.raw_text_emb = nn.Embedding(config.text_tokens, dim)
         self.proms_emb = Codebooks([codes] * levels, dim)
-        self.resps_emb = Codebooks([codes + 1, *[codes] * (levels - 1), codes + 1], dim)
+        self.resps_emb = Codebooks(config.response_sizes(), dim)
         self.langs_emb = nn.Embedding(config.languages, dim)
         self.tasks_emb = nn.Embedding(config.tasks, dim)
         self.tones_emb = nn.Embedding(config.tones, dim)
@@ -147,7 +147,7 @@ class Base(nn.Module):
         hidden: Tensor,
         targets: Sequence[Tensor | None] | None = None,
     ) -> Losses:
-        """Return the cross entropies of rows as `loss` does, from what the backbone made of them [R, S, D]."""
+        """Return the cross entropies of rows as `loss` does, from the hidden rows [R, S, D]."""
         given = targets if targets is not None else [None] * len(rows)
         wanted = [
             self._targets(row, layout) if target is None else target
@@ -236,7 +236,9 @@ class Base(nn.Module):
         flat = self.sep.new_zeros(len(layouts) * width, self.config.dim)
         for name, uses in by_table.items():
             ids = torch.cat([lookup.ids.long() for _, lookup in uses]).to(self.device)
-            places = torch.cat([torch.arange(start, start + len(lookup.ids)) for start, lookup in uses])
+            places = torch.cat(
+                [start + lookup.stride * torch.arange(len(lookup.ids)) for start, lookup in uses]
+            )
             flat = flat.index_add(0, places.to(self.device), functional.embedding(ids, self.table(name)))
         return flat.view(len(layouts), width, -1)
 
@@ -246,7 +248,9 @@ class Base(nn.Module):
         if is_in_place(layout.head):
             return _require(row.response)[:, row.level].long()
         if layout.head == "ar":
-            return functional.pad(_require(row.response)[:, 0].long(), (0, 1), value=self.config.stop)
+            codes = _require(row.response)
+            ids = interleaved(codes) if self.config.interleave else codes[:, 0]
+            return functional.pad(ids.long(), (0, 1), value=self.config.stop)
         output = {"phonemes": row.phonemes, "text": row.text, "len": row.digits}[layout.head]
         return _require(output).long()
 

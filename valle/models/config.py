@@ -40,7 +40,7 @@ class ModelConfig:
     task token in front of a prompt.
     `classifier_size` is the number of outputs of the one head where heads are not split; 0 is one for each id
     of the vocabulary.
-    `hf`, `interleave` and `rvq_level_range` are the reference's: ids of one vocabulary on a stock causal model,
+    `hf`, `interleave` and `rvq_level_range` are the reference's: one vocabulary on a stock causal model,
     all codebooks by the AR in turn, and the levels that the model was trained for.
     `classifier_offsets` says that a single head answers each phase in a range of its own, as the one
     vocabulary has it, and not from its first row on.
@@ -112,6 +112,17 @@ class ModelConfig:
     def sums_response(self) -> bool:
         """Whether response codes are embedded as a sum over levels."""
         return self.audio_embedding_sums in ("both", "response")
+
+    def response_sizes(self) -> list[int]:
+        """Rows of the tables that the response is embedded with, in the order of the file.
+
+        Table 0 is level 0 of the AR, table q what level q sees of codebook q - 1, the last the masked level
+        0; where codebooks are interleaved there is one of each codebook, and any of them may be stopped at.
+        """
+        codes = self.audio_tokens
+        if self.interleave:
+            return [codes + 1] * self.audio_levels
+        return [codes + 1, *[codes] * (self.audio_levels - 1), codes + 1]
 
     @property
     def vocabulary(self) -> int:

@@ -7,7 +7,7 @@ produced last. Everything here is data about ids, without a weight, so that it c
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -17,6 +17,7 @@ from valle.models.config import TASKS, ModelConfig
 Prompt = Tensor | Sequence[Tensor | str]
 
 _SPEECH = ("phonemes", "language", "level", "prompt", "response")
+_INTERLEAVED = ("phonemes", "language", "prompt", "response")
 _SEGMENTS = {
     "len": ("phonemes", "language", "level", "prompt", "digits"),
     "stt": ("response", "language", "level", "phonemes"),
@@ -54,11 +55,12 @@ class Inputs:
 
 @dataclass(frozen=True, eq=False)
 class Lookup:
-    """Rows `ids` of one embedding table, added into the sequence from `start` on."""
+    """Rows `ids` of one embedding table, added into the sequence from `start` on, every `stride` places."""
 
     table: str
     ids: Tensor
     start: int
+    stride: int = 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,7 +121,7 @@ def segments(row: Inputs, config: ModelConfig) -> list[Segment]:
         raise ValueError(f"unknown task {row.task!r}")
     if not 0 <= row.level < config.audio_levels:
         raise ValueError(f"level {row.level} is not one of 0 to {config.audio_levels - 1}")
-    names = _SEGMENTS.get(row.task, _SPEECH)
+    names = _SEGMENTS.get(row.task, _INTERLEAVED if config.interleave else _SPEECH)
     made = [_segment(name, row, config, is_output=name == names[-1]) for name in names]
     return [segment for segment in made if segment is not None]
 
@@ -136,7 +138,7 @@ def arrange(row: Inputs, config: ModelConfig, growing: bool = False) -> Layout:
     spans: dict[str, slice] = {}
     length = 0
     for part in parts:
-        lookups += (Lookup(each.table, each.ids, each.start + length) for each in part.lookups)
+        lookups += (replace(each, start=each.start + length) for each in part.lookups)
         spans[part.name] = slice(length, length + part.length)
         length += part.length
         if part is not parts[-1]:
@@ -221,9 +223,25 @@ def _response(row: Inputs, config: ModelConfig) -> Segment:
         if row.level or row.masked or row.task == "stt":
             raise ValueError(f"a row of task {row.task}, level {row.level} needs a response")
         codes = torch.zeros(0, 1, dtype=torch.long)
+    if config.interleave and row.task not in _SEGMENTS:
+        return _interleaved_response(interleaved(codes), config)
     tables = _response_tables(row, codes.shape[1], config)
     lookups = tuple(Lookup(f"response.{table}", codes[:, level], 0) for table, level in tables)
     return Segment("response", len(codes), lookups)
+
+
+def interleaved(codes: Tensor) -> Tensor:
+    """All codebooks in turn, frame by frame, [frames * levels]; a single column is that already."""
+    return codes.reshape(-1)
+
+
+def _interleaved_response(ids: Tensor, config: ModelConfig) -> Segment:
+    """Each id by the table of its own codebook."""
+    levels = range(config.audio_levels)
+    lookups = tuple(
+        Lookup(f"response.{level}", ids[level :: len(levels)], level, len(levels)) for level in levels
+    )
+    return Segment("response", len(ids), lookups)
 
 
 def _response_tables(row: Inputs, levels: int, config: ModelConfig) -> list[tuple[int, int]]:

@@ -12,6 +12,7 @@ from valle.errors import UserError
 from valle.modes import AT_ONCE
 from valle.request import LEVELS
 from valle.samplers import Stack
+from valle.take import apart
 from valle_lab.session.base import Array
 
 if TYPE_CHECKING:
@@ -65,6 +66,8 @@ def check_segment(segment: Segment) -> None:
         _check_trace(trace)
     decided = _decided(segment.traces)
     for level in made:
+    if len(made) == LEVELS and len(decided) == 1 and len(decided[0]) >= LEVELS * frames:
+        decided = dict(enumerate(apart(decided[0])))  # interleaved: one stream of all codebooks
         if level == 0 and level not in decided:
             continue  # it was given: `check_take` knows by whom
         if not np.array_equal(decided.get(level, ()), segment.levels[level].values()):
