@@ -104,6 +104,8 @@ SETTINGS: dict[str, tuple[Callable[[str], Any], str]] = {
     "text_factor": (float, "of the text's piece of the loss"),
     "prompt_factor": (float, "of the prompt's piece of the loss"),
     "router_weight": (float, "of the loss that spreads the work over the experts"),
+    "layer_dropout": (float, "how often the last layer is left out, earlier ones less (LayerSkip)"),
+    "early_exit": (float, "how much early layers are asked for the answer (LayerSkip)"),
     "kinds": (_numbers, "shares of the batches: ar,nar,nar_len,len,stt"),
     "levels": (_numbers, "shares of the levels 1 to 7 among NAR rows"),
     "without_voice": (float, "share of the rows without voice, for guidance"),

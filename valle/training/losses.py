@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +15,7 @@ from valle.models.ar_nar import ArNar
 from valle.models.base import Inputs, Losses
 from valle.models.layout import Layout
 from valle.training.corpus import Batch
+from valle.training.layer_skip import Early, skipping
 from valle.training.model_recipe import ModelRecipe
 
 Pieces = tuple[list[Tensor], list[Tensor]]
@@ -54,7 +57,7 @@ class Parts:
     """Mean losses of a batch in nats, each a tensor: what is minimised, and what it is made of.
 
     total: all that is minimised. answer: of the ids that are asked for; accuracy is the share of them that is
-    right. guide, router, text, prompt: 0 where there is none.
+    right. guide, router, text, prompt, early (of an early layer): 0 where there is none.
     """
 
     total: Tensor
@@ -64,6 +67,7 @@ class Parts:
     router: Tensor
     text: Tensor
     prompt: Tensor
+    early: Tensor
 
 
 class BatchLoss(nn.Module):
@@ -82,19 +86,42 @@ class BatchLoss(nn.Module):
         with torch.autocast(model.device.type, torch.bfloat16, enabled=half):
             packed = model.pack(layouts)
             embedded = self._with_holes(packed.embeddings, layouts, batch.holes)
-            hidden = model.model(embedded, packed.positions, packed.limit, packed.mask, observer=guide)
+            with self._skipping(layouts) as left:
+                hidden = model.model(embedded, packed.positions, packed.limit, packed.mask, observer=guide)
             answer = model.judge(batch.rows, layouts, hidden, batch.targets)
+            early = answer.mean.new_zeros(())
+            if left is not None:
+                normed = cast(nn.Module, model.model.norm)(left.hidden[0])
+                early = model.judge(batch.rows, layouts, normed, batch.targets).mean
             pieces = ([], []) if recipe.loss == "answer" else self._pieces(batch.rows, layouts, hidden)
         router = model.model.auxiliary_loss()
         nothing = answer.mean.new_zeros(())
         text, prompt = (torch.cat(piece).mean() if piece else nothing for piece in pieces)
-        total = self._sequence(answer, pieces, text, prompt) + recipe.guide_weight * guide.loss
+        total = self._sequence(answer, pieces, text, prompt)
+        if left is not None:
+            total = (1 - left.weight) * total + left.weight * early
+        total = total + recipe.guide_weight * guide.loss
         if router is not None:
             total = total + recipe.router_weight * router
         right = (answer.correct & answer.counted).sum() / answer.counted.sum()
         return Parts(
-            total, answer.mean, right, guide.loss, nothing if router is None else router, text, prompt
+            total,
+            answer.mean,
+            right,
+            guide.loss,
+            nothing if router is None else router,
+            text,
+            prompt,
+            early,
         )
+
+    def _skipping(self, layouts: Sequence[Layout]) -> AbstractContextManager[Early | None]:
+        """One pass that leaves layers out and notes an early one, where the recipe asks for it."""
+        recipe = self.recipe
+        if not recipe.layer_dropout and not recipe.early_exit:
+            return nullcontext()
+        layers = cast(nn.ModuleList, self.model.model.layers)
+        return skipping(layers, layouts, recipe.layer_dropout, recipe.early_exit)
 
     def _with_holes(
         self, embedded: Tensor, layouts: Sequence[Layout], holes: Sequence[dict[str, Tensor]]

@@ -31,6 +31,8 @@ class ModelRecipe:
     and the prompt being counted with the two factors (level 0 only, where they can be foretold).
     router_weight: how much a mixture of experts is pushed to use all of them alike.
     checkpointing: whether blocks are run a second time for their gradients, which saves memory.
+    layer_dropout, early_exit: how often the last layer is left out, and how much early layers are asked, so
+    that the model can be left early; see `valle.training.layer_skip`.
     Raises UserError for a number that makes no sense.
     """
 
@@ -59,11 +61,18 @@ class ModelRecipe:
     prompt_factor: float = 0.1
     router_weight: float = 0.02
     checkpointing: bool = False
+    layer_dropout: float = 0.0
+    early_exit: float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("budget", "batches", "hidden_rate", "other_rate", "clip"):
             if getattr(self, name) <= 0:
                 raise UserError(f"recipe: {name} is {getattr(self, name)}, it must be more than 0")
+        for name in ("layer_dropout", "early_exit"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise UserError(f"recipe: {name} is {getattr(self, name)}, it must be from 0 to 1")
+        if (self.layer_dropout or self.early_exit) and not find_backbone(self.architecture).attends:
+            raise UserError(f"recipe: {self.architecture} has no layers that can be left early")
 
     def config(self) -> ModelConfig:
         """The model that is trained."""

@@ -36,9 +36,10 @@ class StepResult:
     router: float = 0.0
     text: float = 0.0
     prompt: float = 0.0
+    early: float = 0.0
 
 
-EXTRAS = ("guide", "router", "text", "prompt")
+EXTRAS = ("guide", "router", "text", "prompt", "early")
 
 
 class ModelTrainer:
