@@ -27,7 +27,7 @@ def open_codec(asked: str, wanted: CodecName, force: bool = False) -> Codec:
     if not (fits or force):
         raise UserError(
             f"The codec {found.name} ({found.hash[:12]}) is not the one that the model speaks, {wanted.name}"
-            f"{f' ({wanted.hash[:12]})' if wanted.hash else ''}."
+            f"{f' ({wanted.hash[:12]})' if wanted.hash else ''}; --force-codec takes it anyway."
         )
     return found
 
