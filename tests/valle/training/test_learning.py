@@ -47,7 +47,6 @@ def test_it_learns_the_codes_and_reads_the_text(name: str) -> None:
         other_rate=0.01,
         architecture=name,
         experts=4 if name == "mixtral" else 1,
-        precision="float32",
         mix=Mix(kinds=(1, 0, 0, 0, 0), hidden=0.0, without_voice=0.0, without_both=0.0),
     )
     trainer = ModelTrainer(recipe, babble(200, seed=0))
