@@ -65,9 +65,9 @@ def check_segment(segment: Segment) -> None:
     for trace in segment.traces:
         _check_trace(trace)
     decided = _decided(segment.traces)
-    for level in made:
     if len(made) == LEVELS and len(decided) == 1 and len(decided[0]) >= LEVELS * frames:
         decided = dict(enumerate(apart(decided[0])))  # interleaved: one stream of all codebooks
+    for level in made:
         if level == 0 and level not in decided:
             continue  # it was given: `check_take` knows by whom
         if not np.array_equal(decided.get(level, ()), segment.levels[level].values()):
