@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from valle.adapter_use import AdapterUse
 from valle.control import Event
 from valle.errors import UserError
-from valle.fork import Fork
 from valle.samplers.stack import Stack
 from valle.text.sentences import SplitBy
 from valle_lab.adapters import parse_adapters
@@ -21,7 +20,6 @@ from valle_lab.lab import takes
 from valle_lab.lab.answers import Answers, beside
 from valle_lab.lab.audition import Audition
 from valle_lab.lab.commands import all_commands
-from valle_lab.lab.comparison import Comparison
 from valle_lab.lab.history import History
 from valle_lab.lab.listening import Stream
 from valle_lab.lab.record import Record
@@ -29,7 +27,6 @@ from valle_lab.lab.sheet import Sheet
 from valle_lab.lab.sight import PACE, SLOW_PACE, Sight, attend, see
 from valle_lab.lab.state import LabTake, News, Notice, Subject
 from valle_lab.lab.takes import the_player
-from valle_lab.lab.trials import BlindTrial, TrialRecord
 from valle_lab.lab.voices import Part
 from valle_lab.lab.whatif import Marks
 from valle_lab.lab.work import Work
@@ -92,14 +89,6 @@ class Lab:
         """What is heard in turn, if anything is."""
         self.sheet: Sheet | None = None
         """The takes of one text that were made at once and are judged beside each other."""
-        self.held: Stack | None = None
-        """The stack of side A, where one is held."""
-        self.comparison: Comparison | None = None
-        """The two takes that are compared."""
-        self.trial: BlindTrial | None = None
-        """The blind trial that is under way, or was decided last."""
-        self.trials: dict[str, TrialRecord] = {}
-        """All trials of the session by name, as far as they may be known."""
         self.works: list[Work] = []
         """What is under way besides takes."""
         self.recording: tuple[Microphone, str, str] | None = None
@@ -249,20 +238,6 @@ class Lab:
         self.mark("takes", "seed", "cursor")
         return take
 
-    def begin_fork(self, fork: Fork, parent: LabTake, how: str) -> LabTake:
-        """Have the worker go on from the middle of a take; `how` it differs, in a few words."""
-        speaking = self.living_worker().speak(fork)
-        take = LabTake(fork.take, parent.text, fork.request.seed, parent.voice, speaking)
-        take.parent, take.fork, take.how = parent.name, fork.place, how
-        self.takes.append(take)
-        self.chosen, self.row = take, None
-        self.mark("takes", "cursor")
-        return take
-
-    def free_name(self) -> str:
-        """A name for a take that no other has."""
-        return next(self._free_names())
-
     def begin_batch(self, text: str, seeds: Sequence[int]) -> list[LabTake]:
         """Have the worker make takes of one text at once, with the settings as they are but these seeds."""
         ask = self.ask(text)
@@ -301,7 +276,7 @@ class Lab:
     def change_running(self, event: Event) -> None:
         """Give every take that is being made a change for its next step."""
         for take in self.takes:
-            if take.speaking is not None and (not take.fixed or event.kind in ("finish", "cancel")):
+            if take.speaking is not None:
                 take.speaking.change(event)
 
     def change_stack(self, stack: Stack, event: Event) -> None:
