@@ -5,6 +5,7 @@ from __future__ import annotations
 from valle_lab.lab import (
     adapters,
     audition,
+    comparison,
     listening,
     models,
     preferences,
@@ -14,6 +15,7 @@ from valle_lab.lab import (
     stack,
     takes,
     text,
+    trials,
     voices,
     whatif,
 )
@@ -28,6 +30,8 @@ def all_commands() -> Registry:
             *listening.COMMANDS,
             *audition.COMMANDS,
             *sheet.COMMANDS,
+            *comparison.COMMANDS,
+            *trials.COMMANDS,
             *text.COMMANDS,
             *voices.COMMANDS,
             *stack.COMMANDS,

@@ -20,6 +20,7 @@ from valle_lab.lab import takes
 from valle_lab.lab.answers import Answers, beside
 from valle_lab.lab.audition import Audition
 from valle_lab.lab.commands import all_commands
+from valle_lab.lab.comparison import Comparison
 from valle_lab.lab.history import History
 from valle_lab.lab.listening import Stream
 from valle_lab.lab.record import Record
@@ -27,6 +28,7 @@ from valle_lab.lab.sheet import Sheet
 from valle_lab.lab.sight import PACE, SLOW_PACE, Sight, attend, see
 from valle_lab.lab.state import LabTake, News, Notice, Subject
 from valle_lab.lab.takes import the_player
+from valle_lab.lab.trials import BlindTrial, TrialRecord
 from valle_lab.lab.voices import Part
 from valle_lab.lab.whatif import Marks
 from valle_lab.lab.work import Work
@@ -89,6 +91,14 @@ class Lab:
         """What is heard in turn, if anything is."""
         self.sheet: Sheet | None = None
         """The takes of one text that were made at once and are judged beside each other."""
+        self.held: Stack | None = None
+        """The stack of side A, where one is held."""
+        self.comparison: Comparison | None = None
+        """The two takes that are compared."""
+        self.trial: BlindTrial | None = None
+        """The blind trial that is under way, or was decided last."""
+        self.trials: dict[str, TrialRecord] = {}
+        """All trials of the session by name, as far as they may be known."""
         self.works: list[Work] = []
         """What is under way besides takes."""
         self.recording: tuple[Microphone, str, str] | None = None
@@ -276,7 +286,7 @@ class Lab:
     def change_running(self, event: Event) -> None:
         """Give every take that is being made a change for its next step."""
         for take in self.takes:
-            if take.speaking is not None:
+            if take.speaking is not None and (not take.fixed or event.kind in ("finish", "cancel")):
                 take.speaking.change(event)
 
     def change_stack(self, stack: Stack, event: Event) -> None:

@@ -16,6 +16,7 @@ from valle.step import Place, Step
 from valle_lab.lab.state import LabTake
 
 if TYPE_CHECKING:
+    from valle_lab.lab.trials import TrialRecord
     from valle_lab.session.journal import Journal
     from valle_lab.session.schema import Session
 
@@ -76,6 +77,13 @@ class Record:
         """Something was said of a take. Raises UserError where the journal cannot be written."""
         where = None if place is None else asdict(place)
         self._opine(lambda journal: journal.note(take, {"text": text, "place": where}))
+
+    def trial(self, trial: TrialRecord) -> None:
+        """A blind trial was opened or decided. Raises UserError where the journal cannot be written."""
+        from valle_lab.session.schema import Trial
+
+        known = {name: value for name, value in asdict(trial).items() if name != "name"}
+        self._opine(lambda journal: journal.trial(Trial.model_validate({"id": trial.name, **known})))
 
     def session(self) -> Session:
         """The session as the journal tells it; a take that is still running ends there."""

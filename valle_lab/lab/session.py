@@ -10,6 +10,7 @@ from valle.errors import UserError
 from valle_lab.lab.registry import command
 from valle_lab.lab.state import LabTake
 from valle_lab.lab.takes import HIDDEN, KEPT, STARS, named, with_wave
+from valle_lab.lab.trials import TrialRecord
 from valle_lab.worker.messages import Begun, Made
 from valle_lab.worker.surface import Wave
 
@@ -66,9 +67,10 @@ def restore(lab: Lab) -> None:
 def _open(lab: Lab, path: Path) -> None:
     if lab.record.unsaved:
         raise UserError("This session has takes that are not saved; save it first.")
-    takes = lab_takes(lab.record.restore(path))
+    takes = lab_takes(session := lab.record.restore(path))
     lab.takes, lab.chosen = takes, takes[-1] if takes else None
-    lab.sheet = None
+    lab.sheet = lab.comparison = lab.trial = None
+    lab.trials = {trial.name: trial for trial in _trials(session)}
     lab.tell(f"{len(takes)} take{'s'[: len(takes) != 1]} from {path.name}")
     lab.mark("takes", "session", "steps")
 
@@ -96,6 +98,13 @@ def lab_takes(session: Session) -> list[LabTake]:
             restored.timeline.add(step)
         takes.append(restored)
     return takes
+
+
+def _trials(session: Session) -> list[TrialRecord]:
+    return [
+        TrialRecord(trial.id, trial.takes, trial.names, trial.seal, trial.order, trial.salt, trial.choice)
+        for trial in session.trials
+    ]
 
 
 def _judged(restored: LabTake, record: Record) -> None:

@@ -147,10 +147,10 @@ class Sheet:
         )
 
     def _sounded(self, take: LabTake, wave: Wave) -> None:
-        self._check(take)
+        self._check(take, wave)
 
-    def _check(self, take: LabTake) -> None:
-        self._checks[take.name] = checks(take.take, take.wave) if take.begun is not None else ()
+    def _check(self, take: LabTake, wave: Wave | None = None) -> None:
+        self._checks[take.name] = checks(take.take, wave) if take.begun is not None else ()
         self._lab.mark("takes")
 
     def _key(self, take: LabTake) -> tuple[float, ...]:

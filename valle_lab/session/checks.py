@@ -14,9 +14,10 @@ from valle.request import LEVELS
 from valle.samplers import Stack
 from valle.take import apart
 from valle_lab.session.base import Array
+from valle_lab.session.seal import LABELS, seal_of
 
 if TYPE_CHECKING:
-    from valle_lab.session.schema import Evidence, Segment, Take, Trace
+    from valle_lab.session.schema import Evidence, Segment, Take, Trace, Trial
 
 STOP = 1024
 """What the autoregressive phase decides in order to stop."""
@@ -144,6 +145,23 @@ def _check_evidence(name: str, evidence: Evidence, rows: int, positions: int) ->
 def _check_shape(name: str, array: Array | None, shape: tuple[int, ...]) -> None:
     if array is not None and array.shape != shape:
         raise ValueError(f"traces: {name} is {_shown(array.shape)}, but the tokens make it {_shown(shape)}")
+
+
+def check_trial(trial: Trial) -> None:
+    """Raise ValueError where a trial's order is not one of its takes, or not the one that was sealed."""
+    known = (trial.order is None, trial.salt is None, trial.choice is None)
+    if len(set(known)) > 1:
+        raise ValueError("order, salt and choice are known together, or none of them is")
+    if trial.names and len(trial.names) != len(trial.takes):
+        raise ValueError(f"names has {len(trial.names)}, but there are {len(trial.takes)} takes")
+    if trial.order is None or trial.salt is None or trial.choice is None:
+        return
+    if sorted(trial.order) != sorted(trial.takes):
+        raise ValueError("order must have each of the takes once")
+    if trial.choice not in (*LABELS[: len(trial.takes)], "none"):
+        raise ValueError(f"choice is {trial.choice}, which no take was called")
+    if seal_of(trial.order, trial.salt) != trial.seal:
+        raise ValueError("order is not the one that was sealed; the file was damaged or edited")
 
 
 def _shown(shape: tuple[int, ...]) -> str:

@@ -84,7 +84,7 @@ def difference(one: schema.Take, other: schema.Take) -> Difference:
     return Difference(
         asked=_asked(one, other),
         stops=(_stops(takes[0]), _stops(takes[1])),
-        first=_first(*takes),
+        first=first_parting(*takes),
         levels=tuple(_levels(*takes)),
         steps=tuple(_pairs(*takes)),
     )
@@ -129,7 +129,8 @@ def _stops(take: Take) -> tuple[str, ...]:
     return tuple(segment.stop for segment in take.segments)
 
 
-def _first(one: Take, other: Take) -> Parting | None:
+def first_parting(one: Take, other: Take) -> Parting | None:
+    """The first decision, in the order in which they are made, that differs between two takes."""
     sides = [{step.place: step for step in take.steps if len(step.tokens)} for take in (one, other)]
     for place in sorted({*sides[0], *sides[1]}, key=decision_order):
         ours, theirs = sides[0].get(place), sides[1].get(place)

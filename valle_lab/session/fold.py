@@ -21,7 +21,16 @@ from valle_lab.session.convert import (
     from_session_request,
     to_session_take,
 )
-from valle_lab.session.journal import LINES, EndLine, Line, OpinionLine, SessionLine, StepLine, TakeLine
+from valle_lab.session.journal import (
+    LINES,
+    EndLine,
+    Line,
+    OpinionLine,
+    SessionLine,
+    StepLine,
+    TakeLine,
+    TrialLine,
+)
 from valle_lab.session.save import SessionError, first_error
 from valle_lab.session.traces import steps_of
 
@@ -46,11 +55,14 @@ def fold_journal(data: bytes, source: str) -> schema.Session:
     session: schema.Session | None = None
     unfolded: dict[str, _Unfolded] = {}
     opinions: list[OpinionLine] = []
+    trials: dict[str, schema.Trial] = {}
     for number, line in _lines(data, source):
         if isinstance(line, SessionLine):
             session = line.session
         elif isinstance(line, OpinionLine):
             opinions.append(line)
+        elif isinstance(line, TrialLine):
+            trials[line.trial.id] = line.trial
         elif isinstance(line, TakeLine):
             known = {*unfolded, *(take.id for take in session.takes)} if session else {line.take.id}
             if line.take.id in known:
@@ -65,6 +77,8 @@ def fold_journal(data: bytes, source: str) -> schema.Session:
             unfolded[line.take].steps.append(_step(line, source, number))
     if session is None:
         raise SessionError(f"{source} is no journal: its first line holds no session")
+    trials = {trial.id: trial for trial in session.trials} | trials
+    session = session.model_copy(update={"trials": tuple(trials.values())})
     return _with_opinions(session, [_folded(take, source) for take in unfolded.values()], opinions)
 
 

@@ -63,10 +63,17 @@ class OpinionLine(Model):
     value: Plain = None
 
 
-Line = SessionLine | TakeLine | StepLine | EndLine | OpinionLine
+class TrialLine(Model):
+    """A blind trial as it stands: when it is opened, and once more when it is decided."""
+
+    kind: Literal["trial"] = "trial"
+    trial: schema.Trial
+
+
+Line = SessionLine | TakeLine | StepLine | EndLine | OpinionLine | TrialLine
 LINES: dict[str, type[Line]] = {
     "session": SessionLine, "take": TakeLine, "step": StepLine, "end": EndLine, "rating": OpinionLine,
-    "note": OpinionLine,
+    "note": OpinionLine, "trial": TrialLine,
 }  # fmt: skip
 
 
@@ -120,6 +127,10 @@ class Journal:
     def note(self, take: str | None, note: Any) -> None:
         """A note, in JSON's types, on a take or on the session."""
         self._write(OpinionLine(kind="note", take=take, value=note), lasting=True)
+
+    def trial(self, trial: schema.Trial) -> None:
+        """A blind trial was opened or decided; the one of that id before is replaced."""
+        self._write(TrialLine(trial=trial), lasting=True)
 
     def close(self) -> None:
         """Write nothing more."""

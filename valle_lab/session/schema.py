@@ -13,7 +13,8 @@ from valle.early_exit import MOST_BITS, MOST_DRAFTED, MOST_LAYERS
 from valle.modes import Confidence, ConfidenceOf
 from valle.request import FRAME_RATE, LEVELS, SEED_LIMIT
 from valle_lab.session.base import Array, Identifier, Model, Name, Plain, Seconds, Sha256, Text, holding
-from valle_lab.session.checks import check_event, check_segment, check_stack, check_take
+from valle_lab.session.checks import check_event, check_segment, check_stack, check_take, check_trial
+from valle_lab.session.seal import LABELS
 
 SchemaName = Literal["valle-lab/session"]
 VERSION = "1.0"
@@ -320,11 +321,34 @@ class Take(Model):
         return self
 
 
+class Trial(Model):
+    """A blind comparison of takes, which were heard as X, Y and Z in an order that was sealed before."""
+
+    id: Identifier
+    takes: Annotated[tuple[Identifier, ...], Field(min_length=2, max_length=len(LABELS))]
+    """In an order that has nothing to do with that of the labels."""
+    names: Annotated[tuple[Name, ...], Field(max_length=len(LABELS))] = ()
+    """What each of them stands for, such as a preset; without names what differs between them tells."""
+    seal: Sha256
+    """See `valle_lab.session.seal`."""
+    order: Annotated[tuple[Identifier, ...], Field(max_length=len(LABELS))] | None = None
+    """The takes by label; it and the salt are there only after the choice."""
+    salt: Sha256 | None = None
+    choice: Literal["X", "Y", "Z", "none"] | None = None
+    """`none`: no difference was heard."""
+
+    @model_validator(mode="after")
+    def _holds_together(self) -> Trial:
+        check_trial(self)
+        return self
+
+
 class Session(Model):
     """A file of takes."""
 
     header: Header = Field(alias="schema")
     takes: Annotated[tuple[Take, ...], Field(max_length=MAX_TAKES)] = ()
+    trials: Annotated[tuple[Trial, ...], Field(max_length=MAX_TAKES)] = ()
     ratings: Plain = Field(default_factory=list)
     notes: Plain = Field(default_factory=list)
 
