@@ -4,11 +4,11 @@ Each reads a prefix of the same length once, then appends one id at a time; they
 so that whatever else the machine does meets all alike. Times are of one thread and of what it computed,
 medians. Memory is of each in a process of its own: by how much its resident set rises at most in a training
 batch, and what a take keeps of its past. `--learn STEPS` trains each for so many steps of level 0 on the
-encoded shard of a folder instead, and measures held-out losses as `evaluate heldout` does, in a table of its
-own.
+short utterances of an encoded shard instead, and measures held-out losses as `evaluate heldout` does, in a
+table of its own.
 
     python bench/backbones.py --page docs/backbones.md
-    python bench/backbones.py --learn 150 --dim 96 --layers 3 --heads 2 --budget 1000 --folder FOLDER
+    python bench/backbones.py --learn 150 --dim 64 --layers 2 --heads 2 --folder FOLDER
 """
 
 from __future__ import annotations
@@ -21,10 +21,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from valle.models.ar_nar import ArNar
 from valle.models.backbones import BACKBONES
@@ -33,11 +36,11 @@ from valle.training.corpus import Corpus, Kind, Mix
 from valle.training.heldout import heldout_losses
 from valle.training.model_recipe import ModelRecipe
 from valle.training.model_training import ModelTrainer
-from valle.training.speech import SpeechShard, speech_path
+from valle.training.speech import SpeechShard, ends, speech_path
 
 PHONEMES, FRAMES = 40, 300
 EXPERTS = 4
-HELD_OUT = 120
+HELD_OUT, SHORT = 60, 110
 SPEED = {
     "parameters": "weights, M",
     "step_ms": "AR step, ms",
@@ -100,24 +103,24 @@ def measured_alone(name: str, options: argparse.Namespace) -> dict[str, float]:
 
 
 def learnt(name: str, options: argparse.Namespace) -> dict[str, float]:
-    """Held-out losses after a short training on the shards of a folder, the last of them being held out."""
+    """Held-out losses after a short training of level 0 on the short utterances of a shard, without voice."""
     shard = SpeechShard.load(speech_path(options.folder, 0))
-    count = len(shard.speakers)
+    short = np.flatnonzero(np.diff(shard.starts) <= SHORT)
     corpus, heldout = Corpus(), Corpus()
-    corpus.add(_part(shard, 0, count - HELD_OUT))
-    heldout.add(_part(shard, count - HELD_OUT, count))
-    recipe = recipe_of(name, options)
-    trainer = ModelTrainer(
-        ModelRecipe(
-            recipe.dim, recipe.layers, recipe.heads, budget=options.budget, architecture=name,
-            experts=recipe.experts, mix=Mix(kinds=(1, 0, 0, 0, 0), hidden=0.5),
-        ),
-        corpus,
-    )  # fmt: skip
+    corpus.add(part(shard, short[:-HELD_OUT]))
+    heldout.add(part(shard, short[-HELD_OUT:]))
+    recipe = replace(
+        recipe_of(name, options),
+        budget=options.budget,
+        batches=1,
+        other_rate=4e-3,
+        guide_layer=options.layers // 2,
+        mix=Mix(kinds=(1, 0, 0, 0, 0), without_voice=0.0, without_both=0.0),
+    )
+    trainer = ModelTrainer(recipe, corpus)
     begun = time.thread_time()
     for step in range(options.learn):
-        rise, fall = (step + 1) / 20, (options.learn - step) / (0.3 * options.learn)
-        trainer.train_step(min(1.0, rise, fall))
+        trainer.train_step(min(1.0, (step + 1) / 20, (options.learn - step) / (0.3 * options.learn)))
     seconds = time.thread_time() - begun
     found = heldout_losses(trainer.model, heldout, (Kind.AR,))
     return {
@@ -128,17 +131,20 @@ def learnt(name: str, options: argparse.Namespace) -> dict[str, float]:
     }
 
 
-def _part(shard: SpeechShard, first: int, last: int) -> SpeechShard:
-    frames = slice(int(shard.starts[first]), int(shard.starts[last]))
-    ids = slice(int(shard.id_starts[first]), int(shard.id_starts[last]))
+def part(shard: SpeechShard, indices: NDArray[np.int64]) -> SpeechShard:
+    """Some utterances of a shard, each of a speaker of its own, so that none has a prompt."""
+    frames = [slice(int(shard.starts[i]), int(shard.starts[i + 1])) for i in indices]
+    ids = [slice(int(shard.id_starts[i]), int(shard.id_starts[i + 1])) for i in indices]
+    codes = [shard.codes[each] for each in frames]
+    texts = [shard.ids[each] for each in ids]
     return SpeechShard(
-        shard.codes[frames],
-        shard.starts[first : last + 1] - shard.starts[first],
-        shard.ids[ids],
-        shard.id_starts[first : last + 1] - shard.id_starts[first],
-        shard.alignment[frames],
-        shard.speakers[first:last],
-        shard.rates[first:last],
+        codes=np.concatenate(codes),
+        starts=ends(codes),
+        ids=np.concatenate(texts),
+        id_starts=ends(texts),
+        alignment=np.concatenate([shard.alignment[each] for each in frames]),
+        speakers=np.arange(len(indices), dtype=np.int16),
+        rates=shard.rates[indices],
     )
 
 
@@ -180,7 +186,7 @@ def parse() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     sizes = {"dim": 192, "layers": 6, "heads": 4, "prefix": 300, "steps": 25, "repeats": 5, "learn": 0}
-    for name, default in {**sizes, "budget": 2000}.items():
+    for name, default in {**sizes, "budget": 1500}.items():
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--folder", type=Path, default=None, help="where speech-000.npz lies, for --learn")
     parser.add_argument("--only", nargs="+", choices=list(BACKBONES), default=list(BACKBONES))

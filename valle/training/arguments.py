@@ -23,17 +23,41 @@ def parser() -> argparse.ArgumentParser:
     found.add_argument("--threads", type=int, default=2)
     found.add_argument("--seed", type=int, default=0)
     commands = found.add_subparsers(dest="command", required=True)
+    _add_data(commands)
+    _add_trainings(commands)
+    _add_results(commands)
+    commands.add_parser("all", help="all of it, with the default settings, from the data to the evaluation")
+    return found
+
+
+Commands = argparse._SubParsersAction
+"""What commands are added to; argparse has no public name for it."""
+
+
+def _add_data(commands: Commands[argparse.ArgumentParser]) -> None:
+    """What is trained on."""
     data = commands.add_parser("data", help="render the shards that the model is trained on")
     data.add_argument("--utterances", type=int, default=2000, help="in each shard")
+    encode = commands.add_parser(
+        "encode", help="encode the rendered shards as they appear, with the package's codec"
+    )
+    for command in (data, encode):
+        command.add_argument("--shards", type=int, default=10)
+    recordings = commands.add_parser("recordings", help="make a shard of one's own recordings")
+    recordings.add_argument(
+        "recordings", type=Path, help="a folder of sound files, each with a .txt beside it"
+    )
+    commands.add_parser("voices", help="record the package's voices")
+
+
+def _add_trainings(commands: Commands[argparse.ArgumentParser]) -> None:
+    """What is trained."""
     codec = commands.add_parser("codec", help="train the codec")
     codec.add_argument("--utterances", type=int, default=5000)
     codec.add_argument(
         "--decoder",
         action="store_true",
         help="train the decoder and pitch reader of the package on; no code changes",
-    )
-    encode = commands.add_parser(
-        "encode", help="encode the rendered shards as they appear, with the package's codec"
     )
     recogniser = commands.add_parser(
         "recogniser", help="train the ears of the evaluation, on rendered shards"
@@ -52,13 +76,11 @@ def parser() -> argparse.ArgumentParser:
         )
         command.add_argument("--finish", action="store_true", help="begin the decay now")
         command.add_argument("--more", type=int, default=0, help="so many steps after those of the saved run")
-    for command in (data, encode):
-        command.add_argument("--shards", type=int, default=10)
-    recordings = commands.add_parser("recordings", help="make a shard of one's own recordings")
-    recordings.add_argument(
-        "recordings", type=Path, help="a folder of sound files, each with a .txt beside it"
-    )
     adapter_training.add_options(commands.add_parser("adapter", help="train an adapter on recordings"))
+
+
+def _add_results(commands: Commands[argparse.ArgumentParser]) -> None:
+    """What a run has become."""
     export = commands.add_parser("export", help="write the package's files from the saved runs")
     export.add_argument(
         "what",
@@ -70,7 +92,6 @@ def parser() -> argparse.ArgumentParser:
     plot = commands.add_parser("plot", help="draw the metrics of a run, into its folder")
     plot.add_argument("--run", default="model")
     plot.add_argument("--out", type=Path, default=None, help="the file to write")
-    commands.add_parser("voices", help="record the package's voices")
     evaluate = commands.add_parser(
         "evaluate", help="measure a codec and a model, those of the package by default"
     )
@@ -79,8 +100,6 @@ def parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--model", default="builtin", help="a model file")
     evaluate.add_argument("--codec", type=Path, default=None, help="a codec file, for `codec`")
     evaluate.add_argument("--count", type=int, default=100, help="sentences, and utterances for the codec")
-    commands.add_parser("all", help="all of it, with the default settings, from the data to the evaluation")
-    return found
 
 
 def _numbers(text: str) -> tuple[float, ...]:

@@ -44,6 +44,12 @@ def _resumed(trainer: Trainer, folder: Path) -> tuple[Run, dict[str, Any] | None
 def _schedule(arguments: argparse.Namespace, step: int, state: dict[str, Any] | None) -> Schedule:
     from valle.training.runs import Schedule
 
+    for name, least in (("steps", 1), ("more", 0), ("warmup", 1)):
+        value = getattr(arguments, name)
+        if value is not None and value < least:
+            raise UserError(f"--{name} is {value}, it must be {least} or more")
+    if not 0 < arguments.decay <= 1:
+        raise UserError(f"--decay is {arguments.decay:g}, it must be a share above 0, 1 at most")
     if state is None:
         steps = arguments.steps or arguments.usual_steps
         return Schedule.over(steps, arguments.decay, arguments.warmup, begin=step, fall=arguments.fall)

@@ -205,6 +205,8 @@ def test_a_run_is_refused_before_anything_is_written(tmp_path: Path) -> None:
         ("--run new --start builtin --dim 16 --heads 2", "another configuration"),
         ("--run new --recordings nowhere", "is not a folder"),
         ("--run new --device cuda:7", "The device cuda:7 is not there"),
+        ("--more -3", "--more is -3, it must be 0 or more"),
+        ("--decay 2", "--decay is 2, it must be a share"),
     ):
         with pytest.raises(UserError, match=problem):
             run([*place, "model", "--run", "mine", *words.split()])
