@@ -235,16 +235,17 @@ class Engine:
         Thresholds that are kept for the model are put in where the stack leaves them open. `max_seconds`
         holds per segment; `null` says what guidance leads away from, where the stack has any. `task`, `mode`
         and what follows are those of the request; a text with sources is not split, and the task `stt` has
-        none. Raises UserError for what cannot be spoken, and for what the model cannot do.
+        none. `sentences` are taken in the text's place where it has been read already. Raises UserError for
+        what cannot be spoken, and for what the model cannot do.
         """
         prompt = self.prompt(voice) if isinstance(voice, Voice) else voice
         stack = self.default_stack if stack is None else stack.over(self.default_stack)
         self._check_language(language)
-        sentences = (NO_TEXT,) * len(sources)
-        if task != "stt":
-            sentences = self.sentences(text, language, "none" if len(sources) == 1 else by)
+        said = tuple(sentences) or (NO_TEXT,) * len(sources)
+        if task != "stt" and not sentences:
+            said = self.sentences(text, language, "none" if len(sources) == 1 else by)
         request = Request(
-            sentences=sentences,
+            sentences=said,
             language=language,
             stack=filled(completed(stack, phases(task, mode), self.model.config), self.model_hash),
             seed=secrets.randbits(32) if seed is None else seed,

@@ -104,7 +104,7 @@ def say(
     else:
         print("\n".join(str(file) for file in (spoken.wav, spoken.session) if file is not None))
     if options.play and spoken.wav is not None:
-        _play(spoken.wav, plan.settings.audio)
+        play(spoken.wav, plan.settings.audio)
     return INTERRUPTED if spoken.interrupted else None
 
 
@@ -140,7 +140,7 @@ def _document(spoken: Spoken) -> dict[str, Any]:
     }
 
 
-def _play(file: Path, audio: AudioSettings) -> None:
+def play(file: Path, audio: AudioSettings) -> None:
     """Play a wav to its end, and say through what."""
     from valle.audio.wav import read
     from valle_lab.player import Player

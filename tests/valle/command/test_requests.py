@@ -1,0 +1,149 @@
+"""Each other flag changes the request, or says in one line why it cannot."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from valle.__main__ import main
+from valle.command.flags import parse
+from valle.command.requests import make_request
+from valle.errors import UserError
+from valle.inference import Engine
+from valle.request import Request
+
+TEXT = "Hello there. How are you?"
+
+
+@pytest.fixture(scope="module")
+def engine() -> Iterator[Engine]:
+    loaded = Engine.load(threads=1)
+    yield loaded
+    loaded.close()
+
+
+@pytest.fixture(scope="module")
+def artifact(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Codes as the reference stores them."""
+    path = tmp_path_factory.mktemp("codes") / "speech.enc"
+    codes = np.random.default_rng(0).integers(0, 1024, (1, 8, 40)).astype(np.int16)
+    with path.open("wb") as file:
+        np.save(file, {"codes": codes, "metadata": {"text": "hi"}})  # type: ignore[arg-type]
+    return path
+
+
+def asked(engine: Engine, *flags: str, text: str = TEXT, reference: str = "clear-man") -> Request:
+    return make_request(engine, parse([text, reference, *flags]), seed=7)
+
+
+def test_what_is_asked_without_a_flag(engine: Engine) -> None:
+    request = asked(engine)
+    assert (request.task, request.mode, request.language, request.seed) == ("tts", "ar+nar", "en", 7)
+    assert [sentence.text for sentence in request.sentences] == ["Hello there.", "How are you?"]
+    assert request.prompt is not None and request.prompt.voice == "clear-man"
+    assert request.max_levels == 8 and request.stack.to_dict()["ar"] == engine.default_stack.to_dict()["ar"]
+
+
+def test_references_are_joined_and_trimmed(engine: Engine) -> None:
+    one = asked(engine, "--input-prompt-length", "1").prompt
+    two = asked(engine, "--input-prompt-length", "1", reference="clear-man;calm-woman").prompt
+    assert one is not None and two is not None
+    assert len(one.codes) == 75 and len(two.codes) == 150
+    assert np.array_equal(two.codes[:75], one.codes)
+    assert asked(engine, reference="none").prompt is None
+
+
+def test_limits_and_segments(engine: Engine) -> None:
+    assert asked(engine, "--max-duration", "30").max_frames == 30
+    assert asked(engine, "--max-levels", "3").max_levels == 4
+    assert len(asked(engine, "--split-text-by", "none").sentences) == 1
+    assert asked(engine, "--context-history", "2").history == 2
+
+
+def test_modes_and_demasking(engine: Engine) -> None:
+    request = asked(engine, "--modality", "nar-len", "--max-steps", "9")
+    assert request.mode == "nar-len" and request.demasking.steps == 9
+    assert asked(engine, "--refine-on-stop").refine
+
+
+def test_an_artifact_is_what_is_begun_with(engine: Engine, artifact: Path) -> None:
+    request = asked(
+        engine, "--modality", "nar-len", "--load-from-artifact", str(artifact), "--denoise-start", "0.4"
+    )
+    assert request.demasking.start == 0.4 and request.sources[0].codes.shape == (40, 8)
+
+
+def test_prefixes(engine: Engine) -> None:
+    still = asked(engine, "--prefix-silence", "0.4").prefix
+    spoken = asked(engine, "--input-prompt-prefix").prefix
+    assert still is not None and len(still.codes) == 30 and still.sentence.ids == ()
+    assert spoken is not None and len(spoken.codes) > 75 and spoken.sentence.ids
+
+
+def test_phonemes_as_they_are_written(engine: Engine) -> None:
+    for flags in (["--no-phonemize"], ["--phonemizer", "ipa"]):
+        request = asked(engine, *flags, text="həlˈoʊ.")
+        assert request.sentences[0].phonemes == "həlˈoʊ."
+    assert asked(engine, "--text-language", "de", text="Wagen.").sentences[0].phonemes.startswith("v")
+
+
+def test_leaving_at_an_early_layer(engine: Engine) -> None:
+    exit_ = asked(
+        engine,
+        "--layer-skip",
+        "--layer-skip-exit-layer",
+        "2",
+        "--layer-skip-entropy-threshold",
+        "0.5",
+        "--layer-skip-varentropy-threshold",
+        "0.6",
+    ).recipe.early_exit
+    assert exit_ is not None and (exit_.layer, exit_.entropy, exit_.varentropy) == (2, 0.5, 0.6)
+    assert asked(engine, "--layer-skip").recipe.early_exit is not None
+    assert asked(engine).recipe.early_exit is None
+
+
+def test_a_transcription_is_of_the_reference(engine: Engine) -> None:
+    request = asked(engine, "--task", "stt", text="")
+    assert request.task == "stt" and len(request.sources) == 1
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--denoise-start", "0.4"], "--load-from-artifact"),
+        (["--layer-skip-exit-layer", "2"], "--layer-skip"),
+        (["--input-prompt-length", "-1"], "--input-prompt-length"),
+        (["--prefix-silence", "-1"], "--prefix-silence"),
+        (["--phonemizer", "guess"], "phonemizer"),
+        (["--language", "ja"], "'ja'"),
+        (["--max-steps", "0"], "steps"),
+        (["--max-levels", "9"], "levels"),
+        (["--load-from-artifact", "missing.enc", "--modality", "nar"], "missing.enc"),
+    ],
+)
+def test_what_cannot_be_asked_is_one_line(engine: Engine, flags: list[str], said: str) -> None:
+    with pytest.raises(UserError) as caught:
+        asked(engine, *flags)
+    assert said in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_the_command_speaks_and_keeps_the_session(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    status = main(["Yes.", "clear-man", "out.wav", "--seed", "3", "--max-duration", "20", "--top-k", "5"])
+    said = capsys.readouterr()
+    assert status == 0 and said.out.split() == ["out.wav", "out.json"]
+    assert (tmp_path / "out.wav").exists() and (tmp_path / "out.json").exists()
+    assert "seed: 3" in said.err and '"k": 5' in said.err
+
+
+def test_the_command_s_errors_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["Hello.", "nobody"]) == 1
+    assert main(["Hello.", "none", "--what"]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 2 and all(line.startswith("error: ") for line in lines)

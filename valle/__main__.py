@@ -1,0 +1,131 @@
+"""``python -m valle TEXT REFERENCE OUT``: speak once, with the flags of the reference implementation."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from valle.command.flags import parse
+from valle.errors import UserError
+from valle.request import Request
+
+if TYPE_CHECKING:
+    import argparse
+
+    from valle.inference import Engine
+    from valle_lab.worker.inprocess import InProcessWorker
+
+FAILED, MISUSED, INTERRUPTED = 1, 2, 130
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command; returns the exit status. What a user can cause is one line on stderr."""
+    try:
+        flags = parse(arguments)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return MISUSED
+    try:
+        return _run(flags)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return FAILED
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+def _run(flags: argparse.Namespace) -> int:
+    from valle.command.requests import make_request
+    from valle.modes import SPEECH_TASKS
+    from valle_lab.worker.inprocess import InProcessWorker
+
+    seed = secrets.randbits(32) if flags.seed is None else flags.seed
+    worker = InProcessWorker()
+    try:
+        _load(worker, flags)
+        engine = cast("Engine", worker.service.engine)
+        request = make_request(engine, flags, seed)
+        _tell(engine, request)
+        if flags.task not in SPEECH_TASKS:
+            print(_told(engine, request))
+            return 0
+        return _speak(worker, flags, request)
+    finally:
+        worker.close()
+
+
+def _load(worker: InProcessWorker, flags: argparse.Namespace) -> None:
+    from valle_lab.adapters import parse_adapters
+    from valle_lab.settings import load_settings
+    from valle_lab.worker.messages import ModelChoice
+
+    settings = load_settings(None, {"model": flags.yaml or flags.model})
+    dtype = "bfloat16" if flags.amp and flags.dtype == "auto" else flags.dtype
+    worker.load(
+        ModelChoice(
+            settings.model,
+            codec=settings.codec,
+            device=flags.device,
+            dtype=dtype,
+            attention=flags.attention,
+            language="en" if flags.language == "auto" else flags.language,
+            models=str(settings.paths.models),
+            tokenizer=flags.tokenizer or settings.tokenizer,
+            adapters=parse_adapters(flags.lora or "", settings.paths.adapters),
+        )
+    ).result()
+
+
+def _tell(engine: Engine, request: Request) -> None:
+    """The effective settings, on stderr."""
+    recipe = request.recipe
+    said = {
+        "model": engine.model_name,
+        "task": request.task,
+        "mode": request.mode,
+        "language": request.language,
+        "voice": request.voice,
+        "seed": request.seed,
+        "device": recipe.device,
+        "dtype": recipe.dtype,
+        "attention": recipe.attention,
+        "phonemes": [sentence.phonemes for sentence in request.sentences],
+        "stack": request.stack.effective_dict(),
+    }
+    for remark in engine.remarks:
+        print(remark, file=sys.stderr)
+    for name, value in said.items():
+        print(f"{name}: {json.dumps(value, ensure_ascii=False)}", file=sys.stderr)
+
+
+def _told(engine: Engine, request: Request) -> str:
+    """What a task that does not speak comes to: phonemes, text, or a number of frames."""
+    from valle.modes import spelt
+    from valle.prompts import phonemes_of
+
+    take = engine.generate(request).finish()
+    return str(spelt(take.ids())) if request.task == "len" else phonemes_of(engine, take)
+
+
+def _speak(worker: InProcessWorker, flags: argparse.Namespace, request: Request) -> int:
+    from valle_lab.cli.outputs import choose_outputs
+    from valle_lab.settings import load_settings
+    from valle_lab.speak import perform
+
+    settings = load_settings(None, {})
+    out = flags.out or flags.out_path
+    outputs = choose_outputs(Path(out) if out else None, None, Path.cwd(), flags.text, request.seed)
+    spoken = perform(worker, request, (), outputs, lambda _: None)
+    print("\n".join(str(file) for file in (spoken.wav, spoken.session) if file is not None))
+    if flags.play and spoken.wav is not None:
+        from valle_lab.cli.say import play
+
+        play(spoken.wav, settings.audio)
+    return INTERRUPTED if spoken.interrupted else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,1 @@
+"""``python -m valle``: the command of the reference implementation, with its flags."""
