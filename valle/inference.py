@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from valle.decoding.run import Run
     from valle.models.adapters import Attached
     from valle.models.attention_maps import AttentionTrack
+    from valle.models.exits import LayerMeasures
 
 BUILTIN_FOLDER = Path(__file__).parent / "builtin"
 BUILTIN_MODEL = BUILTIN_FOLDER / "model.safetensors"
@@ -370,6 +371,23 @@ class Engine:
         codes = torch.from_numpy(level_0.astype(np.int64))[:, None]
         self.model.full([replace(inputs, response=codes)], track)
         return track
+
+    def measure_layers(self, request: Request, segment: int, level_0: Codes) -> LayerMeasures:
+        """How sure each layer is of the decisions of a segment of level 0, codes [frames], told by one pass.
+
+        Raises UserError for a backbone whose layers cannot be left early.
+        """
+        import torch
+
+        from valle.decoding.speech import speech_inputs
+        from valle.models.exits import layer_measures
+
+        torch.set_num_threads(request.recipe.threads)
+        if self._attached is not None:
+            self._attached.act({use.name: use.strength for use in request.recipe.adapters}, "ar", 0)
+        inputs = speech_inputs(request, request.sentences[segment], self.details.languages[request.language])
+        codes = torch.from_numpy(level_0.astype(np.int64))[:, None]
+        return layer_measures(self.model, replace(inputs, response=codes))
 
     def wave(self, segments: Sequence[Segment], levels: int | None = None) -> Wave:
         """The sound of a take's segments, of all levels that were made or of the first few."""

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from valle.decoding.forced import RawRows
     from valle.decoding.onlooker import Onlooker
     from valle.models.attention_maps import AttentionTrack
+    from valle.models.exits import LayerMeasures
 
 
 class Generation(Protocol):
@@ -141,6 +142,8 @@ class Engine(Protocol):
     def observe(self, request: Request, segment: int, level_0: Codes) -> AttentionTrack: ...
 
     def wave(self, segments: Sequence[Segment], levels: int | None = ...) -> NDArray[np.float32]: ...
+
+    def measure_layers(self, request: Request, segment: int, level_0: Codes) -> LayerMeasures: ...
 
     def use_adapters(self, adapters: Sequence[tuple[str | Path, float]]) -> None: ...
 

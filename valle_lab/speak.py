@@ -16,6 +16,7 @@ from valle.audio import wav
 from valle.control import Event, ScheduledControl
 from valle.early_exit import EarlyExit
 from valle.errors import UserError
+from valle.layer_thresholds import fitted
 from valle.request import NullBranch, Request
 from valle.samplers import Stack
 from valle.step import Step
@@ -76,6 +77,8 @@ class Plan:
     """Files of adapters, each with its strength."""
     early_exit: EarlyExit | None = None
     """None runs all layers."""
+    fitted_exits: bool = False
+    """Whether its thresholds are those that are kept for the model, where there are any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +155,10 @@ def make_request(plan: Plan, engine: Engine) -> Request:
         by=plan.by,
         null=engine.null_branch(plan.negative_text, plan.negative_voice, plan.settings.language),
     )
-    recipe = replace(request.recipe, early_exit=plan.early_exit)
+    exits = plan.early_exit
+    if exits is not None and plan.fitted_exits:
+        exits = fitted(exits, engine.model_hash)
+    recipe = replace(request.recipe, early_exit=exits)
     if plan.two_passes:
         recipe = replace(recipe, guidance="two passes")
     return replace(request, recipe=recipe)

@@ -11,11 +11,13 @@ import typer
 import valle
 from valle.errors import UserError
 from valle_lab.cli import (
+    attention,
     audition,
     convert,
     diff,
     doctor,
     export,
+    layers,
     models,
     presets,
     repl,
@@ -54,6 +56,8 @@ def command() -> Callable[..., int | None]:
     app.command("presets")(with_options(presets.presets))
     app.command("models")(with_options(models.models))
     app.command("convert")(with_options(convert.convert))
+    app.command("attention")(with_options(attention.attention))
+    app.command("layers")(with_options(layers.layers))
     app.command("doctor")(with_options(doctor.doctor))
     return typer.main.get_command(app)
 

@@ -13,7 +13,7 @@ from valle.text.sentences import SplitBy
 from valle.voices import BUILTIN_FOLDER, Voice, find_voice, read_folder
 from valle_lab.adapters import parse_adapters
 from valle_lab.cli.arguments import parse_change, parse_prompt
-from valle_lab.cli.layers import early_exit
+from valle_lab.cli.layers import early_exit, leaves_open
 from valle_lab.cli.outputs import choose_outputs
 from valle_lab.cli.stacks import read_stack
 from valle_lab.presets import find_preset
@@ -51,6 +51,7 @@ def make_plan(common: Common, text: str, options: SayOptions) -> Plan:
         two_passes=options.two_passes,
         adapters=parse_adapters(settings.lora, settings.paths.adapters),
         early_exit=early_exit(options),
+        fitted_exits=leaves_open(options),
         stack=_stack(settings, options),
         sets=tuple(options.set or ()),
         schedule=tuple(parse_change(change) for change in options.at or ()),
