@@ -66,7 +66,6 @@ def no_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_the_weights_of_encodec(no_weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     name = f"encodec_24khz-{SHA256[:8]}.th"
     monkeypatch.setattr(weights, "FILE_NAME", name)
-    monkeypatch.setattr(opening, "FILE_NAME", name)
     with serve({name: DATA}) as server:
         found = opening.fetch_encodec(f"{server.url}/")
         assert found == no_weights / name and found.read_bytes() == DATA

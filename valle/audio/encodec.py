@@ -17,8 +17,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from valle.audio import weights
 from valle.audio.codec import Codes, Wave, tensors_hash
-from valle.audio.weights import FILE_NAME, checksum_of
 from valle.errors import UserError
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class Encodec:
         """
         from valle.checkpoints.pickled import load_plain
 
-        file = path / FILE_NAME if path.is_dir() else path
+        file = path / weights.FILE_NAME if path.is_dir() else path
         if not file.is_file():
             raise UserError(f"codec {file}: there is no such file")
         _check(file)
@@ -151,7 +151,7 @@ def _untrained() -> EncodecModel:
 
 
 def _check(file: Path) -> None:
-    promised = checksum_of(file.name)
+    promised = weights.checksum_of(file.name)
     if promised is None:
         return
     with file.open("rb") as opened:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from valle.audio.weights import FILE_NAME, URL, checksum_of, find_weights, hub_folder
+from valle.audio import weights
 from valle.errors import UserError
 
 if TYPE_CHECKING:
@@ -32,30 +32,35 @@ def open_codec(asked: str, wanted: CodecName, force: bool = False) -> Codec:
     return found
 
 
-def fetch_encodec(url: str = URL) -> Path:
+def fetch_encodec(url: str = weights.URL) -> Path:
     """EnCodec's weights from where the package gets them, into the cache of torch's hub.
 
     Raises UserError, saying what to do by hand, where they cannot be had.
     """
     from valle.downloads import DownloadError, download
 
-    found = find_weights()
+    found = weights.find_weights()
     if found is not None:
         return found
     from tqdm import tqdm
 
-    with tqdm(unit="B", unit_scale=True, desc=FILE_NAME) as bar:
+    with tqdm(unit="B", unit_scale=True, desc=weights.FILE_NAME) as bar:
 
         def progress(here: int, total: int | None) -> None:
             bar.total = total
             bar.update(here - bar.n)
 
         try:
-            return download(url + FILE_NAME, hub_folder() / FILE_NAME, checksum_of(FILE_NAME) or "", progress)
+            return download(
+                url + weights.FILE_NAME,
+                weights.hub_folder() / weights.FILE_NAME,
+                weights.checksum_of(weights.FILE_NAME) or "",
+                progress,
+            )
         except DownloadError as error:
             raise UserError(
-                f"EnCodec's weights {FILE_NAME} cannot be fetched ({error}). Get {url}{FILE_NAME} some "
-                f"other way, and put it into {hub_folder()} or name its folder with --codec"
+                f"EnCodec's weights cannot be fetched ({error}). Get {url}{weights.FILE_NAME} some other way, "
+                f"and put it into {weights.hub_folder()} or name its folder with --codec"
             ) from error
 
 
@@ -74,13 +79,13 @@ def _open(name: str) -> Codec:
                 f"The codec {name!r} is not there; give auto, builtin, encodec, or its file or folder."
             )
         return Encodec.load(Path(name))
-    weights = find_weights()
-    if weights is None:
+    file = weights.find_weights()
+    if file is None:
         raise UserError(
-            f"EnCodec's weights {FILE_NAME} are not here: fetch them with valle-lab models --fetch encodec,\n"
-            f"or put the file into {hub_folder()}, or name its folder with --codec."
+            f"EnCodec's weights {weights.FILE_NAME} are not here. To fetch them: valle-lab models --fetch "
+            f"encodec\nOr put the file into {weights.hub_folder()}, or name its folder with --codec."
         )
-    return Encodec.load(weights)
+    return Encodec.load(file)
 
 
 def _named(wanted: CodecName) -> str:
