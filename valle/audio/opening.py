@@ -59,7 +59,7 @@ def fetch_encodec(url: str = weights.URL) -> Path:
             )
         except DownloadError as error:
             raise UserError(
-                f"EnCodec's weights cannot be fetched ({error}). Get {url}{weights.FILE_NAME} some other way, "
+                f"EnCodec's weights cannot be fetched ({error}). Get {url}{weights.FILE_NAME} elsewhere, "
                 f"and put it into {weights.hub_folder()} or name its folder with --codec"
             ) from error
 
