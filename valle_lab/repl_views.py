@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, TypeVar
 from valle.errors import UserError
 from valle.step import Place
 from valle_lab.lab.registry import command
-from valle_lab.lab.stack import current
 from valle_lab.lab.state import LabTake
 from valle_lab.lab.takes import named, with_wave
 from valle_lab.lab.timeline import Measure
@@ -58,12 +57,6 @@ def histogram_view(lab: Lab, row: int | None = None) -> Future[Words]:
 def candidates_view(lab: Lab, row: int | None = None) -> Future[Words]:
     """Show the best candidates of a decision, with their probability after each stage."""
     return _then(step_view(lab, row), lambda view: Words(lambda _: [head_line(view), *candidate_lines(view)]))
-
-
-def supposed_view(lab: Lab, row: int | None = None, position: int = 0) -> Future[StepView]:
-    """Show what the stack as it is now would have chosen there, on the same logits and noise."""
-    take, stack = named(lab, None), current(lab).to_dict()
-    return lab.see(Look(take.name, _place(lab, take, row), position, bins=BINS, stack=stack))
 
 
 def nar_view(lab: Lab, level: int, position: int = 0, segment: int = 0) -> Future[StepView]:
@@ -161,7 +154,6 @@ VIEWS = (
     command("view.waterfall", waterfall_view),
     command("view.histogram", histogram_view),
     command("view.candidates", candidates_view),
-    command("view.suppose", supposed_view),
     command("view.attention", attention_view),
     command("view.head", head_view),
     command("view.alignment", alignment_view),

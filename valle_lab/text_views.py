@@ -14,21 +14,21 @@ from numpy.typing import NDArray
 from valle.audio.wav import SAMPLE_RATE, Wave
 from valle.request import FRAME_RATE, Codes, Sentence
 from valle.voices import Voice
+from valle.whatif import WhatIf
 from valle_lab.lab.audition import Audition
-from valle_lab.lab.comparison import Comparison
 from valle_lab.lab.sheet import Sheet, SheetView
 from valle_lab.lab.state import LabTake
 from valle_lab.lab.timeline import Measure, Timeline
-from valle_lab.lab.trials import BlindTrial, TrialRecord, TrialView
-from valle_lab.listening_lines import comparison_lines, contest_rows, sheet_rows, trial_lines
+from valle_lab.listening_lines import sheet_rows
 from valle_lab.tui.braille import column_of, curve
 from valle_lab.views import PARTS, AttentionView, LevelView, StepView
-from valle_lab.wins import Contest
 
 Lines = list[str]
 WIDTH = 80
 ROWS = 4
 SHADES = " .:-=+*#%@"
+MOST_CHANGES = 12
+"""Lines of a what-if."""
 AXES: dict[Measure, tuple[float, float, str]] = {
     "entropy": (0.0, 10.0, "entropy, raw, bits"),
     "varentropy": (0.0, 27.0, "varentropy, raw, bits squared"),
@@ -61,6 +61,8 @@ def in_words(result: Any, width: int = WIDTH) -> Lines:
             return step_lines(result, width)
         case AttentionView():
             return attention_lines(result)
+        case WhatIf():
+            return whatif_lines(result, width)
         case LabTake():
             return [take_line(result)]
         case Audition():
@@ -69,12 +71,6 @@ def in_words(result: Any, width: int = WIDTH) -> Lines:
             return table(sheet_rows(result.view()))
         case SheetView():
             return table(sheet_rows(result))
-        case Comparison():
-            return comparison_lines(result)
-        case TrialView() | TrialRecord():
-            return trial_lines(result)
-        case BlindTrial():
-            return trial_lines(result.view())
         case str() | Path() | int() | float():
             return [str(result)]
         case dict():
@@ -314,6 +310,46 @@ def level_lines(levels: Sequence[LevelView]) -> Lines:
     return table([head, *rows])
 
 
+def whatif_lines(found: WhatIf, width: int = WIDTH) -> Lines:
+    """Which decisions another stack takes otherwise: how many, where, and the first of them."""
+    changed = np.flatnonzero(found.changed)
+    rows = len(found.choices)
+    if not len(changed):
+        lines = [f"{found.take}: this stack takes the same token at all {rows} decisions"]
+    else:
+        first = int(changed[0])
+        told = f"{found.take}: this stack takes another token at {len(changed)} of {rows} decisions"
+        lines = [f"{told}, first at decision {first}", _strip(found, width)]
+        shown = changed[:MOST_CHANGES]
+        head = ("decision", "taken", "this stack", "margin", "")
+        table_rows = [
+            (
+                row,
+                found.tokens[row],
+                found.choices[row],
+                f"{found.margin[row]:.2f}",
+                "" if found.exact[row] else "hypothetical",
+            )
+            for row in shown.tolist()
+        ]
+        lines += table([head, *table_rows])
+        if len(changed) > len(shown):
+            lines.append(f"and {len(changed) - len(shown)} more")
+    if found.passes:
+        lines.append(f"logits made again for segment {', '.join(map(str, found.passes))}")
+    return [*lines, *([found.failure] if found.failure else [])]
+
+
+def _strip(found: WhatIf, width: int) -> str:
+    """A cell for some decisions each: `|` an exact change, `:` a hypothetical one, `.` none."""
+    rows = len(found.choices)
+    cells = ["."] * min(rows, width)
+    for row in np.flatnonzero(found.changed).tolist():
+        cell = row * len(cells) // rows
+        cells[cell] = "|" if found.exact[row] or cells[cell] == "|" else ":"
+    return "".join(cells)
+
+
 def take_line(take: LabTake) -> str:
     """A take in one line."""
     state = take.stop or "running"
@@ -368,8 +404,6 @@ def _items(items: Sequence[Any], width: int) -> Lines:
             return [f"{sentence.text}\n    {sentence.phonemes}" for sentence in items]
         case LevelView():
             return level_lines(items)
-        case Contest():
-            return table(contest_rows(items))
     if is_dataclass(items[0]) and not isinstance(items[0], type):
         entries = [asdict(item) for item in items]
         return table([tuple(entries[0]), *(tuple(entry.values()) for entry in entries)])

@@ -59,7 +59,7 @@ def test_every_view_has_words(typed: Typed) -> None:
     shown = typed("view.step 5")
     for part in ("take-1 0/ar.0:5:", "by draw", "(min_p)", "top_k", "-inf", "chosen", "cumulative"):
         assert part in shown
-    assert "was taken; this stack takes" in typed("view.suppose 5")
+    assert "was taken; this stack takes" in typed("whatif.step 5")
     assert "entropy, raw, bits: 69 decisions" in typed("view.timeline")
     assert len(typed("view.levels").splitlines()) == 8
     attention = typed("view.attention 3")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
 from valle_lab.export.material import Material
@@ -15,14 +16,22 @@ if TYPE_CHECKING:
 Known = TypeVar("Known")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Drawing:
-    """One figure."""
+    """One figure, drawn at most once in each format."""
 
     name: str
     """What its files are named after."""
     caption: str
     picture: Picture
+
+    @cached_property
+    def png(self) -> bytes:
+        return self.picture.data("png")
+
+    @cached_property
+    def svg(self) -> bytes:
+        return self.picture.data("svg")
 
 
 def drawings(known: Material) -> Iterator[Drawing]:
@@ -83,7 +92,9 @@ def drawings(known: Material) -> Iterator[Drawing]:
     )
     for name, caption, can_be, draw in made:
         if can_be:
-            yield Drawing(name, caption, draw())
+            picture = draw()
+            picture.settle()
+            yield Drawing(name, caption, picture)
 
 
 def _there(value: Known | None) -> Known:

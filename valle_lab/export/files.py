@@ -97,8 +97,8 @@ def _files(
         yield f"{name}-trace.csv", trace_file(take)
     if "figures" in kinds:
         for drawing in figures:
-            yield f"{name}-{drawing.name}.png", drawing.picture.data("png")
-            yield f"{name}-{drawing.name}.svg", drawing.picture.data("svg")
+            yield f"{name}-{drawing.name}.png", drawing.png
+            yield f"{name}-{drawing.name}.svg", drawing.svg
 
 
 def _sound(known: Material) -> bytes | None:

@@ -207,7 +207,7 @@ def _events(record: schema.Take) -> Markup | None:
 
 
 def _figure(drawing: Drawing) -> Markup:
-    image = data_uri("image/svg+xml", drawing.picture.data("svg"))
+    image = data_uri("image/svg+xml", drawing.svg)
     return element(
         "figure", element("img", src=image, alt=drawing.caption), element("figcaption", drawing.caption)
     )

@@ -29,6 +29,12 @@ class Picture:
         self.figure = figure
         """For whoever wants to change it: matplotlib's own."""
 
+    def settle(self) -> None:
+        """Arrange the parts for good: drawing in several formats then takes half the time."""
+        if (engine := self.figure.get_layout_engine()) is not None:
+            engine.execute(self.figure)
+            self.figure.set_layout_engine("none")
+
     def data(self, format: Format) -> bytes:
         """The figure as the bytes of a file; the same ones each time."""
         metadata: dict[str, Any] = {"Date": None} if format == "svg" else {"Software": None}

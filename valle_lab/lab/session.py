@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from valle.audio import wav
 from valle.errors import UserError
+from valle_lab.lab.export import export
 from valle_lab.lab.registry import command
 from valle_lab.lab.state import LabTake
 from valle_lab.lab.takes import HIDDEN, KEPT, STARS, named, with_wave
@@ -151,5 +152,6 @@ COMMANDS = (
     command("take.save", save_take, key="ctrl+s", footer="Save", unavailable=_not_finished, rest="file"),
     command("session.save", save, unavailable=_nothing_to_save, rest="file"),
     command("session.open", open_session, rest="file"),
+    command("session.export", export, unavailable=_nothing_to_save, rest="folder"),
     command("session.restore", restore, key="f8"),
 )

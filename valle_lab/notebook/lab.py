@@ -282,10 +282,13 @@ class Lab:
         """The session as it would be saved."""
         return self._open().record.session()
 
-    def export(self, folder: Path | str, *, kinds: Sequence[Kind] | None = None) -> Export:
-        """Write sound, codes, trace, figures and one HTML page of all takes into a folder.
+    def export(
+        self, folder: Path | str, *, take: str | None = None, kinds: Sequence[Kind] | None = None
+    ) -> Export:
+        """Write sound, codes, trace, figures and one HTML page of all takes, or of one, into a folder.
 
-        Files that are there give way. Raises UserError where nothing can be written.
+        `kinds` are some of `wav`, `codes`, `csv`, `figures` and `page`. Files that are there give way. Raises
+        UserError where nothing can be written.
         """
         from valle_lab.export.files import KINDS, export_session
 
@@ -296,6 +299,7 @@ class Lab:
             Path(folder).expanduser(),
             lambda record: self._worker.service.engine,
             kinds=kinds or KINDS,
+            take=take,
         )
 
     def wait_for(self, answer: Future[Answer]) -> Answer:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +23,8 @@ from valle_lab.views import AttentionLook, AttentionView, Look, StepView
 
 if TYPE_CHECKING:
     from valle.step import Step
+    from valle.whatif import WhatIf
+    from valle_lab.export.files import Export, Kind
     from valle_lab.figures import Picture
     from valle_lab.notebook.lab import Lab
     from valle_lab.session.judge import Judgement, Mode
@@ -28,6 +32,11 @@ if TYPE_CHECKING:
 EVERY_ROW = 1_000_000
 PATIENCE = 10.0
 """Seconds beyond a wave's own length after which its playing is not waited for."""
+
+
+def told(view: object) -> str:
+    """Anything that the lab gives, in words: a step, a what-if, a list of voices, as the REPL prints it."""
+    return "\n".join(in_words(view))
 
 
 class Take:
@@ -134,15 +143,21 @@ class Take:
         place = self.inner.timeline.place(self._row(row))
         return self._lab.wait_for(self._lab.controller.see(Look(self.name, place, position)))
 
-    def suppose(self, row: int | None = None) -> StepView:
+    def what_if(self, row: int | None = None) -> StepView:
         """What the lab's stack as it is now would have chosen there, on the same logits and noise."""
         place = self.inner.timeline.place(self._row(row))
-        look = Look(self.name, place, stack=self._lab.stack.to_dict())
-        return self._lab.wait_for(self._lab.controller.see(look))
+        with self._chosen():
+            seen: StepView = self._lab.run("whatif.step", str(place))
+        return seen
+
+    def what_if_all(self) -> WhatIf:
+        """The same of all decisions: `first_change`, `changed`, `exact`."""
+        found: WhatIf = self._lab.run("whatif.take", self.name)
+        return found
 
     def explain(self, row: int | None = None) -> str:
         """Why the token of a decision was chosen, in words."""
-        return "\n".join(in_words(self.step(row)))
+        return told(self.step(row))
 
     def attend(self, segment: int = 0, row: int | None = None, *, over: int = EVERY_ROW) -> AttentionView:
         """Where the model looks: shares of each head, means over the last `over` decisions until `row`."""
@@ -218,11 +233,8 @@ class Take:
 
     def note(self, text: str) -> None:
         """Put a note on it; that stands in the session."""
-        before, self._lab.controller.chosen = self._lab.controller.chosen, self.inner
-        try:
+        with self._chosen():
             self._lab.run("take.note", text)
-        finally:
-            self._lab.controller.chosen = before
 
     def save(self, file: Path | str) -> Path:
         """Write it as a wav that carries its session. Raises UserError where it cannot be written."""
@@ -233,12 +245,25 @@ class Take:
             raise UserError(f"{path}: the name must end in .wav")
         return write_take(self.inner, self.wave, path)
 
+    def export(self, folder: Path | str, *, kinds: Sequence[Kind] | None = None) -> Export:
+        """Write its sound, codes, trace, figures and one HTML page into a folder. Raises UserError."""
+        return self._lab.export(folder, take=self.name, kinds=kinds)
+
     def replay(self, mode: Mode = "tolerant") -> Judgement:
         """Make it again, and say whether it is the same. Raises UserError where that cannot be done."""
         from valle_lab.session.replay import replay_take
 
         record = self._lab.session().take(self.name)
         return replay_take(record, self._lab.worker.service.engine, mode)[0]
+
+    @contextmanager
+    def _chosen(self) -> Iterator[None]:
+        """For commands that are about the chosen take."""
+        before, self._lab.controller.chosen = self._lab.controller.chosen, self.inner
+        try:
+            yield
+        finally:
+            self._lab.controller.chosen = before
 
     def _row(self, row: int | None) -> int:
         from valle_lab.export.material import shown_row

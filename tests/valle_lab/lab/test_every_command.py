@@ -131,8 +131,8 @@ TOUR: tuple[tuple[str, Check], ...] = (
     ("audition.windows 0.5 0.5 hum", lambda lab, got: len(got.ways) == 2),
     ("model.restart", lambda lab, got: lab.description is not None),
 )
-ELSEWHERE = {"take.stop", "take.cancel", "take.follow", "session.restore"}
-"""Those that need a take that runs, or a lab that was killed: tested with these."""
+ELSEWHERE = {"take.stop", "take.cancel", "take.follow", "session.restore", "session.export"}
+"""Those that need a take that runs, or a lab that was killed, or a model: tested with these."""
 
 
 class Silent:
