@@ -32,9 +32,22 @@ def together(requests: Sequence[Request]) -> tuple[Request, ...]:
     if recipes[0].early_exit is not None:
         raise UserError("Takes made at once run all layers; leave out early exit, or make them one by one.")
     for request in requests:
-        if (request.task, request.mode) != ("tts", "ar+nar"):
-            raise UserError(f"The task {request.task} in mode {request.mode} makes one take at a time.")
+        if (reason := _only_alone(request)) is not None:
+            raise UserError(f"{reason}: such a take is made alone, not several at once.")
     return tuple(replace(request, recipe=recipes[0]) for request in requests)
+
+
+def _only_alone(request: Request) -> str | None:
+    """What a request asks for that is done for one take at a time."""
+    if (request.task, request.mode) != ("tts", "ar+nar"):
+        return f"The task {request.task} in mode {request.mode}"
+    asked = {
+        "A prefix": request.prefix,
+        "Rolling context": request.history,
+        "Refining": request.refine,
+        "Early exit": request.recipe.early_exit,
+    }
+    return next((name for name, there in asked.items() if there), None)
 
 
 class BatchGeneration(Iterator[Step]):

@@ -23,7 +23,8 @@ from valle.decoding.nar import decide_level
 from valle.decoding.reach import within_reach
 from valle.decoding.row_passes import RowPasses
 from valle.decoding.run import Before, Run
-from valle.decoding.speech import null_inputs, speech_inputs
+from valle.decoding.speech import pair_of
+from valle.errors import UserError
 from valle.models.ar_nar import ArNar
 from valle.samplers.rows import Rows
 from valle.samplers.sampler import Decision, Sampler, States, pick
@@ -45,14 +46,15 @@ class Group:
 def decode_batch(model: ArNar, runs: Sequence[Run], languages: Sequence[int]) -> Iterator[Step]:
     """Yield the Steps of all runs, sentence by sentence; `languages` are the runs' rows of the embedding.
 
-    Raises UserError for a stack that searches.
+    Raises UserError for a stack that searches, and for a model that does not go step by step.
     """
     for segment in range(max(len(run.request.sentences) for run in runs)):
         rows = [row for row, run in enumerate(runs) if segment < len(run.request.sentences)]
         rows = [row for row in rows if not runs[row].cancelled]
         if not rows:
             return
-        pairs = [_pair(runs[row], segment, languages[row]) for row in rows]
+        pairs = [pair_of(runs[row].request, segment, languages[row]) for row in rows]
+        _require_steps(model, pairs)
         speaking = [runs[row] for row in rows]
         frames: dict[str, list[int]] = {run.request.take: [] for run in speaking}
         for step in _Level0(model, pairs, speaking, segment).steps():
@@ -63,9 +65,10 @@ def decode_batch(model: ArNar, runs: Sequence[Run], languages: Sequence[int]) ->
         yield from _decode_nar(model, pairs, speaking, segment, level_0)
 
 
-def _pair(run: Run, segment: int, language: int) -> Pair:
-    sentence = run.request.sentences[segment]
-    return Pair(speech_inputs(run.request, sentence, language), null_inputs(run.request, sentence, language))
+def _require_steps(model: ArNar, pairs: Sequence[Pair]) -> None:
+    """Raise UserError for a model whose level 0 sees both ways, and needs a pass over all of it a frame."""
+    if not all(layout.causal for layout in model.layouts([pair.conditional for pair in pairs], growing=True)):
+        raise UserError("This model's level 0 sees both ways: its takes are made one at a time.")
 
 
 class _Level0:

@@ -17,6 +17,7 @@ from valle.control import Control, Event, Guide, NoControl, ScheduledControl
 from valle.decoding.batch import POSITIONS_AT_ONCE, decode_batch
 from valle.decoding.run import Run
 from valle.decoding.speech import decode_speech
+from valle.early_exit import EarlyExit
 from valle.errors import UserError
 from valle.models.ar_nar import ArNar
 from valle.request import Recipe, Request
@@ -223,8 +224,15 @@ def test_what_cannot_be_made_together_is_refused_in_a_line(toy: ArNar) -> None:
         together([requests[0], requests[0]])
     with pytest.raises(UserError, match="one device"):
         together([requests[0], replace(requests[1], recipe=Recipe(threads=2))])
-    with pytest.raises(UserError, match="one take at a time"):
-        together([requests[0], replace(requests[1], mode="nar-len")])
+    alone_: dict[str, dict[str, Any]] = {
+        "mode nar-len": {"mode": "nar-len"},
+        "Rolling context": {"history": 1},
+        "Refining": {"refine": True},
+        "Early exit": {"recipe": Recipe(early_exit=EarlyExit(1))},
+    }
+    for reason, changes in alone_.items():
+        with pytest.raises(UserError, match=f"{reason}: such a take is made alone"):
+            together([replace(request, **changes) for request in requests])
     searching = replace(requests[1], stack=Stack.from_dict({"ar": [{"name": "beam_search"}], "nar": DRAW}))
     with pytest.raises(UserError, match="beam_search searches"):
         at_once(toy, [requests[0], searching])
