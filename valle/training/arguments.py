@@ -88,9 +88,9 @@ def _add_results(commands: Commands[argparse.ArgumentParser]) -> None:
         help="decoder: the codec after `codec --decoder`; random: a model that has learnt nothing",
     )
     export.add_argument("--out", type=Path, default=None, help="the file to write, instead of the package's")
-    export.add_argument("--run", default="model", help="the run of a model")
+    export.add_argument("--name", dest="run", default="model", help="of the run of a model")
     plot = commands.add_parser("plot", help="draw the metrics of a run, into its folder")
-    plot.add_argument("--run", default="model")
+    plot.add_argument("--name", dest="run", default="model", help="of the run")
     plot.add_argument("--out", type=Path, default=None, help="the file to write")
     evaluate = commands.add_parser(
         "evaluate", help="measure a codec and a model, those of the package by default"
@@ -154,7 +154,9 @@ def given_settings(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def _add_model_options(model: argparse.ArgumentParser) -> None:
-    model.add_argument("--run", default="model", help="the name of the run, its folder under --folder")
+    model.add_argument(
+        "--name", dest="run", default="model", help="of the run, and of its folder under --folder"
+    )
     model.add_argument(
         "--recordings", type=Path, default=None, help="train on a folder of sound files and texts"
     )
@@ -165,6 +167,8 @@ def _add_model_options(model: argparse.ArgumentParser) -> None:
     )
     model.add_argument(
         "--start",
+        "--begin",  # torchrun takes the other for one of its own
+        dest="start",
         metavar="MODEL",
         default=None,
         help="where there is no saved run: the model file to go on from, `builtin`, or `fresh` to begin with "

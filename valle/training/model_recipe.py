@@ -116,7 +116,7 @@ def settle(given: Mapping[str, Any], saved: ModelRecipe | None, stretch: bool = 
         if fixed and flat[name] != value:
             raise UserError(
                 f"The saved run was begun with {name} {flat[name]}, not {value}; leave --"
-                f"{name.replace('_', '-')} out to go on with it, or begin another with --run NAME."
+                f"{name.replace('_', '-')} out to go on with it, or begin another with --name NAME."
             )
     mix = replace(base.mix, **{name: value for name, value in given.items() if name in mixed})
     return replace(base, mix=mix, **{name: value for name, value in given.items() if name not in mixed})

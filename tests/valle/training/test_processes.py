@@ -34,7 +34,7 @@ def test_two_processes_take_the_steps_of_one(tmp_path: Path) -> None:
     meeting = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port()}
     both = [
         subprocess.Popen(
-            [sys.executable, "-m", "valle.training", *place, "--run", "two", *WORDS.split()],
+            [sys.executable, "-m", "valle.training", *place, "--name", "two", *WORDS.split()],
             env={**os.environ, **meeting, "RANK": rank, "LOCAL_RANK": rank, "OMP_NUM_THREADS": "1"},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -42,7 +42,7 @@ def test_two_processes_take_the_steps_of_one(tmp_path: Path) -> None:
         )
         for rank in "01"
     ]
-    run([*place, "--run", "one", *WORDS.split()])
+    run([*place, "--name", "one", *WORDS.split()])
     printed = [process.communicate(timeout=240)[0] for process in both]
     assert [process.returncode for process in both] == [0, 0], printed
     alone, together = (Run(tmp_path / name).load() for name in ("one", "two"))

@@ -195,34 +195,34 @@ def test_a_run_is_refused_before_anything_is_written(tmp_path: Path) -> None:
     speech_shard(6).save(speech_path(tmp_path, 0))
     place = ["--folder", str(tmp_path), "--threads", "1"]
     small = ["--dim", "16", "--layers", "1", "--heads", "2", "--budget", "100", "--batches", "1"]
-    run([*place, "model", "--run", "mine", *small, "--steps", "1", "--warmup", "1"])
+    run([*place, "model", "--name", "mine", *small, "--steps", "1", "--warmup", "1"])
     before = (tmp_path / "mine" / "state.pt").read_bytes()
     for words, problem in (
         ("--dim 24", "begun with dim 16, not 24"),
         ("--steps 3", "one of 1 steps, not 3"),
-        ("--run new --architecture lama", "unknown architecture 'lama'; .* did you mean llama"),
-        ("--run new --dim 25", "must split into 4 heads"),
-        ("--run new --start builtin --dim 16 --heads 2", "another configuration"),
-        ("--run new --recordings nowhere", "is not a folder"),
-        ("--run new --device cuda:7", "The device cuda:7 is not there"),
+        ("--name new --architecture lama", "unknown architecture 'lama'; .* did you mean llama"),
+        ("--name new --dim 25", "must split into 4 heads"),
+        ("--name new --start builtin --dim 16 --heads 2", "another configuration"),
+        ("--name new --recordings nowhere", "is not a folder"),
+        ("--name new --device cuda:7", "The device cuda:7 is not there"),
         ("--more -3", "--more is -3, it must be 0 or more"),
         ("--decay 2", "--decay is 2, it must be a share"),
     ):
         with pytest.raises(UserError, match=problem):
-            run([*place, "model", "--run", "mine", *words.split()])
+            run([*place, "model", "--name", "mine", *words.split()])
     assert (tmp_path / "mine" / "state.pt").read_bytes() == before
     assert not (tmp_path / "new" / "state.pt").exists()
     with pytest.raises(UserError, match=r"not of the built-in model's shape; name a file with --out"):
-        run([*place, "export", "model", "--run", "mine"])
+        run([*place, "export", "model", "--name", "mine"])
     (tmp_path / "mine" / "state.pt").write_bytes(b"nothing")
     with pytest.raises(UserError, match=r"state\.pt: cannot be read"):
-        run([*place, "model", "--run", "mine"])
+        run([*place, "model", "--name", "mine"])
 
 
 def test_the_metrics_are_drawn(tmp_path: Path) -> None:
     folder = tmp_path / "mine"
     folder.mkdir()
-    place = ["--folder", str(tmp_path), "plot", "--run", "mine"]
+    place = ["--folder", str(tmp_path), "plot", "--name", "mine"]
     with pytest.raises(UserError, match="train the run first"):
         run(place)
     lines = [{"minutes": 1, "step": step, "of": 9, "ar": 7 - step / 3, "ar_right": 0.1} for step in range(9)]
@@ -243,6 +243,20 @@ def test_one_line_of_progress(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, c
     run_.show("35/50")
     run_.end_line()
     assert capsys.readouterr().err.replace("\r\x1b[2K", "|") == "|30/50|35/50\n"
+
+
+def test_torchrun_leaves_the_options_to_us() -> None:
+    """It takes the beginning of an option for the option, also behind the program's name."""
+    from torch.distributed.run import get_args_parser
+
+    command = parser()._subparsers
+    assert command is not None
+    (commands,) = command._group_actions
+    assert commands.choices is not None
+    model = dict(commands.choices)["model"]  # type: ignore[call-overload]
+    for action in model._actions:
+        words = ["-m", "valle.training", "model", action.option_strings[-1]]
+        assert get_args_parser().parse_args(words).training_script_args == words[2:]
 
 
 def test_devices_and_shares() -> None:

@@ -20,10 +20,10 @@ def test_a_model_trained_here_speaks_and_replays(here: Path, capsys: pytest.Capt
     speech_shard(6).save(speech_path(here, 0))
     place = ["--folder", str(here), "--threads", "1"]
     try:
-        run([*place, "model", "--run", "mine", *SHAPE.split()])
+        run([*place, "model", "--name", "mine", *SHAPE.split()])
     finally:
         torch.set_flush_denormal(False)
-    run([*place, "export", "model", "--run", "mine", "--out", "mine.safetensors"])
+    run([*place, "export", "model", "--name", "mine", "--out", "mine.safetensors"])
     capsys.readouterr()
     words = ["Hello there.", "--model", "mine.safetensors", "--max-duration", "0.2", "--seed", "1"]
     assert main(["say", *words, "--out", "a.wav", "--json"]) == 0
