@@ -44,8 +44,8 @@ use_segmented_attention_mask use_sliding_attention_mask use_streamlined_calc_los
 use_audio_encoder_level_weights use_audio_encoder_ffn use_audio_encoder_norm
 audio_decoder_ffn_expansion_size audio_encoder_ffn_expansion_size token_dropout_error token_dropout_rate
 token_dropout_rvq_levels cfg_cond_dropout_p cfg_text_dropout_p cfg_prom_dropout_p lang_cond_dropout_p
-use_raw_text_p layerskip layerskip_r layerskip_p_max layerskip_e_scale
-"""
+use_raw_text_p layerskip layerskip_r layerskip_p_max layerskip_e_scale classifier_offsets
+"""  # all but the last are the reference's, which had no key for what it did for some weeks
 _KEYS, _EXPERIMENTAL_KEYS = frozenset(_WORDS.split()), frozenset(_EXPERIMENTAL_WORDS.split())
 _SUPPORTED = {"causal_size": 1, "predict_causally": False, "monolithic_audio_encoder": False}
 """Keys that change what is computed, and the only value of each that is supported."""
@@ -111,6 +111,7 @@ def read(given: Mapping[str, Any] | None, shapes: Shapes) -> Reading:
         classifier_size=0 if split else shapes["classifier.weight"][0],
         hf=experimental.get("hf", False),
         interleave=experimental.get("interleave", False),
+        classifier_offsets=experimental.get("classifier_offsets", False),
         rvq_level_range=tuple(experimental.get("rvq_level_range") or ()),
     )
     return Reading(config, tuple(remarks))

@@ -177,13 +177,14 @@ def test_flags(write_sft: Writer, given: object, ours: str) -> None:
             "unified_position_ids": False,
             "noncausal_masks": True,
             "interleave": True,
+            "classifier_offsets": True,
             "rvq_level_range": [0, 4],
         }
     )
     config = opening.describe(path).details.config
     assert config.audio_embedding_sums == ours
     assert config.noncausal_masks and not config.unified_position_ids
-    assert config.interleave and config.rvq_level_range == (0, 4)
+    assert config.interleave and config.classifier_offsets and config.rvq_level_range == (0, 4)
 
 
 def test_unknown_keys_and_tensors_are_ignored_and_named(write_sft: Writer) -> None:
