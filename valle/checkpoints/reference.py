@@ -132,6 +132,7 @@ def metadata_of(details: Details) -> dict[str, str]:
         "causal_size": 1,
         "noncausal_masks": config.noncausal_masks,
         "classifiers_bias": config.classifiers_bias,
+        **({"classifier_offsets": True} if config.classifier_offsets else {}),
     }
     size = {
         "dim": config.dim,

@@ -47,7 +47,7 @@ token_dropout_rvq_levels cfg_cond_dropout_p cfg_text_dropout_p cfg_prom_dropout_
 use_raw_text_p layerskip layerskip_r layerskip_p_max layerskip_e_scale classifier_offsets
 """  # all but the last are the reference's, which had no key for what it did for some weeks
 _KEYS, _EXPERIMENTAL_KEYS = frozenset(_WORDS.split()), frozenset(_EXPERIMENTAL_WORDS.split())
-_SUPPORTED = {"causal_size": 1, "predict_causally": False, "monolithic_audio_encoder": False}
+_SUPPORTED = {"hf": False, "causal_size": 1, "predict_causally": False, "monolithic_audio_encoder": False}
 """Keys that change what is computed, and the only value of each that is supported."""
 _DEFAULTS: dict[str, Any] = {
     "audio_embedding_sums": False,
