@@ -356,12 +356,18 @@ class Engine:
         return forced_pass(self.model, pair, codes, count, request.recipe, needs)
 
     def observe(self, request: Request, segment: int, level_0: Codes) -> AttentionTrack:
-        """Where the model looks while it writes level 0 of a segment, codes [frames], told by one pass."""
+        """Where the model looks while it writes level 0 of a segment, codes [frames], told by one pass.
+
+        Raises UserError where the backbone has no attention.
+        """
         import torch
 
         from valle.decoding.speech import speech_inputs
         from valle.models.attention_maps import AttentionTrack
 
+        if not self.attends:
+            name = self.model.config.architecture
+            raise UserError(f"The backbone {name} has no attention, so there is nothing to show of it.")
         torch.set_num_threads(request.recipe.threads)
         inputs = speech_inputs(request, request.sentences[segment], self.details.languages[request.language])
         if self._attached is not None:

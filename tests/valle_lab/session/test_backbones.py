@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from conftest import make_engine
@@ -71,6 +72,8 @@ def test_what_looks_at_attention(engine: Engine, request_: Request) -> None:
         return
     with pytest.raises(UserError, match="looks at attention, and the model's backbone has none"):
         engine.generate(asked).finish()
+    with pytest.raises(UserError, match=f"{engine.model.config.architecture} has no attention"):
+        engine.observe(request_, 0, np.zeros(4, np.int16))
 
 
 def test_a_model_of_level_0_says_what_it_cannot_do(engine: Engine, request_: Request) -> None:
