@@ -152,7 +152,7 @@ def test_replay_of_a_session_that_cannot_be(
     ],
     ids=["missing", "empty", "truncated", "text", "bytes", "a list", "nested", "a damaged wav"],
 )
-@pytest.mark.parametrize("command", ["replay", "diff"])
+@pytest.mark.parametrize("command", ["replay", "diff", "wins"])
 def test_files_that_are_no_session(
     command: str, content: bytes | None, says: str, here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -29,8 +29,6 @@ def together(requests: Sequence[Request]) -> tuple[Request, ...]:
     recipes = [replace(request.recipe, batch=names, guidance="two passes") for request in requests]
     if any(recipe != recipes[0] for recipe in recipes):
         raise UserError("Takes made at once need one device, dtype, number of threads and attention.")
-    if recipes[0].early_exit is not None:
-        raise UserError("Takes made at once run all layers; leave out early exit, or make them one by one.")
     for request in requests:
         if (reason := _only_alone(request)) is not None:
             raise UserError(f"{reason}: such a take is made alone, not several at once.")

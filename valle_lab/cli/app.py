@@ -25,6 +25,7 @@ from valle_lab.cli import (
     samplers,
     say,
     voices,
+    wins,
 )
 from valle_lab.cli.common import Common, with_options
 
@@ -50,6 +51,7 @@ def command() -> Callable[..., int | None]:
     app.command("repl")(with_options(repl.repl))
     app.command("audition")(with_options(audition.audition))
     app.command("diff")(with_options(diff.diff))
+    app.command("wins")(with_options(wins.wins))
     app.command("export")(with_options(export.export))
     app.add_typer(voices.group(), name="voices")
     app.command("samplers")(with_options(samplers.samplers))

@@ -56,7 +56,7 @@ def test_help_imports_nothing_heavy() -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["say", "replay", "diff", "voices", "samplers", "presets", "models", "doctor"]
+    "command", ["say", "replay", "diff", "wins", "voices", "samplers", "presets", "models", "doctor"]
 )
 def test_every_command_has_help_and_the_common_options(
     command: str, capsys: pytest.CaptureFixture[str]
