@@ -15,7 +15,7 @@ def wins(
     common: Common,
     files: Annotated[
         list[Path],
-        typer.Argument(metavar="SESSION...", help="Sessions, or journals of labs that were killed."),
+        typer.Argument(metavar="SESSION...", help="Sessions, or journals left behind."),
     ],
     json_output: Annotated[bool, typer.Option("--json", help="A list of objects on stdout.")] = False,
 ) -> int | None:
