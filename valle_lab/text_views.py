@@ -16,12 +16,15 @@ from valle.request import FRAME_RATE, Codes, Sentence
 from valle.voices import Voice
 from valle.whatif import WhatIf
 from valle_lab.lab.audition import Audition
+from valle_lab.lab.comparison import Comparison
 from valle_lab.lab.sheet import Sheet, SheetView
 from valle_lab.lab.state import LabTake
 from valle_lab.lab.timeline import Measure, Timeline
-from valle_lab.listening_lines import sheet_rows
+from valle_lab.lab.trials import BlindTrial, TrialRecord, TrialView
+from valle_lab.listening_lines import comparison_lines, contest_rows, sheet_rows, trial_lines
 from valle_lab.tui.braille import column_of, curve
 from valle_lab.views import PARTS, AttentionView, LevelView, StepView
+from valle_lab.wins import Contest
 
 Lines = list[str]
 WIDTH = 80
@@ -71,6 +74,12 @@ def in_words(result: Any, width: int = WIDTH) -> Lines:
             return table(sheet_rows(result.view()))
         case SheetView():
             return table(sheet_rows(result))
+        case Comparison():
+            return comparison_lines(result)
+        case TrialView() | TrialRecord():
+            return trial_lines(result)
+        case BlindTrial():
+            return trial_lines(result.view())
         case str() | Path() | int() | float():
             return [str(result)]
         case dict():
@@ -288,7 +297,8 @@ def code_lines(codes: Codes, first: int = 0, width: int = WIDTH) -> Lines:
     rows = [
         f"level {level} {''.join(f'{code:5}' for code in shown[:, level])}" for level in range(shown.shape[1])
     ]
-    return [f"frame   {frames} of {len(codes)}", *rows]
+    told = f"frames {first} to {first + len(shown) - 1} of {len(codes)}" if len(shown) else "no frames"
+    return [told, f"frame   {frames}", *rows]
 
 
 def level_lines(levels: Sequence[LevelView]) -> Lines:
@@ -404,6 +414,8 @@ def _items(items: Sequence[Any], width: int) -> Lines:
             return [f"{sentence.text}\n    {sentence.phonemes}" for sentence in items]
         case LevelView():
             return level_lines(items)
+        case Contest():
+            return table(contest_rows(items))
     if is_dataclass(items[0]) and not isinstance(items[0], type):
         entries = [asdict(item) for item in items]
         return table([tuple(entries[0]), *(tuple(entry.values()) for entry in entries)])

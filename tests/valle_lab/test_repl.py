@@ -64,8 +64,26 @@ def test_every_view_has_words(typed: Typed) -> None:
     assert len(typed("view.levels").splitlines()) == 8
     attention = typed("view.attention 3")
     assert "decision 3 of" in attention and "read along by 2.1 (0.60)" in attention
+    for line, parts in (
+        ("view.waterfall 5", ("take-1 0/ar.0:5:", "(min_p)", "kept")),
+        ("view.histogram 5", ("take-1 0/ar.0:5:", "-inf", "chosen")),
+        ("view.candidates 5", ("take-1 0/ar.0:5:", "cumulative")),
+        ("view.nar 3 2", ("take-1 0/nar.3:0 position 2:",)),
+        ("view.head 2 1 4", ("layer 2 head 1 at decision 4 of", "###", "prompt, 75 frames", "response, 4")),
+        ("view.alignment", ("segment 0, 0.92 s, read along by 2.1 (0.60)", "0.03 s  ")),
+        ("view.codes 3", ("frames 3 to 16 of 68", "frame       3    4    5", "level 7 ")),
+        ("view.sound", ("0.91 s, peak 0.10, -23.0 dB",)),
+    ):
+        shown = typed(line)
+        assert all(part in shown for part in parts), shown
+        assert max(map(len, shown.splitlines())) <= 80
+    assert len(typed("view.alignment").splitlines()) == 1 + len(typed.bench.lab.takes[0].text) - 1
     for line, told in (
         ("view.timeline joy", "no measure 'joy'"),
+        ("view.nar 8", "no pass of level 8 in segment 0"),
+        ("view.nar 3 68", "decided the frames 0 to 67, not 68"),
+        ("view.codes 99", "frames 0 to 67, not 99"),
+        ("view.codes 0 4", "take-1 has no segment 4"),
         ("view.step 900", "decisions 0 to 68, not 900"),
         ("view.attention 3 9", "no segment 9"),
     ):

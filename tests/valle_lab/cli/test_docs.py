@@ -31,7 +31,11 @@ def commands(page: Path) -> list[list[str]]:
 
 
 PAGES = [page.name for page in sorted(DOCS.glob("*.md")) if commands(page)]
-READ_ONLY = {"audition.md": "sixteen voices take minutes", "repl.md": "it reads what is typed"}
+READ_ONLY = {
+    "audition.md": "sixteen voices take minutes",
+    "repl.md": "it reads what is typed",
+    "export.md": "its figures take seconds, and other tests draw them",
+}
 """Pages whose commands are only looked up in the help, and why."""
 
 
