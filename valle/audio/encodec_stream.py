@@ -55,7 +55,8 @@ class Stream:
         if final and (missing := -(x.shape[-1] - before) % stride):
             x = functional.pad(x, (0, missing), layer.pad_mode)
         self._kept[layer] = x[..., x.shape[-1] - before :]
-        return layer.conv(x)
+        made: Tensor = layer.conv(x)
+        return made
 
     def _transposed(self, layer: Any, x: Tensor, final: bool) -> Tensor:
         """An input reaches over its own outputs and the next; those of the one before are given again."""
@@ -66,9 +67,11 @@ class Stream:
         else:
             before = x[..., :0]
         self._kept[layer] = x[..., -1:]
-        return layer.convtr(x)[..., before.shape[-1] * stride :][..., :length]
+        made: Tensor = layer.convtr(x)[..., before.shape[-1] * stride :][..., :length]
+        return made
 
     def _recurrence(self, layer: Any, x: Tensor, final: bool) -> Tensor:
         steps = x.permute(2, 0, 1)
         given, self._states[layer] = layer.lstm(steps, self._states.get(layer))
-        return (given + steps if layer.skip else given).permute(1, 2, 0)
+        made: Tensor = given + steps if layer.skip else given
+        return made.permute(1, 2, 0)

@@ -92,13 +92,13 @@ def fetch(name: HubName, progress: bool = True) -> Path:
         return found
     from huggingface_hub import HfApi, hf_hub_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError
-    from huggingface_hub.utils import disable_progress_bars, enable_progress_bars
+    from huggingface_hub.utils.tqdm import disable_progress_bars, enable_progress_bars
 
     (enable_progress_bars if progress else disable_progress_bars)()
     endpoint, cache = os.environ.get("HF_ENDPOINT"), cache_folder()
     try:
-        found_there = HfApi(endpoint=endpoint).repo_info(name.repo, revision=name.revision).siblings or []
-        files = [sibling.rfilename for sibling in found_there]
+        there = HfApi(endpoint=endpoint).model_info(name.repo, revision=name.revision)
+        files = [sibling.rfilename for sibling in there.siblings or ()]
         chosen = _choose(name, files, required=True)
         for file in _wanted(str(chosen), files):
             path = hf_hub_download(

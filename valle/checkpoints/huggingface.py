@@ -160,7 +160,10 @@ def _config(
     remarks: list[str] = []
     layers = 1 + max(int(name.split(".")[2]) for name in header.tensors if name.startswith("model.layers."))
     if document["num_hidden_layers"] != layers:
-        remarks.append(f"num_hidden_layers is {document['num_hidden_layers']}, but there are {layers} layers")
+        remarks.append(
+            f"num_hidden_layers is {document['num_hidden_layers']}, but there are {layers} layers; if "
+            "num_attention_heads is as wrong, say size.heads in a YAML file beside it"
+        )
     if BIAS in header.tensors:
         remarks.append(f"{BIAS} is ignored, as stock Llama ignores it")
     own = (document.get(OWN_KEY) or {}).get("config")
@@ -181,7 +184,7 @@ def _config(
     config = ModelConfig(
         dim=document["hidden_size"],
         layers=layers,
-        heads=document["num_attention_heads"],
+        heads=_size_of(given).get("heads", document["num_attention_heads"]),
         ffn=document["intermediate_size"],
         classifiers_bias=False,
         task_tokens_counted=False,
@@ -199,6 +202,11 @@ def _checked(config: ModelConfig, header: Header) -> ModelConfig:
             f"put the model's {FILE_NAME} beside it"
         )
     return config
+
+
+def _size_of(given: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    size = (given or {}).get("size")
+    return size if isinstance(size, Mapping) else {}
 
 
 def _counts(vocabulary: Mapping[str, int]) -> dict[str, Any]:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from valle.checkpoints.loading import LoadedModel
 
 CODEC = "encodec"
+_READ = ("config", "stats", "userdata")
 _GREEDY: list[dict[str, Any]] = [{"name": "greedy"}]
 STACKS: dict[str, list[dict[str, Any]]] = {
     "ar": [{"name": "temperature", "value": 1.0}, {"name": "draw"}],
@@ -68,10 +69,8 @@ def read_metadata(path: Path, header: Header) -> dict[str, Any]:
     for key, text in header.metadata.items():
         try:
             values[key] = json.loads(text)
-        except RecursionError as error:
-            raise UserError(f"{path}: its metadata is damaged; fetch or export it again") from error
-        except ValueError as error:
-            if text[:1] in ("{", "["):
+        except (ValueError, RecursionError) as error:
+            if key in _READ:
                 raise UserError(f"{path}: its metadata is damaged; fetch or export it again") from error
             values[key] = text
     return values

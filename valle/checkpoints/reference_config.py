@@ -101,7 +101,7 @@ def read(given: Mapping[str, Any] | None, shapes: Shapes) -> Reading:
         classifiers_bias=("classifiers.proj.0.bias" if split else "classifier.bias") in shapes,
         **flags_of({**_DEFAULTS, **_present(experimental)}),
         task_tokens_counted=False,
-        audio_levels=sizes.get("resp_levels", given.get("resp_levels", 8)),
+        audio_levels=sizes.get("resp_levels", 8),
         audio_tokens=sizes.get("audio_tokens", 1024),
         phoneme_tokens=sizes.get("phoneme_tokens", 256),
         text_tokens=sizes.get("text_tokens", _TEXT_TOKENS) if version >= 6 else text,

@@ -49,7 +49,8 @@ def models(
 ) -> int | None:
     """List the built-in model, those in the models folder, and those fetched from the hub."""
     if backbones:
-        return _list_backbones(json_output)
+        _list_backbones(json_output)
+        return None
     if fetch is not None:
         narrate(f"{fetch} is in {_fetch(fetch)}")
     found = known_models(common.settings().paths.models)

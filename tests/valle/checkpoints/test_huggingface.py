@@ -181,10 +181,12 @@ def test_layers_are_counted_and_a_bias_is_ignored(tmp_path: Path, golden: dict[s
     tensors = load_file(folder / "model.safetensors")
     save_file({**tensors, "lm_head.bias": torch.ones(17702)}, folder / "model.safetensors", {"format": "pt"})
     document = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps({**document, "num_hidden_layers": 12}))
+    as_exported = {"num_hidden_layers": 12, "num_attention_heads": 16, "num_key_value_heads": 16}
+    (folder / "config.json").write_text(json.dumps({**document, **as_exported}))
+    (folder / "config.yaml").write_text("size: {heads: 4}")
     loaded = opening.load(folder)
-    assert loaded.details.config.layers == 3
-    assert "num_hidden_layers is 12, but there are 3 layers" in loaded.remarks
+    assert (loaded.details.config.layers, loaded.details.config.heads) == (3, 4)
+    assert any("num_hidden_layers is 12, but there are 3 layers" in remark for remark in loaded.remarks)
     assert "lm_head.bias is ignored, as stock Llama ignores it" in loaded.remarks
     ours = loaded.model.full([row_of(golden["input_ids"])])[0]
     assert (ours - golden["logits_ar_range"][-FRAMES - 1 :]).abs().max() < 1e-4

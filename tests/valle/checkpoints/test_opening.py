@@ -189,7 +189,10 @@ def test_flags(write_sft: Writer, given: object, ours: str) -> None:
 
 def test_unknown_keys_and_tensors_are_ignored_and_named(write_sft: Writer) -> None:
     path = write_sft(
-        config={"colour": 3}, experimental={"warp": True}, tensors={"time_emb.weight": torch.ones(3)}, lora={}
+        config={"colour": 3, "resp_levels": 1},
+        experimental={"warp": True},
+        tensors={"time_emb.weight": torch.ones(3)},
+        lora={},
     )
     loaded = opening.load(path)
     assert "unknown settings are ignored: colour, experimental.warp" in loaded.remarks
