@@ -327,32 +327,32 @@ class Engine:
         from valle.decoding.whatif import Question, what_if
 
         def find(segment: int, needs: frozenset[str]) -> RawRows:
-            made = decisions(take.steps, segment)
-            return self.reread(take.request, segment, take.segments[segment].levels[0], len(made), needs)
+            return self.reread(take, segment, needs)
 
         question = Question(stack, changes, first, last)
         return what_if(take.request, take.steps, find, question, stop=self.stop, attends=self.attends)
 
-    def reread(
-        self,
-        request: Request,
-        segment: int,
-        level_0: Codes,
-        count: int,
-        needs: frozenset[str] = frozenset(),
-    ) -> RawRows:
-        """What the first `count` decisions of a segment were made from, made again by one pass over its codes
-        [frames], with what stages need beside the logits."""
+    def reread(self, take: Take, segment: int, needs: frozenset[str] = frozenset()) -> RawRows:
+        """What the decisions of level 0 of a segment were made from, made again by one pass over its codes,
+        with what stages need beside the logits.
+
+        Raises UserError where one pass cannot tell: of early exit, and of adapters that changed meanwhile.
+        """
         import torch
 
-        from valle.decoding.branches import Pair
         from valle.decoding.forced import forced_pass
-        from valle.decoding.speech import null_inputs, speech_inputs
+        from valle.decoding.inputs import as_tensor, context_of
+        from valle.decoding.speech import pair_of
 
+        request = take.request
+        if request.recipe.early_exit is not None or any(event.kind == "adapter" for event in take.events):
+            raise UserError(f"What {request.take} was decided from is not kept, and no pass can tell it.")
         torch.set_num_threads(request.recipe.threads)
-        sentence, language = request.sentences[segment], self.details.languages[request.language]
-        pair = Pair(speech_inputs(request, sentence, language), null_inputs(request, sentence, language))
-        codes = torch.from_numpy(level_0.astype(np.int64))
+        if self._attached is not None:
+            self._attached.act({use.name: use.strength for use in request.recipe.adapters}, "ar", 0)
+        context = context_of(request, segment, [as_tensor(item.codes()) for item in take.segments[:segment]])
+        pair = pair_of(request, segment, self.details.languages[request.language], context)
+        codes, count = as_tensor(take.segments[segment].levels[0]), len(decisions(take.steps, segment))
         return forced_pass(self.model, pair, codes, count, request.recipe, needs)
 
     def observe(self, request: Request, segment: int, level_0: Codes) -> AttentionTrack:

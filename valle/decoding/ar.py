@@ -11,6 +11,7 @@ import torch
 from valle.decoding.branches import Grow, Pair, step_by_step, with_frames
 from valle.decoding.decide import Situation, decide
 from valle.decoding.early_exit import decode_early
+from valle.decoding.resumed import Branches
 from valle.decoding.run import Run
 from valle.decoding.search import search
 from valle.decoding.trail import Sought
@@ -50,7 +51,9 @@ def decode_ids(
     history = torch.zeros(limit, dtype=torch.long, device=model.device)
     sampler = run.sampler(phase, 0)
     states = sampler.start(1, model.device)
-    branches = step_by_step(model, pair, grow, limit, run.request.recipe)
+    branches: Branches = step_by_step(model, pair, grow, limit, run.request.recipe)
+    if run.onlooker is not None:
+        branches = run.onlooker.begins(sought.place(0), branches)
     for index in range(limit):
         place = sought.place(index)
         before = run.before(place)

@@ -6,6 +6,7 @@ In one batch of two rows or in two passes of one, as the recipe says: the same b
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from dataclasses import dataclass, replace
 
 import torch
@@ -93,6 +94,29 @@ class StepByStep:
         """The null branch, where the two are passes of their own."""
         self._padding = 0
         """Positions in front of the conditional row, where the null row beside it is longer."""
+        self._since = 0
+        """The decision from whose pass on there are the branches that there are now."""
+
+    @property
+    def memory(self) -> int:
+        """Bytes of the caches."""
+        return sum(cache.memory for cache in (self._cache, self._aside) if cache is not None)
+
+    def after(self, step: int) -> StepByStep | None:
+        """Independent branches as they were after the pass of a decision.
+
+        None where that pass was not made, or was made with other branches than there are now.
+        """
+        if self._cache is None or not self._since <= step <= self._cache.step:
+            return None
+        other = copy(self)
+        try:
+            if self._aside is not None:
+                other._aside = self._aside.fork(self._aside.step - (self._cache.step - step))
+            other._cache = self._cache.fork(step)
+        except ValueError:
+            return None
+        return other
 
     def next(
         self, made: Tensor, guided: bool, attended: bool = False, observer: Observer | None = None
@@ -139,6 +163,7 @@ class StepByStep:
         """Fill the null branch by one pass, for this step and those to come."""
         filled = self._grow(self._pair.null, made)
         aside, null = self._model.begin([filled], self._capacity - len(made))
+        self._since = len(made)
         if self._together:
             self._padding += max(0, aside.state.length - cache.state.length)
             self._cache = cache.beside(aside)
@@ -151,8 +176,10 @@ class StepByStep:
         return watch if watch is None or not self._padding else WithoutPadding(watch, self._padding)
 
     def _let_go(self) -> None:
-        self._aside = None
-        if self._cache is not None and len(self._cache) == 2:
+        if self._cache is None or (self._aside is None and len(self._cache) == 1):
+            return
+        self._aside, self._since = None, self._cache.step + 1
+        if len(self._cache) == 2:
             self._cache = self._cache.rows([0])
 
 

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from valle.decoding.attention import FLOOR
-from valle.decoding.branches import Pair, in_one_pass
+from valle.decoding.branches import Pair, in_one_pass, with_frames
+from valle.errors import UserError
 from valle.models.ar_nar import ArNar
 from valle.request import Recipe
 from valle.samplers.measures import BIT
@@ -56,10 +57,13 @@ def forced_pass(
 ) -> RawRows:
     """The first `count` decisions of a segment of these codes [frames], by one pass over them.
 
-    The same as step by step but for the last digits.
+    The same as step by step but for the last digits. Raises UserError for a model whose rows see what comes
+    after them, so that each decision needs a pass of its own.
     """
-    given = pair.given(level_0[:, None])
-    passes = in_one_pass(model, given, recipe, "null" in needs)
+    given = Pair(with_frames(pair.conditional, level_0), with_frames(pair.null, level_0))
+    if not model.layouts([given.conditional])[0].causal:
+        raise UserError("This model sees its output both ways; one pass cannot tell of all decisions.")
+    passes = in_one_pass(model, given, recipe, "null" in needs).of_last(len(level_0) + 1)
     attention = None
     if "attention" in needs:
         last = _LastQueries(count, len(level_0) + 1)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from types import NoneType
 from typing import Literal
 
 import numpy as np
 
 from valle.adapter_use import strengthened
+from valle.changes import changed
 from valle.control import Control, Event
 from valle.decoding.onlooker import Onlooker
 from valle.errors import UserError
@@ -101,12 +101,12 @@ class Run:
         applied: list[Event] = []
         ending: Ending | None = None
         forced: int | None = None
-        search = self.sampler(place.phase, place.level).search
         for event in self.control.events(place):
             try:
+                search = self.sampler(place.phase, place.level).search
                 if event.kind == "finish" or event.kind == "cancel":
                     ending = event.kind
-                elif search is not None:
+                elif search is not None and (place.step > 0 or event.kind != "replace"):
                     raise UserError(f"Only finish and cancel are taken while {search.key} is under way.")
                 elif event.kind == "force":
                     forced = self._forced(event, place)
@@ -124,20 +124,9 @@ class Run:
 
     def _change(self, event: Event, place: Place) -> None:
         first = deciding_phase(self.request.task, self.request.mode)
-        changes: dict[str, Callable[[Stack], Stack]] = {
-            "set": lambda stack: stack.set(event.name, event.value, first),
-            "add": lambda stack: stack.add(event.name, event.value, default_phase=first),
-            "remove": lambda stack: stack.remove(event.name, first),
-            "move": lambda stack: stack.move(event.name, event.value, first),
-            "switch": lambda stack: stack.switch(event.name, event.value, first),
-            "replace": lambda stack: Stack.from_dict(event.value),
-        }
-        if event.kind not in changes:
+        stack = changed(self.stack, event, first)
+        if stack is None:
             raise UserError(f"The loaded model takes no event of kind {event.kind!r}.")
-        wanted = {"add": (Mapping, NoneType), "move": (int,), "switch": (bool,)}.get(event.kind, (object,))
-        if not isinstance(event.value, wanted):
-            raise UserError(f"The event {event.kind} {event.name} cannot have the value {event.value!r}.")
-        stack = changes[event.kind](self.stack)
         phase = "ar" if place.phase == "refine" else place.phase
         search = self._usable(stack, phase, place.level).search
         if search is not None and place.step > 0:

@@ -58,6 +58,8 @@ def what_if(
     Raises UserError for a stack that searches, which one decision does not tell of, for one that the model
     cannot run, and for a recorded change that it cannot take.
     """
+    if request.mode == "interleaved":
+        raise UserError(f"{request.take} was made with all levels in turn; what-if tells of level 0 alone.")
     stack = request.stack if question.stack is None else question.stack
     kept = question.stack is None or question.changes
     events = [event for step in steps for event in step.events] if kept else []
@@ -66,7 +68,7 @@ def what_if(
     tried = _Tried(request, run, question, stop)
     for segment in range(1 + max((step.place.segment for step in steps), default=-1)):
         own = [step for step in steps if step.place.segment == segment]
-        tried.add(segment, own, find, doubtful=bool(events) and tried.any_changed)
+        tried.add(segment, own, find, doubtful=bool(events or request.history) and tried.any_changed)
         if tried.failure:
             break
     return tried.told()

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from valle.adapter_use import AdapterUse
 from valle.control import Event
 from valle.errors import UserError
+from valle.fork import Fork
 from valle.samplers.stack import Stack
 from valle.text.sentences import SplitBy
 from valle_lab.adapters import parse_adapters
@@ -247,6 +248,20 @@ class Lab:
         self.chosen, self.row = take, None
         self.mark("takes", "seed", "cursor")
         return take
+
+    def begin_fork(self, fork: Fork, parent: LabTake, how: str) -> LabTake:
+        """Have the worker go on from the middle of a take; `how` it differs, in a few words."""
+        speaking = self.living_worker().speak(fork)
+        take = LabTake(fork.take, parent.text, fork.request.seed, parent.voice, speaking)
+        take.parent, take.fork, take.how = parent.name, fork.place, how
+        self.takes.append(take)
+        self.chosen, self.row = take, None
+        self.mark("takes", "cursor")
+        return take
+
+    def free_name(self) -> str:
+        """A name for a take that no other has."""
+        return next(self._free_names())
 
     def begin_batch(self, text: str, seeds: Sequence[int]) -> list[LabTake]:
         """Have the worker make takes of one text at once, with the settings as they are but these seeds."""

@@ -54,7 +54,7 @@ class Record:
         if self._journal is not None and take.begun is not None:
             self.unsaved = True
             with self._once():
-                self._journal.begin(take.begun.request, take.begun.origin)
+                self._journal.begin(take.begun.request, take.begun.origin, parent=take.parent, fork=take.fork)
 
     def add(self, steps: Sequence[Step]) -> None:
         """Steps were made. Raises UserError where the journal cannot be written."""

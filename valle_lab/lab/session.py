@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from valle_lab.lab.registry import command
 from valle_lab.lab.state import LabTake
 from valle_lab.lab.takes import HIDDEN, KEPT, STARS, named, with_wave
 from valle_lab.lab.trials import TrialRecord
+from valle_lab.lab.tree import how_it_differs
 from valle_lab.worker.messages import Begun, Made
 from valle_lab.worker.surface import Wave
 
@@ -78,9 +80,9 @@ def _open(lab: Lab, path: Path) -> None:
 
 def lab_takes(session: Session) -> list[LabTake]:
     """The takes of a session as the lab has them. Raises UserError for one that this version cannot read."""
-    from valle_lab.session.convert import from_session_take
+    from valle_lab.session.convert import from_session_place, from_session_take
 
-    takes = []
+    takes: list[LabTake] = []
     for record in session.takes:
         take = from_session_take(record)
         request = take.request
@@ -95,9 +97,13 @@ def lab_takes(session: Session) -> list[LabTake]:
             made=Made(take.segments, take.seconds),
         )
         _judged(restored, record)
+        restored.parent = record.parent
+        restored.fork = None if record.fork is None else from_session_place(record.fork)
         for step in take.steps:
             restored.timeline.add(step)
         takes.append(restored)
+    for restored in takes:
+        _placed(restored, takes)
     return takes
 
 
@@ -106,6 +112,14 @@ def _trials(session: Session) -> list[TrialRecord]:
         TrialRecord(trial.id, trial.takes, trial.names, trial.seal, trial.order, trial.salt, trial.choice)
         for trial in session.trials
     ]
+
+
+def _placed(restored: LabTake, takes: Sequence[LabTake]) -> None:
+    """Say how a fork differs from its parent, as far as that is here."""
+    if restored.fork is not None:
+        parent = next((take for take in takes if take.name == restored.parent), None)
+        parent_take = None if parent is None else parent.take
+        restored.how = how_it_differs(restored.take, restored.fork, parent_take)
 
 
 def _judged(restored: LabTake, record: Record) -> None:
@@ -135,7 +149,8 @@ def _carried(take: LabTake) -> str:
     from valle_lab.session.schema import new_session
 
     assert take.begun is not None
-    return session_text(new_session(to_session_take(take.take, take.begun.origin)), indent=None)
+    record = to_session_take(take.take, take.begun.origin, parent=take.parent, fork=take.fork)
+    return session_text(new_session(record), indent=None)
 
 
 def _nothing_to_save(lab: Lab) -> str | None:

@@ -104,7 +104,7 @@ def attend(lab: Lab, look: AttentionLook) -> Future[AttentionView]:
         take = lab.find(look.take)
         if take is None or take.begun is None:
             raise UserError(f"There is no take {look.take!r} that has begun.")
-        if (reason := _strange(lab, take)) is not None:
+        if (reason := strange(lab, take)) is not None:
             raise UserError(reason)
         segment = take.timeline.segment if look.segment is None else look.segment
         if not 0 <= segment < len(take.begun.request.sentences):
@@ -125,7 +125,7 @@ def suppose(lab: Lab, look: TakeLook) -> Future[WhatIf]:
         take = lab.find(look.take)
         if take is None or take.begun is None:
             raise UserError(f"There is no take {look.take!r} that has begun.")
-        if (reason := _strange(lab, take)) is not None:
+        if (reason := strange(lab, take)) is not None:
             raise UserError(reason)
         asked = lab.living_worker().what_if(look, take.begun.request, tuple(take.steps))
         lab.answers.expect(asked, answer.set_result, answer.set_exception)
@@ -165,7 +165,7 @@ def _place(take: LabTake, place: Place | None) -> Place | None:
 
 def _make_again(lab: Lab, take: LabTake, look: Look, answer: Future[StepView]) -> None:
     """Have the worker go through a take's own tokens, and look again; tells why that cannot be done."""
-    if (reason := _strange(lab, take)) is not None:
+    if (reason := strange(lab, take)) is not None:
         answer.set_exception(UserError(reason))
         return
     assert take.begun is not None
@@ -180,7 +180,7 @@ def _make_again(lab: Lab, take: LabTake, look: Look, answer: Future[StepView]) -
     lab.answers.expect(recalled, remade, answer.set_exception)
 
 
-def _strange(lab: Lab, take: LabTake) -> str | None:
+def strange(lab: Lab, take: LabTake) -> str | None:
     """Why the loaded model cannot make a take again, or None."""
     if take.begun is None or lab.description is None:
         return f"{take.name} cannot be looked at: no model is loaded."

@@ -8,6 +8,7 @@ chosen the recorded token with logits moved within that tolerance? The engine sa
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -64,11 +65,15 @@ class Judge:
     and compared to the end.
     """
 
-    def __init__(self, recorded: Take, mode: Mode, tolerance: Tolerance) -> None:
+    def __init__(
+        self, recorded: Take, mode: Mode, tolerance: Tolerance, past: Collection[Place] = ()
+    ) -> None:
+        """`past` are the decisions that a fork has from its parent: they were fed, and are fed again."""
         self._take, self._free, self._tolerance = recorded, mode == "exact", tolerance
         self._search_again = mode == "tolerant"
         self._recorded = {step.place: step for step in recorded.steps if len(step.tokens)}
-        self._forced = {event.place for event in recorded.events if event.kind == "force"}
+        self._past = frozenset(past)
+        self._forced = self._past | {event.place for event in recorded.events if event.kind == "force"}
         self._seen: set[Place] = set()
         self._choice: Divergence | None = None
         """The first decision that came out otherwise."""
@@ -79,20 +84,22 @@ class Judge:
         self._largest = 0.0
 
     def guide(self, place: Place) -> Guide | None:
-        """The recorded tokens to feed on at a place; None in `exact`, and where nothing was recorded.
+        """The recorded tokens to feed on at a place; None where nothing was recorded, and in `exact` but for
+        the past of a fork.
 
         Once the verdict is out, nothing more is asked of the engine than to go on: no tolerance, no reach.
         """
-        step = None if self._free else self._recorded.get(place)
+        in_past = place in self._past
+        step = None if self._free and not in_past else self._recorded.get(place)
         if step is None:
             return None
         guide = Guide(
             step.tokens,
             hypothesis=step.hypothesis,
-            search_again=self._search_again,
+            search_again=self._search_again and not in_past,
             masked=step.masked,
         )
-        if self._model is not None or self._unexplained:
+        if in_past or self._model is not None or self._unexplained:
             return guide
         return replace(
             guide,

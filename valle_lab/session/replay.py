@@ -22,7 +22,12 @@ from valle.take import Take, codes_sha256
 from valle_lab.engine import Engine
 from valle_lab.session import schema
 from valle_lab.session.agreement import Tolerance
-from valle_lab.session.convert import from_session_take, to_session_take
+from valle_lab.session.convert import (
+    decision_order,
+    from_session_place,
+    from_session_take,
+    to_session_take,
+)
 from valle_lab.session.judge import Divergence, Judge, Judgement, Kind, Mode, Verdict
 from valle_lab.session.save import SessionError, load_session, session_text
 
@@ -200,7 +205,8 @@ def _prepare(record: schema.Take, engine: Engine, mode: Mode, threads: int | Non
     check_fits(record, engine)
     recorded = from_session_take(record)
     as_recorded = recorded.request.recipe
-    judge = Judge(recorded, mode, Tolerance.of(as_recorded.dtype, engine.recipe.dtype))
+    tolerance = Tolerance.of(as_recorded.dtype, engine.recipe.dtype)
+    judge = Judge(recorded, mode, tolerance, past_of(record, recorded))
     recipe = replace(
         engine.recipe,
         threads=threads or _threads(as_recorded.threads, mode),
@@ -247,6 +253,14 @@ class Batches:
 def _made_together(one: schema.Take, other: schema.Take) -> bool:
     """Whether two takes tell of the same batch and the same model."""
     return one.request.recipe == other.request.recipe and one.origin.model == other.origin.model
+
+
+def past_of(record: schema.Take, take: Take) -> frozenset[Place]:
+    """The decisions that a fork has from its parent."""
+    if record.fork is None:
+        return frozenset()
+    first = decision_order(from_session_place(record.fork))
+    return frozenset(step.place for step in take.steps if decision_order(step.place) < first)
 
 
 def check_fits(record: schema.Take, engine: Engine) -> None:

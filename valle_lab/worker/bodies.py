@@ -11,7 +11,8 @@ import numpy as np
 from valle.adapter_use import AdapterUse
 from valle.control import Guide, ScheduledControl
 from valle.early_exit import EarlyExit
-from valle.request import NullBranch, Prompt, Recipe, Request, Sentence
+from valle.modes import Demasking
+from valle.request import NullBranch, Prefix, Prompt, Recipe, Request, Sentence
 from valle.samplers.stack import Stack
 from valle.step import Step
 from valle.take import Segment
@@ -55,9 +56,13 @@ def request_to_body(request: Request) -> tuple[Body, Arrays]:
             "voice": _voice_to_body(null.voice),
         },
         "recipe": asdict(request.recipe),
+        "demasking": asdict(request.demasking),
+        "sources": [_voice_to_body(source) for source in request.sources],
+        "prefix": None if request.prefix is None else _prefix_to_body(request.prefix),
     }
-    voices = {"prompt": request.prompt, "null.prompt": null.voice}
-    return body, {name: voice.codes for name, voice in voices.items() if isinstance(voice, Prompt)}
+    voices = {"prompt": request.prompt, "null.prompt": null.voice, "prefix": request.prefix}
+    voices |= {f"source.{number}": source for number, source in enumerate(request.sources)}
+    return body, {name: voice.codes for name, voice in voices.items() if isinstance(voice, Prompt | Prefix)}
 
 
 def request_from_body(body: Mapping[str, Any], arrays: Mapping[str, Array]) -> Request:
@@ -73,6 +78,13 @@ def request_from_body(body: Mapping[str, Any], arrays: Mapping[str, Array]) -> R
                 voice=_voice_from_body(voice, arrays.get("null.prompt")),
             ),
             "recipe": _recipe(body["recipe"]),
+            "demasking": Demasking(**body["demasking"]),
+            "sources": tuple(
+                _voice_from_body(source, arrays[f"source.{number}"])
+                for number, source in enumerate(body["sources"])
+            ),
+            "prefix": None if body["prefix"] is None else _prefix_from_body(body["prefix"], arrays["prefix"]),
+            "between": tuple(body["between"]),
         }
     )
 
@@ -178,6 +190,14 @@ def sentence_from_body(body: Mapping[str, Any]) -> Sentence:
 def _voice_to_body(voice: Prompt | str | None) -> Any:
     """A voice without its codes, which are an array of the frame; words and nothing as they are."""
     return {"codec": voice.codec, "voice": voice.voice} if isinstance(voice, Prompt) else voice
+
+
+def _prefix_to_body(prefix: Prefix) -> Body:
+    return {"sentence": asdict(prefix.sentence), "codec": prefix.codec}
+
+
+def _prefix_from_body(body: Mapping[str, Any], codes: Array) -> Prefix:
+    return Prefix(sentence_from_body(body["sentence"]), codes, body["codec"])
 
 
 def _voice_from_body(body: Any, codes: Array | None) -> Any:

@@ -15,6 +15,7 @@ from typing import Any, BinaryIO, cast
 
 from valle.control import Event
 from valle.errors import UserError
+from valle.fork import Fork
 from valle.request import Codes, Prompt, Request, Sentence
 from valle.step import Step
 from valle.take import Segment
@@ -31,6 +32,7 @@ from valle_lab.worker.bodies import (
     segments_to_body,
     sentence_from_body,
 )
+from valle_lab.worker.forks import fork_to_body
 from valle_lab.worker.looks import attention_from_body, look_to_body, view_from_body
 from valle_lab.worker.messages import Ask, Description, Made, ModelChoice, Progress
 from valle_lab.worker.protocol import BrokenStreamError, Frame, encode, read_frame
@@ -121,8 +123,8 @@ class WorkerClient:
     def describe(self) -> Future[Description]:
         return self._ask(Frame("describe"), lambda frame: description_from_body(frame.body))
 
-    def speak(self, ask: Ask | Request, schedule: Sequence[Event] = ()) -> Speaking:
-        body, arrays = asked_to_body(ask)
+    def speak(self, ask: Ask | Request | Fork, schedule: Sequence[Event] = ()) -> Speaking:
+        body, arrays = fork_to_body(ask) if isinstance(ask, Fork) else asked_to_body(ask)
         body["schedule"] = [event_to_dict(event) for event in schedule]
         number = next(self._numbers)
         speaking = Speaking(

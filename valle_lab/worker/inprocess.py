@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from valle.control import Event, LiveControl, ScheduledControl
+from valle.fork import Fork
 from valle.request import Codes, Prompt, Request, Sentence
 from valle.step import Step
 from valle.take import Segment
@@ -38,9 +39,11 @@ class InProcessWorker:
     def describe(self) -> Future[Description]:
         return _done(self.service.describe)
 
-    def speak(self, ask: Ask | Request, schedule: Sequence[Event] | ScheduledControl = ()) -> Speaking:
+    def speak(self, ask: Ask | Request | Fork, schedule: Sequence[Event] | ScheduledControl = ()) -> Speaking:
         """Begin a take; a schedule may bring the recorded tokens of a replay."""
         scheduled = schedule if isinstance(schedule, ScheduledControl) else ScheduledControl(schedule)
+        if isinstance(ask, Fork):
+            scheduled = ask.control()
         control = LiveControl(scheduled)
         return _LazySpeaking(self.service, ask, control)
 
@@ -84,7 +87,7 @@ class InProcessWorker:
 class _LazySpeaking(Speaking):
     """A take that is computed by whoever iterates it; `drain` computes one step."""
 
-    def __init__(self, service: Service, ask: Ask | Request, control: LiveControl) -> None:
+    def __init__(self, service: Service, ask: Ask | Request | Fork, control: LiveControl) -> None:
         super().__init__(control.put)
         self.refused = control.refused
         self._service = service

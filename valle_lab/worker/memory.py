@@ -8,15 +8,21 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
+import numpy as np
+
+from valle.fork import Fork
+from valle.request import Request
 from valle.step import Floats, Integers, Place, Step
 
 if TYPE_CHECKING:
+    from valle.decoding.branches import Passes
     from valle.decoding.decide import Situation
     from valle.decoding.forced import RawRows
+    from valle.decoding.resumed import Branches, Resumed, Rewindable
     from valle.models.arch.observer import Observer
     from valle.models.attention_maps import AttentionTrack
     from valle.models.layout import Layout
@@ -40,6 +46,18 @@ class Kept:
     remade: bool = False
 
     @property
+    def passes(self) -> Passes:
+        """What its passes answered, where they were of one row."""
+        from valle.decoding.branches import Passes
+
+        rows = self.situation.rows
+        return Passes(self.situation.logits, rows.null, rows.attention)
+
+    def made(self, step: Step) -> bool:
+        """Whether it is this decision."""
+        return bool(np.array_equal(self.tokens, step.tokens))
+
+    @property
     def size(self) -> int:
         """Bytes of its logits and of the states of its stages."""
         situation = self.situation
@@ -52,10 +70,20 @@ class Kept:
 class TakeMemory:
     """What is kept of one take; an onlooker of its generation."""
 
-    def __init__(self, full: Callable[[], None], remade: bool = False) -> None:
+    def __init__(
+        self,
+        request: Request,
+        full: Callable[[], None],
+        remade: bool = False,
+        resumed: Mapping[tuple[int, str], Resumed] | None = None,
+    ) -> None:
+        """`full` is called whenever more is kept, `resumed` are passes that the take has in common with
+        another one, by segment and phase."""
+        self.request = request
         self.steps: dict[Place, Kept] = {}
         self.newest: Kept | None = None
-        self.size = 0
+        self.branches: dict[tuple[int, str], Rewindable] = {}
+        """What answered each phase that was written id by id, at its end."""
         self.track: tuple[int, AttentionTrack] | None = None
         """A segment, and its attention so far."""
         self.passes: dict[int, RawRows] = {}
@@ -63,6 +91,39 @@ class TakeMemory:
         self.watched_until = 0.0
         self._full = full
         self._remade = remade
+        self._resumed = dict(resumed or {})
+        self._size = 0
+
+    @property
+    def size(self) -> int:
+        """Bytes of all that is kept."""
+        return self._size + sum(branches.memory for branches in self.branches.values())
+
+    def begins(self, place: Place, branches: Branches) -> Branches:
+        """Keep hold of what answers a phase; where another take has begun in the same way, its passes."""
+        key = (place.segment, place.phase)
+        answering = self._resumed.pop(key, None) or branches
+        if hasattr(answering, "after"):
+            self.branches[key] = cast("Rewindable", answering)
+        return answering
+
+    def resumed(self, fork: Fork) -> dict[tuple[int, str], Resumed]:
+        """The phases, as far as a fork has them in common with this take, whose passes are all kept."""
+        if not same_passes(self.request, fork.request):
+            return {}
+        phases: dict[tuple[int, str], list[Step]] = {}
+        for step in fork.past:
+            if len(step.tokens) and step.place.phase not in MANY_AT_ONCE:
+                phases.setdefault((step.place.segment, step.place.phase), []).append(step)
+        found = {}
+        for key, steps in phases.items():
+            kept = [self.steps.get(step.place) for step in steps]
+            passes = [item.passes for item, step in zip(kept, steps, strict=True) if item and item.made(step)]
+            goes_on = key == (fork.place.segment, fork.place.phase)
+            branches = self.branches[key].after(len(steps) - 1) if goes_on and key in self.branches else None
+            if len(passes) == len(steps) and (branches is not None or not goes_on):
+                found[key] = _resumed(passes, branches)
+        return found
 
     def decided(self, step: Step, situation: Situation) -> None:
         """Keep a step; whoever watches the budget is told."""
@@ -77,7 +138,7 @@ class TakeMemory:
             self._remade,
         )
         self.newest = self.steps[step.place] = kept
-        self.size += kept.size
+        self._size += kept.size
         self._full()
 
     def observer(self, place: Place, layout: Callable[[], Layout]) -> Observer | None:
@@ -101,12 +162,12 @@ class TakeMemory:
         """Keep what one pass has made again of a segment."""
         self._drop_pass(segment)
         self.passes[segment] = rows
-        self.size += rows.size
+        self._size += rows.size
         self._full()
 
     def _drop_pass(self, segment: int) -> None:
         if (rows := self.passes.pop(segment, None)) is not None:
-            self.size -= rows.size
+            self._size -= rows.size
 
     def drop_passes(self) -> None:
         """Forget what is large: the steps that decided many positions each, and the attention."""
@@ -118,7 +179,7 @@ class TakeMemory:
 
     def forget(self, place: Place) -> None:
         """Forget one step."""
-        self.size -= self.steps.pop(place).size
+        self._size -= self.steps.pop(place).size
 
 
 class Memory:
@@ -135,14 +196,26 @@ class Memory:
         """Bytes of all takes."""
         return sum(take.size for take in self._takes.values())
 
-    def begin(self, take: str, remade: bool = False) -> TakeMemory:
+    def begin(
+        self,
+        request: Request,
+        remade: bool = False,
+        resumed: Mapping[tuple[int, str], Resumed] | None = None,
+    ) -> TakeMemory:
         """The memory of a take that is about to be made."""
+        take = request.take
         for other in self._takes.values():
             other.drop_passes()
         self._latest = take
-        memory = self._takes[take] = TakeMemory(self._keep_to_budget, remade)
+        memory = self._takes[take] = TakeMemory(request, self._keep_to_budget, remade, resumed)
         self._takes.move_to_end(take)
         return memory
+
+    def begin_fork(self, fork: Fork) -> TakeMemory:
+        """The memory of a fork, which has the passes of its parent as far as they are kept."""
+        parent = self._takes.get(fork.parent)
+        resumed = None if parent is None else parent.resumed(fork)
+        return self.begin(fork.request, resumed=resumed)
 
     def find(self, take: str, place: Place | None) -> Kept | None:
         """What is kept of a step, None where it was forgotten; without a place the newest."""
@@ -169,6 +242,8 @@ class Memory:
                 return
             excess -= self._takes.pop(take).size
         latest = self._takes[self._latest]
+        if latest.size > limit:
+            latest.branches.clear()
         while latest.size > limit and len(latest.steps) > 1:
             latest.forget(next(iter(latest.steps)))
 
@@ -187,6 +262,23 @@ def completed(kept: Kept, memory: TakeMemory) -> Kept:
         attention=found.attention if rows.attention is None else rows.attention,
     )
     return replace(kept, situation=replace(kept.situation, rows=whole), remade=True)
+
+
+def _resumed(passes: Sequence[Passes], branches: Branches | None) -> Resumed:
+    from valle.decoding.resumed import Resumed
+
+    return Resumed(passes, branches)
+
+
+def same_passes(one: Request, other: Request) -> bool:
+    """Whether the same tokens after the same changes give the same logits, to the last bit."""
+    from valle_lab.worker.bodies import request_to_body
+
+    (ours, codes), (theirs, other_codes) = (
+        request_to_body(replace(request, take="", seed=0)) for request in (one, other)
+    )
+    same = codes.keys() == other_codes.keys()
+    return ours == theirs and same and all(np.array_equal(codes[name], other_codes[name]) for name in codes)
 
 
 def _tensors(value: Any) -> Iterator[Any]:

@@ -25,6 +25,7 @@ from valle_lab.worker.bodies import (
     request_from_body,
     segments_from_body,
 )
+from valle_lab.worker.forks import fork_in
 from valle_lab.worker.looks import attention_to_body, look_from_body, view_to_body
 from valle_lab.worker.messages import Ask, Made, ModelChoice, Progress
 from valle_lab.worker.protocol import Frame, encode, read_frame
@@ -105,7 +106,8 @@ class Server:
     def _speak(self, frame: Frame) -> None:
         control = self._controls[frame.request, frame.take]
         try:
-            generation = self._service.begin(asked_from_body(frame.body, frame.arrays), control)
+            asked = fork_in(frame.body, frame.arrays) or asked_from_body(frame.body, frame.arrays)
+            generation = self._service.begin(asked, control)
             body, arrays = begun_to_body(self._service.begun(generation.request))
             self._send(Frame("begun", frame.request, generation.request.take, body, arrays))
             told = 0
@@ -231,7 +233,9 @@ class Server:
                     continue
                 if frame.kind == "speak":
                     schedule = [event_from_dict(event) for event in frame.body["schedule"]]
-                    self._controls[frame.request, frame.take] = LiveControl(ScheduledControl(schedule))
+                    fork = fork_in(frame.body, frame.arrays)
+                    scheduled = ScheduledControl(schedule) if fork is None else fork.control()
+                    self._controls[frame.request, frame.take] = LiveControl(scheduled)
                 if frame.kind == "speak_batch":
                     for name in frame.body["rows"]:
                         self._controls[frame.request, name] = LiveControl()

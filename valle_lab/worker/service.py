@@ -15,6 +15,7 @@ import numpy as np
 from valle.adapter_use import strengthened
 from valle.control import Control
 from valle.errors import UserError
+from valle.fork import Fork
 from valle.request import FRAME_RATE, Codes, NullBranch, Prompt, Recipe, Request, Sentence
 from valle.step import Step
 from valle.take import Segment
@@ -122,10 +123,12 @@ class Service:
             remarks=engine.remarks,
         )
 
-    def begin(self, ask: Ask | Request, control: Control) -> Generation:
-        """The take that is asked for, ready to be iterated."""
+    def begin(self, ask: Ask | Request | Fork, control: Control) -> Generation:
+        """The take that is asked for, ready to be iterated; the control of a fork feeds it its past."""
+        if isinstance(ask, Fork):
+            return self.engine.generate(ask.request, control, onlooker=self.memory.begin_fork(ask))
         request = ask if isinstance(ask, Request) else self.request(ask)
-        return self.engine.generate(request, control, onlooker=self.memory.begin(request.take))
+        return self.engine.generate(request, control, onlooker=self.memory.begin(request))
 
     def begin_batch(
         self, ask: Ask, rows: Mapping[str, int], controls: Mapping[str, Control]
@@ -178,7 +181,7 @@ class Service:
 
     def recall(self, request: Request, control: Control, steps: int) -> Iterator[Step]:
         """Make a take again, so many steps, as it is iterated; it can be looked at afterwards."""
-        onlooker = self.memory.begin(request.take, remade=True)
+        onlooker = self.memory.begin(request, remade=True)
         return islice(self.engine.generate(request, control, onlooker=onlooker), steps)
 
     def request(self, ask: Ask) -> Request:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import fields
 
-import numpy as np
 import torch
 
 from valle.decoding.forced import RawRows
@@ -14,6 +13,7 @@ from valle.request import Request
 from valle.samplers.rows import AttentionMeasures
 from valle.samplers.stack import Stack
 from valle.step import Step
+from valle.take import assemble
 from valle.whatif import WhatIf, decisions
 from valle_lab.engine import Engine
 from valle_lab.views import TakeLook
@@ -30,9 +30,7 @@ def suppose(
         found = None if kept is None else _remembered(kept, segment, made, needs)
         if found is not None:
             return found
-        codes = np.array([int(step.tokens[0]) for step in made], np.int16)
-        level_0 = codes[:-1] if made[-1].tokens[0] == engine.stop else codes
-        rows = engine.reread(request, segment, level_0, len(made), needs)
+        rows = engine.reread(assemble(request, steps), segment, needs)
         if kept is not None:
             kept.keep_pass(segment, rows)
         return rows

@@ -28,7 +28,9 @@ def steps_to_body(steps: Sequence[Step]) -> tuple[Body, Arrays]:
     """What a take was made of: where, which tokens, after which changes; nothing that was measured."""
     tokens = np.concatenate([np.zeros(0, np.int16), *(step.tokens for step in steps)])
     body = {
-        "places": [[place_to_list(step.place), len(step.tokens), step.hypothesis] for step in steps],
+        "places": [
+            [place_to_list(step.place), len(step.tokens), step.hypothesis, step.ended] for step in steps
+        ],
         "events": [[event_to_dict(event) for event in step.events] for step in steps],
     }
     return body, {"tokens": tokens}
@@ -37,10 +39,11 @@ def steps_to_body(steps: Sequence[Step]) -> tuple[Body, Arrays]:
 def steps_from_body(body: Mapping[str, Any], arrays: Mapping[str, Array], take: str) -> tuple[Step, ...]:
     """The steps that `steps_to_body` told of."""
     steps, at = [], 0
-    for (place, count, hypothesis), events in zip(body["places"], body["events"], strict=True):
+    for (place, count, hypothesis, ended), events in zip(body["places"], body["events"], strict=True):
         tokens = arrays["tokens"][at : at + count]
         told = tuple(map(event_from_dict, events))
-        steps.append(Step(take, place_from_list(place), tokens, tokens, hypothesis, events=told))
+        where = place_from_list(place)
+        steps.append(Step(take, where, tokens, tokens, hypothesis, events=told, ended=ended))
         at += count
     return tuple(steps)
 

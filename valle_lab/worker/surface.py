@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from valle.control import Event
 from valle.errors import UserError
+from valle.fork import Fork
 from valle.request import Codes, Prompt, Request, Sentence
 from valle.step import Step
 from valle.take import Segment, Take, assemble
@@ -56,8 +57,8 @@ class Worker(Protocol):
     def describe(self) -> Future[Description]:
         """What is loaded."""
 
-    def speak(self, ask: Ask | Request, schedule: Sequence[Event] = ()) -> Speaking:
-        """Begin a take; `schedule` holds the changes that are known beforehand."""
+    def speak(self, ask: Ask | Request | Fork, schedule: Sequence[Event] = ()) -> Speaking:
+        """Begin a take; `schedule` holds the changes that are known beforehand; a fork has its own."""
 
     def speak_batch(self, ask: Ask, rows: Mapping[str, int]) -> dict[str, Speaking]:
         """Begin several takes of one text at once; `rows` are their names and seeds."""

@@ -18,6 +18,7 @@ from valle.control import Control, Event, NoControl, ScheduledControl
 from valle.decoding.branches import Pair, StepByStep, with_frames
 from valle.decoding.decide import Situation
 from valle.decoding.nar import decode_nar
+from valle.decoding.resumed import Branches
 from valle.decoding.run import Run
 from valle.decoding.speech import decode_speech, null_inputs, speech_inputs
 from valle.models.ar_nar import ArNar
@@ -54,6 +55,9 @@ class Seeing:
 
     def decided(self, step: Step, situation: Situation) -> None:
         self.seen[step.place] = situation
+
+    def begins(self, place: Place, branches: Branches) -> Branches:
+        return branches
 
     def observer(self, place: Place, layout: Callable[[], Layout]) -> None:
         return None

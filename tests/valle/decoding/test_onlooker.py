@@ -8,6 +8,7 @@ import numpy as np
 
 from valle.control import NoControl
 from valle.decoding.decide import Situation
+from valle.decoding.resumed import Branches
 from valle.decoding.run import Run
 from valle.decoding.speech import decode_speech
 from valle.models.ar_nar import ArNar
@@ -28,6 +29,9 @@ class Remembering:
 
     def decided(self, step: Step, situation: Situation) -> None:
         self.seen.append((step, situation))
+
+    def begins(self, place: Place, branches: Branches) -> Branches:
+        return branches
 
     def observer(self, place: Place, layout: Callable[[], Layout]) -> Observer | None:
         """One track a segment."""

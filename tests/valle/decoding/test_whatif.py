@@ -13,6 +13,7 @@ from valle.control import Event, NoControl, ScheduledControl
 from valle.decoding.branches import Pair
 from valle.decoding.decide import Situation
 from valle.decoding.forced import RawRows, forced_pass
+from valle.decoding.resumed import Branches
 from valle.decoding.run import Run
 from valle.decoding.speech import decode_speech, null_inputs, speech_inputs
 from valle.decoding.whatif import FindRows, Question, what_if
@@ -62,6 +63,9 @@ class Keeping:
     def decided(self, step: Step, situation: Situation) -> None:
         if step.place.phase == "ar":
             self.situations.setdefault(step.place.segment, []).append(situation)
+
+    def begins(self, place: Place, branches: Branches) -> Branches:
+        return branches
 
     def observer(self, place: Place, layout: object) -> None:
         return None

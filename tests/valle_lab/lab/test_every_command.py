@@ -129,6 +129,14 @@ TOUR: tuple[tuple[str, Check], ...] = (
     ("audition.voices hum", lambda lab, got: [way.voice for way in got.ways] == ["hum"]),
     ("audition.presets mine llama3", lambda lab, got: [way.preset for way in got.ways] == ["mine", "llama3"]),
     ("audition.windows 0.5 0.5 hum", lambda lab, got: len(got.ways) == 2),
+    ("take.choose take-1", lambda lab, got: lab.chosen is lab.takes[0]),
+    ("fork.here 3", lambda lab, got: got.parent == "take-1" and got.fork.step == 3),
+    ("fork.parent", lambda lab, got: lab.chosen is lab.takes[0]),
+    ("fork.child", lambda lab, got: lab.chosen is lab.takes[-1]),
+    ("fork.force 7 0/5", lambda lab, got: got.fork.step == 5 and got.how == "token 7"),
+    ("fork.reseed 9 0/2", lambda lab, got: got.seed == 9),
+    ("fork.sibling", lambda lab, got: lab.chosen is lab.takes[-1]),
+    ("fork.tree", lambda lab, got: max(twig.depth for twig in got) == 3),
     ("model.restart", lambda lab, got: lab.description is not None),
 )
 ELSEWHERE = {"take.stop", "take.cancel", "take.follow", "session.restore", "session.export"}

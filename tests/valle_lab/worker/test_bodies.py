@@ -8,7 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from valle.request import NullBranch, Prompt, Request, Sentence
+from valle.modes import Demasking
+from valle.request import NullBranch, Prefix, Prompt, Request, Sentence
 from valle.samplers import Stack
 from valle_lab.worker.bodies import request_from_body, request_to_body
 from valle_lab.worker.protocol import Frame, encode, read_frame
@@ -47,3 +48,24 @@ def test_a_request_with_its_null_pass(null: NullBranch) -> None:
         assert found.null.voice == null.voice
     assert found.prompt is not None and np.array_equal(found.prompt.codes, np.arange(24).reshape(3, 8))
     assert found.sentences == REQUEST.sentences and found.stack == REQUEST.stack
+
+
+def test_a_request_with_what_its_mode_wants() -> None:
+    request = replace(
+        REQUEST,
+        mode="nar-len",
+        sources=(OTHER,),
+        prefix=Prefix(Sentence("Before.", "b", (1, 7, 2)), np.zeros((4, 8), np.int16), "codec"),
+        history=2,
+        between=(3,),
+        demasking=Demasking(steps=7, start=0.25),
+    )
+    body, arrays = request_to_body(request)
+    frame = read_frame(io.BytesIO(encode(Frame("speak", 1, "take", body, arrays))))
+    assert frame is not None
+    found = request_from_body(frame.body, frame.arrays)
+    assert (found.history, found.between, found.demasking) == (2, (3,), request.demasking)
+    assert found.prefix is not None and request.prefix is not None
+    assert found.prefix.sentence == request.prefix.sentence
+    for ours, theirs in ((found.sources[0], OTHER), (found.prefix, request.prefix)):
+        assert ours.codec == theirs.codec and np.array_equal(ours.codes, theirs.codes)
