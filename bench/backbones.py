@@ -8,7 +8,7 @@ short utterances of an encoded shard instead, and measures held-out losses as `e
 table of its own.
 
     python bench/backbones.py --page docs/backbones.md
-    python bench/backbones.py --learn 150 --dim 64 --layers 2 --heads 2 --folder FOLDER
+    python bench/backbones.py --learn 100 --dim 64 --layers 2 --heads 2 --folder FOLDER
 """
 
 from __future__ import annotations
@@ -193,11 +193,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--page", type=Path, default=None, help="write the table into this page as well")
     parser.add_argument("--one", choices=list(BACKBONES), help=argparse.SUPPRESS)
     options = parser.parse_args()
-    names = ("dim", "layers", "heads", "prefix", "learn", "budget")
+    names = ("dim", "layers", "heads", "prefix")
     options.words = [word for name in names for word in (f"--{name}", str(getattr(options, name)))]
-    if options.folder is not None:
-        options.words += ["--folder", str(options.folder)]
-    elif options.learn:
+    if options.learn and options.folder is None:
         parser.error(
             "--learn needs --folder with encoded shards: `python -m valle.training data` and `encode`"
         )
@@ -211,7 +209,7 @@ def main() -> None:
     torch.set_flush_denormal(True)
     torch.manual_seed(0)
     if options.one:
-        print(json.dumps((learnt if options.learn else measured_alone)(options.one, options)))
+        print(json.dumps(measured_alone(options.one, options)))
         return
     times: dict[str, dict[str, float]] = {name: {} for name in options.only}
     if not options.learn:
@@ -221,7 +219,8 @@ def main() -> None:
             times[name] = {"parameters": weights / 1e6, "step_ms": milliseconds}
     rows: list[dict[str, Any]] = []
     for name in options.only:
-        rows.append({"name": name, **times[name], **apart(name, options)})
+        found = learnt(name, options) if options.learn else apart(name, options)
+        rows.append({"name": name, **times[name], **found})
         print(rows[-1], file=sys.stderr, flush=True)
     lines = table(rows, options)
     print("\n".join(lines))

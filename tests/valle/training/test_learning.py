@@ -12,7 +12,7 @@ from valle.training.model_recipe import ModelRecipe
 from valle.training.model_training import ModelTrainer
 from valle.training.speech import SpeechShard
 
-FRAMES, WORDS, SOUNDS = 12, 8, 4
+FRAMES, WORDS, SOUNDS = 8, 8, 4
 
 
 def babble(count: int, seed: int) -> Corpus:
@@ -43,6 +43,7 @@ def test_it_learns_the_codes_and_reads_the_text(name: str) -> None:
         dim=16,
         layers=1,
         heads=2,
+        budget=1300,
         batches=1,
         other_rate=0.01,
         architecture=name,
