@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from valle.abilities import check_able, completed, default_mode, ids_of, levels_of
+from valle.abilities import check_able, completed, default_mode, ids_of, levels_of, modes_of, tasks_of
 from valle.adapter_use import AdapterUse
 from valle.batch import BatchGeneration, together
 from valle.checkpoints.details import tokenizer_of
@@ -157,6 +157,16 @@ class Engine:
     def languages(self) -> tuple[str, ...]:
         """The languages that the model speaks."""
         return tuple(self.details.languages)
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """The tasks that the model has the parts for."""
+        return tasks_of(self.model.config)
+
+    @property
+    def modes(self) -> tuple[str, ...]:
+        """The modes that the model speaks in; the first is taken where none is asked for."""
+        return modes_of(self.model.config)
 
     def versions(self, language: str = "en") -> Versions:
         """What makes the phonemes of a language."""

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from valle.control import Control
-from valle.request import Codes, NullBranch, Prompt, Recipe, Request, Sentence
+from valle.modes import Demasking
+from valle.request import Codes, NullBranch, Prefix, Prompt, Recipe, Request, Sentence
 from valle.samplers.stack import Stack
 from valle.step import Step
 from valle.take import Segment, Take
@@ -89,6 +90,12 @@ class Engine(Protocol):
     def languages(self) -> tuple[str, ...]: ...
 
     @property
+    def tasks(self) -> tuple[str, ...]: ...
+
+    @property
+    def modes(self) -> tuple[str, ...]: ...
+
+    @property
     def default_stack(self) -> Stack: ...
 
     @property
@@ -123,6 +130,14 @@ class Engine(Protocol):
         by: SplitBy = ...,
         take: str = ...,
         null: NullBranch = ...,
+        task: str = ...,
+        mode: str | None = ...,
+        sources: Sequence[Prompt] = ...,
+        prefix: Prefix | None = ...,
+        history: int = ...,
+        ar_frames: int = ...,
+        demasking: Demasking | None = ...,
+        refine: bool = ...,
     ) -> Request: ...
 
     def versions(self, language: str) -> Versions: ...

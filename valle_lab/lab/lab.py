@@ -14,6 +14,7 @@ from valle.adapter_use import AdapterUse
 from valle.control import Event
 from valle.errors import UserError
 from valle.fork import Fork
+from valle.manner import Manner
 from valle.samplers.stack import Stack
 from valle.text.sentences import SplitBy
 from valle_lab.adapters import parse_adapters
@@ -74,6 +75,8 @@ class Lab:
         self.negative_text: str | None = None
         """What guidance leads away from."""
         self.negative_voice: str | None = None
+        self.manner = Manner()
+        """Task, mode, and what these take."""
         self.by: SplitBy = "sentence"
         """What one segment of a take is made of."""
         self.levels: int | None = None
@@ -237,6 +240,7 @@ class Lab:
             prompt_seconds=self.part.seconds,
             prompt_looped=self.part.looped,
             adapters=tuple((use.name, use.strength) for use in self.adapters),
+            manner=self.manner,
         )
 
     def begin_ask(self, ask: Ask) -> LabTake:

@@ -11,6 +11,7 @@ import numpy as np
 from valle.adapter_use import AdapterUse
 from valle.control import Guide, ScheduledControl
 from valle.early_exit import EarlyExit
+from valle.manner import Manner
 from valle.modes import Demasking
 from valle.request import NullBranch, Prefix, Prompt, Recipe, Request, Sentence
 from valle.samplers.stack import Stack
@@ -31,7 +32,8 @@ def asked_to_body(ask: Ask | Request) -> tuple[Body, Arrays]:
         return {"resolved": True, "ask": body}, arrays
     stack = None if ask.stack is None else ask.stack.to_dict()
     exits = None if ask.early_exit is None else asdict(ask.early_exit)
-    return {"resolved": False, "ask": {**_plain(ask), "stack": stack, "early_exit": exits}}, {}
+    told = {**_plain(ask), "stack": stack, "early_exit": exits, "manner": ask.manner.to_dict()}
+    return {"resolved": False, "ask": told}, {}
 
 
 def asked_from_body(body: Mapping[str, Any], arrays: Mapping[str, Array]) -> Ask | Request:
@@ -40,7 +42,8 @@ def asked_from_body(body: Mapping[str, Any], arrays: Mapping[str, Array]) -> Ask
         return request_from_body(ask, arrays)
     stack = None if ask["stack"] is None else Stack.from_dict(ask["stack"])
     exits = None if ask["early_exit"] is None else EarlyExit(**ask["early_exit"])
-    return Ask(**{**ask, "stack": stack, "early_exit": exits})
+    manner = Manner.from_dict(ask["manner"])
+    return Ask(**{**ask, "stack": stack, "early_exit": exits, "manner": manner})
 
 
 def request_to_body(request: Request) -> tuple[Body, Arrays]:
@@ -136,7 +139,8 @@ def description_to_body(description: Description) -> Body:
 
 
 def description_from_body(body: Mapping[str, Any]) -> Description:
-    tuples = {name: tuple(body[name]) for name in ("languages", "voices", "phases", "remarks")}
+    lists = ("languages", "voices", "phases", "remarks", "tasks", "modes")
+    tuples = {name: tuple(body[name]) for name in lists}
     stack = Stack.from_dict(body["default_stack"])
     return Description(**{**body, **tuples, "default_stack": stack, "recipe": _recipe(body["recipe"])})
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from valle.early_exit import EarlyExit
+from valle.manner import Manner
 from valle.request import Recipe, Request
 from valle.samplers.stack import Stack
 from valle.take import Segment
@@ -60,6 +61,9 @@ class Description:
     recipe: Recipe
     remarks: tuple[str, ...] = ()
     """What was ignored or assumed where the model was read."""
+    tasks: tuple[str, ...] = ("tts",)
+    modes: tuple[str, ...] = ("ar+nar",)
+    """The first is taken where none is chosen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +95,7 @@ class Ask:
     """Names of loaded adapters and the strengths that the take begins with; others have their usual one."""
     early_exit: EarlyExit | None = None
     """None runs all layers."""
+    manner: Manner = field(default_factory=Manner)
 
 
 @dataclass(frozen=True, slots=True)

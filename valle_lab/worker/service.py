@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 
@@ -32,6 +32,7 @@ from valle_lab.worker.messages import Ask, Begun, Description, ModelChoice, Prog
 from valle_lab.worker.surface import ForgottenStepError, Wave
 
 if TYPE_CHECKING:
+    from valle.inference import Engine as RealEngine
     from valle.models.attention_maps import AttentionTrack
 
 WATCHED_SECONDS = 3.0
@@ -121,6 +122,8 @@ class Service:
             default_stack=engine.default_stack,
             recipe=engine.recipe,
             remarks=engine.remarks,
+            tasks=engine.tasks,
+            modes=engine.modes,
         )
 
     def begin(self, ask: Ask | Request | Fork, control: Control) -> Generation:
@@ -200,6 +203,7 @@ class Service:
             take=ask.take,
             null=self._null_branch(ask),
             **limits,
+            **self._manner(ask),
         )
         return replace(request, recipe=self._recipe(ask, request.recipe))
 
@@ -209,6 +213,13 @@ class Service:
         for name, strength in ask.adapters:
             adapters = strengthened(adapters, name, strength)
         return replace(recipe, adapters=adapters, early_exit=ask.early_exit)
+
+    def _manner(self, ask: Ask) -> dict[str, Any]:
+        """What the request is given for the manner that is asked for."""
+        manner = ask.manner
+        source = None if manner.source is None else find_voice(manner.source, self._voices)
+        voice = find_voice(ask.voice, self._voices) if manner.prefix and ask.voice is not None else None
+        return manner.arguments(cast("RealEngine", self.engine), voice, source, ask.language)
 
     def _null_branch(self, ask: Ask) -> NullBranch:
         voice: Voice | Literal["none"] | None = None

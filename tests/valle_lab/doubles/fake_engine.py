@@ -6,6 +6,7 @@ import math
 import os
 import sys
 import time
+from typing import Any
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -195,12 +196,16 @@ class FakeEngine:
         by: str = "sentence",
         take: str = "take",
         null: NullBranch | None = None,
+        **manner: Any,
     ) -> Request:
         if "bug" in text:
             raise RuntimeError("a bug")
         if not any(letter.isalpha() for letter in text):
             raise UserError("The text has no sound in it.")
-        return Request(self.sentences(text), language, stack or STACK, seed or 0, voice, take)
+        return Request(self.sentences(text), language, stack or STACK, seed or 0, voice, take, **manner)
+
+    tasks = ("tts",)
+    modes = ("ar+nar", "nar-len")
 
     def sentences(self, text: str, language: str = "en", by: str = "sentence") -> tuple[Sentence, ...]:
         parts = [part.strip() for part in text.split(".") if part.strip()]

@@ -1,0 +1,104 @@
+"""How a text is to be spoken, beside voice and stack: task, mode, and what these take; needs no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Any, get_args
+
+from valle.errors import UserError
+from valle.modes import MODES, SPEECH_TASKS, Confidence, ConfidenceOf, Demasking
+from valle.prompts import prefix_of, prompt_of
+from valle.request import FRAME_RATE
+
+if TYPE_CHECKING:
+    from valle.inference import Engine
+    from valle.voices import Voice
+
+MOST_SEGMENTS = 16
+MOST_SILENCE = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """What a person may choose of a task and a mode. Raises UserError for what makes no sense."""
+
+    task: str = "tts"
+    mode: str | None = None
+    """None is the model's first."""
+    demasking: Demasking = field(default_factory=Demasking)
+    history: int = 0
+    """Segments before it that each segment goes on from."""
+    ar_frames: int = FRAME_RATE
+    """Mode `ar+nar-len`: frames that the AR writes."""
+    refine: bool = False
+    """One more pass over level 0 after the AR's stop."""
+    source: str | None = None
+    """A voice or a recording whose speech is said in another voice: modes `nar` and `nar-len`."""
+    prefix: bool = False
+    """Whether every segment goes on from the voice's recording, its transcript being known."""
+    silence: float = 0.0
+    """Seconds of silence that every segment goes on from."""
+
+    def __post_init__(self) -> None:
+        if self.task not in SPEECH_TASKS:
+            raise UserError(f"The task {self.task!r} speaks nothing; use one of {', '.join(SPEECH_TASKS)}.")
+        if self.mode is not None and self.mode not in MODES:
+            raise UserError(f"There is no mode {self.mode!r}; the modes are {', '.join(MODES)}.")
+        if not 0 <= self.history <= MOST_SEGMENTS:
+            raise UserError(f"The history must be from 0 to {MOST_SEGMENTS} segments, not {self.history}.")
+        if self.ar_frames < 1:
+            raise UserError(f"The frames of the AR must be 1 or more, not {self.ar_frames}.")
+        if not 0.0 <= self.silence <= MOST_SILENCE:
+            raise UserError(f"The silence must be from 0 to {MOST_SILENCE:g} seconds, not {self.silence:g}.")
+
+    def to_dict(self) -> dict[str, Any]:
+        """In the types of JSON."""
+        values = {each.name: getattr(self, each.name) for each in fields(self)}
+        steps = {each.name: getattr(self.demasking, each.name) for each in fields(Demasking)}
+        return {**values, "demasking": steps}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Manner:
+        """The manner that `to_dict` has written."""
+        return cls(**{**values, "demasking": Demasking(**values["demasking"])})
+
+    def arguments(
+        self, engine: Engine, voice: Voice | None, source: Voice | None, language: str
+    ) -> dict[str, Any]:
+        """What `Engine.request` is given for it; nothing for the usual manner. Raises UserError."""
+        usual = Manner()
+        given = {
+            name: getattr(self, name)
+            for name in ("task", "mode", "demasking", "history", "ar_frames", "refine")
+            if getattr(self, name) != getattr(usual, name)
+        }
+        if source is not None:
+            given["sources"] = (prompt_of(engine, source),)
+        if self.prefix and voice is None:
+            raise UserError("There is no voice to go on from; choose one, or leave out the prefix.")
+        if self.prefix or self.silence:
+            from_voice = voice if self.prefix else None
+            given["prefix"] = prefix_of(engine, from_voice, language, silence=self.silence)
+        return given
+
+
+DEMASKING = tuple(each.name for each in fields(Demasking))
+
+
+def with_demasking(manner: Manner, name: str, value: str) -> Manner:
+    """The manner with another value of one parameter of demasking. Raises UserError."""
+    if name not in DEMASKING:
+        raise UserError(f"Demasking has no {name!r}; it has {', '.join(DEMASKING)}.")
+    kind = type(getattr(Demasking(), name))
+    words = {"confidence": get_args(Confidence), "confidence_of": get_args(ConfidenceOf)}.get(name)
+    if words and value not in words:
+        raise UserError(f"demasking.{name} must be one of {', '.join(words)}, not {value!r}.")
+    known = {"true": True, "on": True, "false": False, "off": False}
+    try:
+        read = known[value.lower()] if kind is bool else kind(value)
+    except (KeyError, ValueError):
+        wanted = {bool: "on or off", int: "a whole number", float: "a number"}.get(kind, "a word")
+        raise UserError(f"demasking.{name} must be {wanted}, not {value!r}.") from None
+    changed: dict[str, Any] = {name: read}
+    return replace(manner, demasking=replace(manner.demasking, **changed))
