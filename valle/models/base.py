@@ -181,11 +181,13 @@ class Base(nn.Module):
 
     def answer(self, head: str, hidden: Tensor) -> Tensor:
         """Return the float32 logits of a head for hidden [..., D], computed in float32 outside autocast."""
-        linear = self.classifier
+        linear, rows = self.classifier, slice(None)
         if linear is None:
             linear = cast(nn.Linear, self.classifiers.proj[self._heads[head]])
-        bias = None if linear.bias is None else linear.bias.float()
-        return functional.linear(hidden.float(), linear.weight.float(), bias).float()
+        elif self.config.classifier_offsets:
+            rows = self.config.head_range(head)
+        bias = None if linear.bias is None else linear.bias[rows].float()
+        return functional.linear(hidden.float(), linear.weight[rows].float(), bias).float()
 
     def table(self, name: str) -> Tensor:
         """Return the embedding table that a layout calls `name`, [ids, D]."""
@@ -203,6 +205,7 @@ class Base(nn.Module):
             "language": "langs_emb",
             "level": "rvq_l_emb",
             "task": "tasks_emb",
+            "tone": "tones_emb",
             "digits": "len_emb",
         }
         return getattr(self, tables[kind]).weight

@@ -134,6 +134,26 @@ class ModelConfig:
         response = (self.audio_levels + 1) * self.audio_tokens + stop_and_mask
         return self.phoneme_tokens + conditions + prompt + response
 
+    def head_range(self, head: str) -> slice:
+        """Where a head's outputs lie in the one vocabulary; UserError for the text head, which has no place.
+
+        Order: phonemes, levels, languages, tasks, digits, tones, separator, prompt, response.
+        """
+        sizes = self.head_sizes()
+        digits = self.phoneme_tokens + self.audio_levels + self.languages + self.tasks
+        response = digits + LENGTH_TOKENS + self.tones + 1 + self.audio_levels * self.audio_tokens
+        starts = {"phonemes": 0, "len": digits}
+        for name, rows in zip(
+            ("ar", *(f"nar.{q}" for q in range(1, self.audio_levels)), "nar_len"),
+            self.response_sizes(),
+            strict=True,
+        ):
+            starts[name] = response
+            response += rows
+        if head not in starts:
+            raise UserError(f"The one vocabulary has no ids for the head {head}.")
+        return slice(starts[head], starts[head] + sizes[head])
+
     def head_sizes(self) -> dict[str, int]:
         """Return the split heads in the order of the file, name to number of outputs."""
         sizes = {"ar": self.audio_tokens + 1}

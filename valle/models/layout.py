@@ -16,10 +16,10 @@ from valle.models.config import TASKS, ModelConfig
 
 Prompt = Tensor | Sequence[Tensor | str]
 
-_SPEECH = ("phonemes", "language", "level", "prompt", "response")
-_INTERLEAVED = ("phonemes", "language", "prompt", "response")
+_SPEECH = ("phonemes", "language", "level", "prompt", "tone", "response")
+_INTERLEAVED = ("phonemes", "language", "prompt", "tone", "response")
 _SEGMENTS = {
-    "len": ("phonemes", "language", "level", "prompt", "digits"),
+    "len": ("phonemes", "language", "level", "prompt", "tone", "digits"),
     "stt": ("response", "language", "level", "phonemes"),
     "phn": ("text", "language", "level", "phonemes"),
     "un-phn": ("phonemes", "language", "level", "text"),
@@ -40,6 +40,7 @@ class Inputs:
     response: codes [frames, levels] made so far, at least `level` levels of them (all of them for `stt`).
     masked: level 0 is demasked in place instead of continued; the id 1024 in `response` is the mask.
     digits: ids [N] of the `len` task so far, the first is 0.
+    tone: row of the tone embedding; left out unless the model has the capability `tone`.
     """
 
     task: str = "tts"
@@ -51,6 +52,7 @@ class Inputs:
     response: Tensor | None = None
     masked: bool = False
     digits: Tensor | None = None
+    tone: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -187,6 +189,9 @@ def _segment(name: str, row: Inputs, config: ModelConfig, is_output: bool) -> Se
             return _plain(name, torch.zeros(0, dtype=torch.long) if ids is None else ids)
         case "language":
             return None if row.language is None else _plain(name, torch.tensor([row.language]))
+        case "tone":
+            heard = row.tone is not None and "tone" in config.capabilities
+            return _plain(name, torch.tensor([row.tone])) if heard else None
         case "level":
             return _plain(name, torch.tensor([row.level]))
         case "prompt":

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from valle.errors import UserError
+from valle.models.ar_nar import ArNar
 from valle.models.config import ModelConfig
 from valle.models.layout import Inputs, Layout, arrange
 
@@ -234,3 +235,28 @@ def test_sizes_that_cannot_be_built(change: dict[str, object], word: str) -> Non
 def test_rows_that_make_no_sequence(row: Inputs) -> None:
     with pytest.raises(ValueError, match=r"unknown task|level|needs"):
         arrange(row, CONFIG)
+
+
+def test_a_tone_stands_behind_the_prompt_where_the_model_has_the_capability() -> None:
+    row = replace(ROW, tone=0)
+    assert "tone" not in arrange(row, CONFIG).spans
+    config = replace(CONFIG, capabilities=("ar", "nar", "len", "tone"))
+    layout = arrange(row, config)
+    assert list(layout.spans) == ["phonemes", "language", "level", "prompt", "tone", "response"]
+    assert places(layout, "tone") == [(11, 0)]
+    assert layout.positions.tolist()[8:] == [0, 1, 2, 0, 1, 0, 1, 2]
+    assert "tone" in arrange(replace(row, task="len", digits=torch.tensor([0])), config).spans
+    assert "tone" not in arrange(replace(row, task="stt"), config).spans
+
+
+def test_one_head_may_answer_each_phase_in_a_range_of_its_own() -> None:
+    config = ModelConfig(dim=16, layers=1, heads=2, ffn=32, split_classifiers=False)
+    torch.manual_seed(0)
+    shared = ArNar(config).eval()
+    ranged = ArNar(replace(config, classifier_offsets=True)).eval()
+    ranged.load_state_dict(shared.state_dict())
+    rows = [ROW, replace(ROW, level=3), replace(ROW, task="stt")]
+    ranges = [(8484, 9509), (11557, 12581), (0, 256)]  # the reference's table of the 17,702 ids
+    for whole, part, (first, end) in zip(shared.full(rows), ranged.full(rows), ranges, strict=True):
+        assert whole.shape[1] == 17_702
+        assert torch.equal(whole[:, first:end], part)
