@@ -56,6 +56,11 @@ def find(model: str) -> Path:
     return Path(model)
 
 
+def is_to_be_fetched(model: str) -> bool:
+    """Whether `find` would ask the network."""
+    return model.startswith(hub.PREFIX) and hub.cached(hub.parse(model)) is None
+
+
 def load(
     path: Path,
     device: torch.device | str = "cpu",

@@ -52,8 +52,12 @@ def load_engine(choice: ModelChoice, report: Report) -> Engine:
         report(Progress("starting torch", 0.05))
         import torch  # noqa: F401
 
+        from valle.checkpoints.opening import find, is_to_be_fetched
         from valle.inference import Engine as RealEngine
 
+        if is_to_be_fetched(model):
+            report(Progress(f"fetching {model}", 0.1))
+            find(model)
         report(Progress(f"loading the model {choice.model}", 0.5))
         engine = RealEngine.load(
             model,

@@ -15,6 +15,8 @@ from valle.errors import UserError
 from valle_lab.cli import main
 from valle_lab.cli.checks import check_weights
 from valle_lab.settings import load_settings
+from valle_lab.worker.messages import ModelChoice
+from valle_lab.worker.service import load_engine
 
 from .conftest import Writer
 
@@ -153,3 +155,12 @@ def test_models_lists_and_fetches(
     assert any(check.name == "hub" and "hf:ecker/vall-e" in check.found for check in checks)
     assert main(["models", "--fetch", "vall-e"]) == 2
     assert "hf:OWNER/NAME" in capsys.readouterr().err
+
+
+def test_the_worker_says_that_it_fetches(server: FileServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+    choice = ModelChoice("hf:ecker/vall-e", codec="builtin", force_codec=True, device="cpu", threads=1)
+    for expected in (["fetching hf:ecker/vall-e"], []):
+        told.clear()
+        load_engine(choice, lambda progress: told.append(progress.doing)).close()
+        assert [doing for doing in told if doing.startswith("fetching")] == expected
