@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -20,17 +21,31 @@ class LastQuery:
 
     def __init__(self) -> None:
         self._scores: list[Tensor] = []
+        self._width = 1
 
     def attention(self, layer: int, query: Tensor, key: Tensor) -> None:
         """Take the query [R, H, Tq, d] and all keys [R, H, Tk, d] of a layer; see `Observer`."""
-        scores = query[0, :, -1:].float() @ key[0].float().transpose(1, 2)
-        self._scores.append(scores[:, 0] / math.sqrt(query.shape[-1]))
+        self._width = query.shape[-1]
+        self._scores.append(_by_numpy(query, key) if _suits_numpy(query) else _by_torch(query, key))
 
     def measures(self) -> AttentionMeasures:
         """What the scores come to, for one row. Raises ValueError if no pass was seen."""
         if not self._scores:
             raise ValueError("no pass was seen, so there is no attention to measure")
-        return measured(torch.stack(self._scores))
+        return measured(torch.stack(self._scores) / math.sqrt(self._width))
+
+
+def _suits_numpy(query: Tensor) -> bool:
+    """On the CPU numpy takes less than half the time for products as small as these."""
+    return query.device.type == "cpu" and query.dtype == torch.float32 and not query.requires_grad
+
+
+def _by_numpy(query: Tensor, key: Tensor) -> Tensor:
+    return torch.from_numpy(np.matmul(key.numpy()[0], query.numpy()[0, :, -1, :, None])[..., 0])
+
+
+def _by_torch(query: Tensor, key: Tensor) -> Tensor:
+    return (query[0, :, -1:].float() @ key[0].float().transpose(1, 2))[:, 0]
 
 
 class WithoutPadding:

@@ -71,6 +71,8 @@ def flex(query: Tensor, key: Tensor, value: Tensor, mask: Mask) -> Tensor:
     """
     if query.device.type == "cpu" and torch.is_grad_enabled() and query.requires_grad:
         raise UserError("The attention backend flex has no gradients on the CPU; train there with sdpa.")
+    if query.device.type == "cpu":
+        query, key, value = query.detach(), key.detach(), value.detach()
     rows, queries, keys = len(query), query.shape[2], key.shape[2]
     blocks = mask.once("flex", lambda: _block_mask(mask, rows, queries, keys, query.device))
     return _flex(query.device.type)(query, key, value, block_mask=blocks)
