@@ -5,18 +5,19 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
 from time import perf_counter
 from types import FrameType
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 from valle.audio import wav
 from valle.control import Event, ScheduledControl
 from valle.early_exit import EarlyExit
 from valle.errors import UserError
 from valle.layer_thresholds import fitted
+from valle.manner import Manner
 from valle.request import NullBranch, Request
 from valle.samplers import Stack
 from valle.step import Step
@@ -33,6 +34,7 @@ from valle_lab.worker.messages import ModelChoice
 from valle_lab.worker.surface import Speaking
 
 if TYPE_CHECKING:
+    from valle.inference import Engine as RealEngine
     from valle_lab.settings import Settings
 
 Watch = Callable[[Step], None]
@@ -77,6 +79,9 @@ class Plan:
     """Files of adapters, each with its strength."""
     early_exit: EarlyExit | None = None
     """None runs all layers."""
+    manner: Manner = field(default_factory=Manner)
+    source: Voice | None = None
+    """The speech that is said in another voice, which the manner names."""
     fitted_exits: bool = False
     """Whether its thresholds are those that are kept for the model, where there are any."""
 
@@ -154,6 +159,7 @@ def make_request(plan: Plan, engine: Engine) -> Request:
         max_seconds=plan.settings.max_duration,
         by=plan.by,
         null=engine.null_branch(plan.negative_text, plan.negative_voice, plan.settings.language),
+        **plan.manner.arguments(cast("RealEngine", engine), plan.voice, plan.source, plan.settings.language),
     )
     exits = plan.early_exit
     if exits is not None and plan.fitted_exits:

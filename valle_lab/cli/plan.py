@@ -8,6 +8,8 @@ from functools import reduce
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from valle.errors import UserError
+from valle.manner import Manner
+from valle.modes import Demasking
 from valle.samplers import Stack, parse_setting
 from valle.text.sentences import SplitBy
 from valle.voices import BUILTIN_FOLDER, Voice, find_voice, read_folder
@@ -34,7 +36,6 @@ def make_plan(common: Common, text: str, options: SayOptions) -> Plan:
 
     Raises UserError for whatever can be seen to be wrong before a model is loaded.
     """
-    _refuse_what_comes_later(options)
     settings = common.settings(voice=options.voice, seed=options.seed, max_duration=options.max_duration)
     text = _speakable(text, options)
     for setting in options.set or ():
@@ -51,6 +52,8 @@ def make_plan(common: Common, text: str, options: SayOptions) -> Plan:
         two_passes=options.two_passes,
         adapters=parse_adapters(settings.lora, settings.paths.adapters),
         early_exit=early_exit(options),
+        manner=_manner(options),
+        source=None if options.source is None else find_voice(options.source, settings.paths.voices),
         fitted_exits=leaves_open(options),
         stack=_stack(settings, options),
         sets=tuple(options.set or ()),
@@ -61,11 +64,21 @@ def make_plan(common: Common, text: str, options: SayOptions) -> Plan:
     )
 
 
-def _refuse_what_comes_later(options: SayOptions) -> None:
-    if options.mode != "ar+nar":
-        raise UserError(f"--mode {options.mode!r} cannot be used; the loaded models speak in ar+nar")
-    if options.task != "tts":
-        raise UserError(f"--task {options.task!r} cannot be used; the loaded models do tts")
+def _manner(options: SayOptions) -> Manner:
+    """Task, mode, and what these take. Raises UserError for what makes no sense."""
+    asked: dict[str, Any] = {"steps": options.steps, "start": options.denoise_start}
+    if options.denoise_start and options.source is None:
+        raise UserError("--denoise-start keeps a part of speech; name it with --source")
+    return Manner(
+        task=options.task,
+        mode=options.mode,
+        demasking=Demasking(**{name: value for name, value in asked.items() if value is not None}),
+        history=options.history,
+        refine=options.refine,
+        source=options.source,
+        prefix=options.prefix,
+        silence=options.silence,
+    )
 
 
 def _speakable(text: str, options: SayOptions) -> str:
@@ -112,7 +125,7 @@ def _stack(settings: Settings, options: SayOptions) -> Stack | None:
     if settings.stacks:
         given.append(Stack.from_dict(settings.stacks))
     if options.preset is not None:
-        given.append(_preset(settings, options.preset, options.mode))
+        given.append(_preset(settings, options.preset, options.mode or "ar+nar"))
     if options.stack is not None:
         given.append(read_stack(options.stack))
     return reduce(lambda below, stack: stack.over(below), given) if given else None
@@ -121,5 +134,5 @@ def _stack(settings: Settings, options: SayOptions) -> Stack | None:
 def _preset(settings: Settings, name: str, mode: str) -> Stack:
     preset = find_preset(settings.paths.presets, name)
     if preset.mode != mode:
-        raise UserError(f"--preset {name} is made for {preset.mode}; the loaded models speak in {mode}")
+        raise UserError(f"--preset {name} is made for {preset.mode}; give --mode {preset.mode} with it")
     return preset.stack

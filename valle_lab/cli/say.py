@@ -40,8 +40,25 @@ class SayOptions:
             metavar="[SEGMENT/][PHASE[.LEVEL]:]STEP:stage.param=value", help="From that step on; repeatable."
         ),
     ] = None
-    mode: Annotated[str, typer.Option(metavar="ar+nar", help="How the levels are decoded.")] = "ar+nar"
-    task: Annotated[str, typer.Option(metavar="tts", help="What the model is to do.")] = "tts"
+    mode: Annotated[
+        str | None, typer.Option(metavar="MODE", help="ar+nar, nar-len, ...; without it, the model's first.")
+    ] = None
+    task: Annotated[str, typer.Option(metavar="TASK", help="tts, tts-c, ns or sr.")] = "tts"
+    steps: Annotated[int | None, typer.Option(metavar="N", help="Rounds of demasking.")] = None
+    denoise_start: Annotated[
+        float | None, typer.Option(metavar="T", help="0 to 1: how much of the source's level 0 stays.")
+    ] = None
+    source: Annotated[
+        str | None, typer.Option(metavar="NAME|FILE", help="Speech to say in the voice: nar-len, nar.")
+    ] = None
+    history: Annotated[
+        int, typer.Option(metavar="N", help="Sentences before it that each sentence goes on from.")
+    ] = 0
+    prefix: Annotated[bool, typer.Option("--prefix", help="Go on from the voice's recording itself.")] = False
+    silence: Annotated[float, typer.Option(metavar="S", help="Go on from so many seconds of silence.")] = 0.0
+    refine: Annotated[
+        bool, typer.Option("--refine", help="Decide level 0 once more after the stop; keep the likelier.")
+    ] = False
     prompt: Annotated[
         str | None, typer.Option(metavar="START+SECONDS", help="The part of the voice's recording to use.")
     ] = None

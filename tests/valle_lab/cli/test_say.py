@@ -160,7 +160,12 @@ def test_a_part_of_a_recording_is_the_voice(say: Say, tiny: Tiny) -> None:
         (["--at", "40:temprature.value=1"], 'nearest is "temperature"'),
         (["--at", "x"], "--at 'x'"),
         (["--at", "3:top_k#3.k=1"], "top_k"),
-        (["--mode", "nar-len"], "nar-len"),
+        (["--mode", "sung"], "sung"),
+        (["--denoise-start", "0.4"], "--source"),
+        (["--mode", "nar-len", "--steps", "0"], "steps"),
+        (["--mode", "nar"], "source"),
+        (["--history", "-1"], "history"),
+        (["--refine", "--mode", "nar-len"], "refined"),
         (["--task", "stt"], "stt"),
         (["--seed", "-1"], "seed"),
         (["--seed", "18446744073709551616"], "seed"),
@@ -277,3 +282,13 @@ def test_a_take_that_breaks_off_is_kept_as_far_as_it_came(
     if kept:
         assert "a.jsonl" in error
         assert load_session("a.jsonl").take().segments[0].levels[0].shape == (step,)
+
+
+def test_modes_and_what_they_take_are_kept_and_replayed(say: Say, here: Path) -> None:
+    say("--mode", "nar-len", "--steps", "3", "--max-duration", "0.3", "--out", "a.wav", "--seed", "1")
+    request = load_session("a.json").take().request
+    assert request.mode == "nar-len" and request.demasking.steps == 3
+    say("--history", "1", "--silence", "0.1", "--refine", "--max-duration", "0.2", "--out", "b.wav")
+    request = load_session("b.json").take().request
+    assert request.history == 1 and request.refine and request.prefix is not None
+    assert main(["replay", "a.json", "b.json", "--mode", "exact", *say.config]) == 0
