@@ -20,6 +20,7 @@ from valle_lab.lab.comparison import Comparison
 from valle_lab.lab.sheet import Sheet, SheetView
 from valle_lab.lab.state import LabTake
 from valle_lab.lab.timeline import Measure, Timeline
+from valle_lab.lab.tree import Twig
 from valle_lab.lab.trials import BlindTrial, TrialRecord, TrialView
 from valle_lab.listening_lines import comparison_lines, contest_rows, sheet_rows, trial_lines
 from valle_lab.tui.braille import column_of, curve
@@ -414,6 +415,8 @@ def _items(items: Sequence[Any], width: int) -> Lines:
             return [f"{sentence.text}\n    {sentence.phonemes}" for sentence in items]
         case LevelView():
             return level_lines(items)
+        case Twig():
+            return [str(item) for item in items]
         case Contest():
             return table(contest_rows(items))
     if is_dataclass(items[0]) and not isinstance(items[0], type):

@@ -90,4 +90,4 @@ class Waiting:
         if isinstance(result, Audition):
             return result.over or not auditions
         running = isinstance(result, LabTake) and result.running
-        return not running and not self.lab.answers
+        return not running and not self.lab.answers and not self.lab.works

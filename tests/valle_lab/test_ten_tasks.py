@@ -44,9 +44,10 @@ class Task:
 
 def tasks(page: str, language: str) -> list[Task]:
     """The numbered sections of a page, with all that is in their blocks of that language."""
-    parts = re.split(r"^## (\d+)\. (.+)\n", (DOCS / page).read_text(encoding="utf-8"), flags=re.MULTILINE)
+    text = re.split(r"^## (?!\d)", (DOCS / page).read_text(encoding="utf-8"), flags=re.MULTILINE)[0]
+    parts = re.split(r"^## (\d+)\. (.+)\n", text, flags=re.MULTILINE)
     sections = zip(parts[1::3], parts[2::3], parts[3::3], strict=True)
-    return [Task(int(number), title, blocks(text, language)) for number, title, text in sections]
+    return [Task(int(number), title, blocks(body, language)) for number, title, body in sections]
 
 
 def blocks(text: str, language: str) -> str:
@@ -153,7 +154,7 @@ def same_codes(one: Any, other: Any) -> bool:
 
 
 def test_the_ten_tasks_in_a_notebook(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    page = (DOCS / "notebook.md").read_text(encoding="utf-8")
+    page = (DOCS / "notebook.md").read_text(encoding="utf-8").partition("## Takes against each other")[0]
     names: dict[str, Any] = {"__name__": "notebook"}
     exec(blocks(page.partition("## 1.")[0], "python"), names)
     checks: dict[int, Callable[[], bool]] = {
@@ -198,3 +199,18 @@ def test_what_was_exported_can_be_read(folder: Path) -> None:
     names: dict[str, Any] = {}
     exec(blocks((DOCS / "export.md").read_text(encoding="utf-8"), "python"), names)
     assert names["codes"].shape == (140, 8) and len(names["rows"]) == 141
+
+
+def test_takes_against_each_other(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The section below the ten tasks, as it stands."""
+    page = (DOCS / "notebook.md").read_text(encoding="utf-8").partition("## Takes against each other")[2]
+    names: dict[str, Any] = {}
+    exec(blocks(page, "python"), names)
+    lab, view = names["lab"], names["view"]
+    assert len(view.rows) == 4 and {row.seed for row in view.rows} == {40, 41, 42, 43}
+    assert names["found"].same_noise and names["found"].parting is not None
+    assert names["decided"].choice == "X" and len(names["decided"].key) == 2
+    assert names["forked"].inner.parent == names["take"].name and names["forked"].codes.shape[1] == 8
+    assert (names["forked"].codes[:10, 0] == names["take"].codes[:10, 0]).all()
+    assert "└─ " in capsys.readouterr().out
+    assert repr(lab) == "<Lab, closed>"

@@ -147,6 +147,14 @@ class BlindTrial:
         self.heard.add(label)
         self._lab.mark("sound", "takes")
 
+    def sound(self, label: str) -> Wave:
+        """The sound [samples] of a label, for whoever plays it by other means; it counts as heard."""
+        if label not in self.labels:
+            raise UserError(f"{self.name} has {', '.join(self.labels)}, not {label[:40]!r}.")
+        wave = self._ready().wave(label)
+        self.heard.add(label)
+        return wave
+
     def choose(self, choice: str) -> TrialRecord:
         """Decide; the order is written down and may be seen from then on."""
         envelope, sealed = self._ready(), self.record

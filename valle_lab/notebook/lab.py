@@ -19,6 +19,7 @@ from valle.samplers.stack import Stack
 from valle_lab.lab import Lab as Controller
 from valle_lab.lab.registry import Registry
 from valle_lab.lab.state import LabTake, Notice
+from valle_lab.notebook.listening import Listening
 from valle_lab.notebook.take import Take
 from valle_lab.player import Player
 from valle_lab.repl_views import VIEWS
@@ -40,7 +41,7 @@ AS_SET = "as set"
 """A take's voice, where the lab's own is meant: None is no voice."""
 
 
-class Lab:
+class Lab(Listening):
     """The laboratory in this process. Use it in a `with`, or `close` it.
 
     Nothing is lost where it is not saved: the session's journal stays, and the next lab offers it.
@@ -179,7 +180,7 @@ class Lab:
         if take.failure:
             raise UserError(take.failure)
 
-    def _new_steps(self, take: LabTake, given: int) -> list[Step]:
+    def _new_steps(self, take: LabTake, given: int) -> Sequence[Step]:
         """The steps after so many, as soon as there are any; none where the take is over."""
         self._waiting.until(lambda: len(take.steps) > given or not take.running)
         return take.steps[given:]
@@ -211,6 +212,16 @@ class Lab:
         stack = self.controller.stack
         assert stack is not None
         return stack
+
+    @stack.setter
+    def stack(self, stack: Stack | Mapping[str, Any]) -> None:
+        """Take another one; phases that it leaves out are the model's own. Raises UserError."""
+        from valle_lab.lab.stack import replace_stack
+
+        lab = self._open()
+        assert lab.description is not None
+        given = stack if isinstance(stack, Stack) else Stack.from_dict(stack)
+        replace_stack(lab, given.over(lab.description.default_stack))
 
     @property
     def voice(self) -> str | None:

@@ -143,6 +143,23 @@ class Take:
         place = self.inner.timeline.place(self._row(row))
         return self._lab.wait_for(self._lab.controller.see(Look(self.name, place, position)))
 
+    def fork(self, row: int, *, token: int | None = None, seed: int | None = None) -> Take:
+        """Go back to a decision and on from there: with the lab's stack, or another token, or another seed.
+
+        The fork is a take of its own, and the chosen one. Raises UserError where it cannot be made.
+        """
+        if token is not None and seed is not None:
+            raise UserError("A fork takes another token or another seed, not both; fork the fork.")
+        place = str(self.inner.timeline.place(self._row(row)))
+        self._lab.run("take.choose", self.name)
+        if token is not None:
+            made: Take = self._lab.run("fork.force", token, place)
+        elif seed is not None:
+            made = self._lab.run("fork.reseed", seed, place)
+        else:
+            made = self._lab.run("fork.here", place)
+        return made
+
     def what_if(self, row: int | None = None) -> StepView:
         """What the lab's stack as it is now would have chosen there, on the same logits and noise."""
         place = self.inner.timeline.place(self._row(row))
