@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,10 +13,13 @@ from valle_lab.cli.common import Common
 from valle_lab.cli.output import print_json
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.console import Console
 
     from valle_lab.session import schema
     from valle_lab.session.diff import Difference, StepPair
+    from valle_lab.session.sound import SoundDifference
 
 LONGEST_VALUE = 60
 
@@ -27,17 +31,44 @@ def diff(
     around: Annotated[
         int, typer.Option("--around", metavar="N", min=0, help="Steps to show on each side of the parting.")
     ] = 4,
+    sound: Annotated[bool, typer.Option(help="Decode both and tell how far they sound apart.")] = True,
     json_output: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> int | None:
-    """Compare two takes: what was asked for, where they part, what was measured. 0 the same, 1 others."""
+    """Compare two takes: where they part, what was measured there, how they sound. 0 the same, 1 others."""
     from valle_lab.session.diff import difference
 
-    found = difference(find_take(one), find_take(other))
+    takes = find_take(one), find_take(other)
+    found = difference(*takes)
+    heard, silent = sounds(*takes, common.codec) if sound and found.first is not None else ((), "")
     if json_output:
-        print_json({"a": one, "b": other, **found.to_dict()})
+        told = {"sound": [asdict(item) for item in heard], "no_sound": silent or None}
+        print_json({"a": one, "b": other, **found.to_dict(), **told})
     else:
         _show(found, one, other, around)
+        _show_sound(heard, silent)
     return 0 if found.same else 1
+
+
+def sounds(
+    one: schema.Take, other: schema.Take, codec: str | None
+) -> tuple[tuple[SoundDifference, ...], str]:
+    """How far the segments of two takes sound apart, and why that cannot be told, if so."""
+    from valle.audio.opening import open_codec
+    from valle.checkpoints.details import CodecName
+    from valle_lab.session.convert import from_session_take
+    from valle_lab.session.sound import sound_difference
+
+    waves = []
+    try:
+        for take in (one, other):
+            named = take.origin.codec
+            opened = open_codec(codec or "auto", CodecName(named.name, named.sha256))
+            segments = from_session_take(take).segments
+            waves.append([opened.decode(item.codes()) for item in segments if item.frames])
+    except UserError as error:
+        return (), f"no sound is compared: {error}"
+    both = zip(*waves, strict=False)
+    return tuple(sound_difference(number, *pair) for number, pair in enumerate(both)), ""
 
 
 def find_take(name: str) -> schema.Take:
@@ -79,6 +110,26 @@ def _show(found: Difference, one: str, other: str, around: int) -> None:
 def _is_near(pair: StepPair, found: Difference, around: int) -> bool:
     assert found.first is not None
     return found.first.phase == "ar" and abs(pair.step - found.first.step) <= around
+
+
+def _show_sound(heard: Sequence[SoundDifference], silent: str) -> None:
+    from rich.console import Console
+    from rich.text import Text
+
+    from valle_lab.session.sound import STRETCH, strip
+
+    console = Console(highlight=False, soft_wrap=True)
+    if silent:
+        console.print(Text(" ".join(silent.split())))
+    for item in heard:
+        parts = "the same throughout" if item.parts_at is None else f"apart from {item.parts_at:.1f} s on"
+        console.print(
+            Text(
+                f"sound of segment {item.segment}: {parts}, {item.mean:.1f} dB in the mean; A lasts "
+                f"{item.seconds[0]:.2f} s, B {item.seconds[1]:.2f} s; a mark is {STRETCH} s:"
+            )
+        )
+        console.print(Text(f"|{strip(item.distance)}|"))
 
 
 def _show_levels(found: Difference, console: Console) -> None:

@@ -13,7 +13,7 @@ from valle.request import FRAME_RATE, LEVELS
 from valle.step import Place, Step
 from valle.take import Segment, Take
 from valle_lab.session import schema
-from valle_lab.session.convert import decision_order, from_session_take
+from valle_lab.session.convert import decision_order, from_session_place, from_session_take
 
 MEASURED = ("entropy", "varentropy", "kept", "rank", "probability", "stop_probability")
 
@@ -109,6 +109,7 @@ def _asked_by_name(take: schema.Take) -> dict[str, Any]:
         "seed": request.seed,
         "mode": f"{request.task} {request.mode}",
         "limits": [request.max_frames, request.max_levels],
+        "fork": None if take.fork is None else f"{take.parent} {from_session_place(take.fork)}",
         "stack": request.stack,
         "events": [event.model_dump() for event in take.events],
         "recipe": request.recipe.model_dump(),
