@@ -28,6 +28,7 @@ AREAS = {
     "ab": "A/B",
     "trial": "Blind trials",
     "model": "Model",
+    "mode": "Tasks and modes",
     "adapter": "Adapters",
     "session": "Session",
     "settings": "Settings",
