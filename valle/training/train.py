@@ -144,7 +144,6 @@ def _shards(arguments: argparse.Namespace, folder: Path, processes: Processes) -
     if arguments.recordings is not None:
         place = folder / arguments.run
         if processes.is_first and not speech_path(place, 0).exists():
-            place.mkdir(parents=True, exist_ok=True)
             encode_folder(arguments.recordings, speech_path(place, 0))
         return ShardSource(place, 1, arguments.shard_every, 1)
     there = next(index for index in itertools.count() if not speech_path(folder, index).exists())
@@ -167,6 +166,7 @@ def encode_folder(recordings: Path, path: Path) -> None:
     shard, left_out = encode_recordings(found, BuiltinCodec.load(BUILTIN / "codec.safetensors"))
     for line in left_out:
         print(f"left out: {line}", file=sys.stderr)
+    path.parent.mkdir(parents=True, exist_ok=True)
     shard.save(path)
     print(f"{path}: {len(shard.speakers)} recordings, {len(shard.codes) / FRAME_RATE:.1f} s")
 
