@@ -14,7 +14,7 @@ from valle.step import Evidence, Place, StageMeasures, Step
 
 Array = NDArray[Any]
 NESTED = {"evidence": Evidence, "null_evidence": Evidence}
-NUMBERS = {"hypothesis": np.int32, "seconds": np.float64}
+NUMBERS = {"hypothesis": np.int32, "exit_layer": np.int16, "drafted": np.int16, "seconds": np.float64}
 USUAL = {
     field.name: field.default_factory() if field.default_factory is not MISSING else field.default
     for field in fields(Step)

@@ -19,6 +19,7 @@ Measure = Literal["entropy", "varentropy", "margin", "stop", "rank", "final_entr
 the chosen one from 0; of the final one: entropy, ids kept. `margin`: best minus second perturbed score."""
 Surprise = Literal["entropy", "margin"]
 Values = NDArray[np.float64]
+EARLY = ("exit_layer", "drafted")
 
 FRAMES_PER_PHONEME = 6.0
 """A guess at the pace of speech, for the progress bar alone."""
@@ -33,7 +34,9 @@ class Timeline:
     """One row for each decision of level 0, where things happened, and how far the take has come."""
 
     def __init__(self) -> None:
-        self._columns = Columns(*get_args(Measure), "frame")
+        self._columns = Columns(*get_args(Measure), "frame", *EARLY)
+        self.early = False
+        """Whether any row was decided without all layers, or had been drafted by some."""
         self.decisions: Sequence[Step] = []
         """The steps that the rows are of."""
         self._numbers: list[int] = []
@@ -92,6 +95,16 @@ class Timeline:
         return self._columns[measure]
 
     @property
+    def exit_layers(self) -> Values:
+        """By how many layers each row was decided, 0 being all."""
+        return self._columns["exit_layer"]
+
+    @property
+    def drafts(self) -> Values:
+        """1 where early layers had drafted the row's token, -1 where another one, 0 where none."""
+        return self._columns["drafted"]
+
+    @property
     def entropy(self) -> Values:
         """Of the raw distribution, in bits."""
         return self.values("entropy")
@@ -126,7 +139,10 @@ class Timeline:
             float(step.measures[-1].entropy[0]),
             float(step.measures[-1].kept[0]),
             float(self.frames),
+            float(step.exit_layer),
+            float(step.drafted),
         )
+        self.early = self.early or bool(step.exit_layer or step.drafted)
         assert isinstance(self.decisions, list)
         self.decisions.append(step)
         self._numbers.append(self._count - 1)

@@ -21,6 +21,8 @@ STRIP_ROWS = 3
 """A strip has at least so many, where there is more than one."""
 ROWS_FOR_REGIONS = 8
 EVENT, SEGMENT, PLAYHEAD = "▲", "│", "♪"
+LAYERS = "123456789abcdefghijklmnopqrstuvwxyz"
+ALL_LAYERS, DRAFTED = "·", {1: "+", -1: "-"}
 ZOOM = 1.5
 
 
@@ -37,6 +39,8 @@ class Timeline(Picture, can_focus=True):
         "The line of shades is the entropix region: `·` sure, `░` spread (high entropy), `▒` torn (high "
         "varentropy), `▓` lost (both). Below: `▲` a change took effect, `│` a sentence begins, `♪` "
         "playing.\n\n"
+        "Where steps were decided without all layers a line tells by how many (`1`, `2`, ...; `·` all), or, "
+        "with drafts, `+` as early layers had drafted and `-` otherwise.\n\n"
         "The cursor follows the newest decision until you move it; `f` lets it follow again."
     )
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -79,7 +83,9 @@ class Timeline(Picture, can_focus=True):
             self.draw(())
             return
         start, end = self.view.window
-        lines = [*self._measures(series, start, end, width, height), self._axis(series, start, end, width)]
+        early = [_early(series, start, end, width)] if series.early else []
+        measures = self._measures(series, start, end, width, height - len(early))
+        lines = [*measures, *early, self._axis(series, start, end, width)]
         cursor = self.view.cursor
         marked = None if cursor is None or not start <= cursor < end else cursor - start
         over = {} if marked is None else {column_of(marked, end - start, width): "timeline--cursor"}
@@ -210,6 +216,19 @@ class Timeline(Picture, can_focus=True):
         self.post_message(self.Moved())
 
 
+def _early(series: Measured, start: int, end: int, width: int) -> Line:
+    """By how many layers decisions were made, or whether they had been drafted; a cell shows the earliest."""
+    count = end - start
+    found: dict[int, list[str]] = {}
+    for row in range(count):
+        layer, drafted = int(series.exit_layers[start + row]), int(series.drafts[start + row])
+        mark = LAYERS[min(layer, len(LAYERS)) - 1] if layer else DRAFTED.get(drafted, ALL_LAYERS)
+        found.setdefault(column_of(row, count, width), []).append(mark)
+    order = LAYERS + DRAFTED[-1] + DRAFTED[1] + ALL_LAYERS
+    cells = [min(found[cell], key=order.index) if cell in found else " " for cell in range(width)]
+    return Line("layers", "".join(cells), "timeline--axis")
+
+
 def _described(view: View, cursor: int) -> str:
     """The numbers under the cursor; colour and height are never the only way to read them."""
     entropy, varentropy, margin, stop, rank = (
@@ -219,4 +238,13 @@ def _described(view: View, cursor: int) -> str:
     return (
         f"{lead} {cursor} · {view.timeline.seconds(cursor):.2f} s · H {entropy:.2f} · "
         f"V {varentropy:.1f} · margin {margin:.2f} · stop {stop:.2g} · rank {rank:.0f}"
+        f"{_layers(view.timeline, cursor)}"
     )
+
+
+def _layers(series: Measured, cursor: int) -> str:
+    if not series.early:
+        return ""
+    layer, drafted = int(series.exit_layers[cursor]), int(series.drafts[cursor])
+    draft = {1: ", as drafted", -1: ", not as drafted"}.get(drafted, "")
+    return f" · {layer or 'all'} layers{draft}"
