@@ -15,8 +15,10 @@ import numpy as np
 
 from valle.abilities import check_able, completed, default_mode, ids_of, levels_of, modes_of, tasks_of
 from valle.adapter_use import AdapterUse
+from valle.audio.opening import BUILTIN_CODEC as BUILTIN_CODEC
 from valle.batch import BatchGeneration, together
 from valle.checkpoints.details import tokenizer_of
+from valle.checkpoints.opening import BUILTIN_MODEL as BUILTIN_MODEL
 from valle.control import Control, NoControl
 from valle.errors import UserError
 from valle.modes import Demasking, phases
@@ -51,9 +53,6 @@ if TYPE_CHECKING:
     from valle.models.attention_maps import AttentionTrack
     from valle.models.exits import LayerMeasures
 
-BUILTIN_FOLDER = Path(__file__).parent / "builtin"
-BUILTIN_MODEL = BUILTIN_FOLDER / "model.safetensors"
-BUILTIN_CODEC = BUILTIN_FOLDER / "codec.safetensors"
 LONGEST_SENTENCE = 160
 """Characters spoken in one segment, about ten seconds of speech; longer sentences are cut at clauses."""
 MAX_SECONDS = 20.0
