@@ -24,6 +24,7 @@ from valle_lab.cli import (
     replay,
     samplers,
     say,
+    transcribe,
     voices,
     wins,
 )
@@ -53,6 +54,7 @@ def command() -> Callable[..., int | None]:
     app.command("diff")(with_options(diff.diff))
     app.command("wins")(with_options(wins.wins))
     app.command("export")(with_options(export.export))
+    app.command("transcribe")(with_options(transcribe.transcribe))
     app.add_typer(voices.group(), name="voices")
     app.command("samplers")(with_options(samplers.samplers))
     app.command("presets")(with_options(presets.presets))

@@ -17,7 +17,6 @@ from valle.fork import Fork
 from valle.manner import Manner
 from valle.samplers.stack import Stack
 from valle.text.sentences import SplitBy
-from valle_lab.adapters import parse_adapters
 from valle_lab.lab import takes
 from valle_lab.lab.answers import Answers, beside
 from valle_lab.lab.audition import Audition
@@ -34,6 +33,7 @@ from valle_lab.lab.trials import BlindTrial, TrialRecord
 from valle_lab.lab.voices import Part
 from valle_lab.lab.whatif import Marks
 from valle_lab.lab.work import Work
+from valle_lab.model_choice import model_choice
 from valle_lab.player import Player
 from valle_lab.settings import Settings
 from valle_lab.views import AttentionLook, AttentionView, Look, StepView
@@ -107,7 +107,7 @@ class Lab:
         """What is under way besides takes."""
         self.recording: tuple[Microphone, str, str] | None = None
         """The microphone while it records, and the name and transcript of the voice it is to be."""
-        self.choice = _choice(settings)
+        self.choice = model_choice(settings)
         self.adapters: tuple[AdapterUse, ...] = ()
         """Those that are loaded, each with the strength of the next take."""
         self.strengths_before: dict[str, float] = {}
@@ -443,21 +443,3 @@ class Lab:
 
     def _tell_failure(self, error: UserError) -> None:
         self.tell(str(error), error=True)
-
-
-def _choice(settings: Settings) -> ModelChoice:
-    threads = None if settings.threads == "auto" else settings.threads
-    return ModelChoice(
-        settings.model,
-        settings.codec,
-        settings.device,
-        settings.dtype,
-        threads,
-        settings.attention,
-        settings.language,
-        str(settings.paths.models),
-        settings.tokenizer,
-        settings.force_codec,
-        settings.memory_budget_gb,
-        parse_adapters(settings.lora, settings.paths.adapters),
-    )

@@ -1,0 +1,37 @@
+"""What a recording says, as a model hears it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from valle.inference import Engine
+from valle.prompts import phonemes_of, transcription
+from valle.text.words import sounds, word_list
+from valle.voices import Voice
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """Phonemes in IPA, and the words that sound like them where these were asked for."""
+
+    phonemes: str
+    words: str = ""
+
+
+def transcribe(
+    engine: Engine,
+    recording: Voice,
+    language: str = "en",
+    *,
+    words: bool = False,
+    word_file: Path | None = None,
+    seed: int = 0,
+) -> Transcript:
+    """What the model hears in a recording. Raises UserError where it hears nothing, or has no such task."""
+    take = engine.generate(transcription(engine, recording, language, seed=seed)).finish()
+    phonemes = phonemes_of(engine, take)
+    if not words and word_file is None:
+        return Transcript(phonemes)
+    known = sounds(word_list(language, word_file), engine.phonemizer(language))
+    return Transcript(phonemes, known.spell(phonemes))
