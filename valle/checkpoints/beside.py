@@ -53,14 +53,15 @@ def state_of(path: Path) -> Path:
     return _only(path, _states(path) or _trained(path / _CHECKPOINTS), "in it")
 
 
-def config_of(state: Path, asked: Path) -> dict[str, Any] | None:
+def config_of(state: Path, asked: Path, has_own: bool = False) -> dict[str, Any] | None:
     """The configuration in YAML that belongs to a state file, if there is one.
 
-    It is the file that was asked for, one of the state's own name, or `config.yaml` in its folder or at the
-    root of its training. Raises UserError for a file that cannot be read or names no model.
+    It is the file that was asked for, or one of the state's own name; for a state that has none of its own
+    also `config.yaml` in its folder or at the root of its training. Raises UserError for a file that cannot
+    be read or names no model.
     """
     for file, sure in _configs(state, asked):
-        if not file.is_file():
+        if not file.is_file() or (has_own and not sure):
             continue
         try:
             return from_document(_read_yaml(file), state.parent.parent.name)

@@ -141,7 +141,11 @@ def _open_pickled(state: Path, asked: Path) -> Opened:
     content = pickled.read(state)
     shapes = shapes_of_today(content.tensors.shapes)
     said = reference.interpret(
-        state, content.metadata, shapes, config_of(state, asked), reference.texts_of(content.metadata)
+        state,
+        content.metadata,
+        shapes,
+        config_of(state, asked, bool(content.metadata.get("config"))),
+        reference.texts_of(content.metadata),
     )
     return _as_reference(content.tensors, said)
 
@@ -156,7 +160,8 @@ def _open_folder(folder: Path, asked: Path) -> Opened:
 def _said(state: Path, asked: Path, header: Header) -> Said:
     shapes = shapes_of_today({name: entry.shape for name, entry in header.tensors.items()})
     metadata: dict[str, Any] = reference.read_metadata(state, header)
-    return reference.interpret(state, metadata, shapes, config_of(state, asked), header.metadata)
+    config = config_of(state, asked, bool(metadata.get("config")))
+    return reference.interpret(state, metadata, shapes, config, header.metadata)
 
 
 def _as_reference(tensors: Tensors, said: Said) -> Opened:
