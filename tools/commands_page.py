@@ -30,6 +30,7 @@ AREAS = {
     "model": "Model",
     "mode": "Tasks and modes",
     "adapter": "Adapters",
+    "layers": "Layers",
     "session": "Session",
     "settings": "Settings",
     "view": "Views, in the REPL",

@@ -7,6 +7,7 @@ from valle_lab.lab import (
     audition,
     comparison,
     forks,
+    layers,
     listening,
     models,
     modes,
@@ -43,6 +44,7 @@ def all_commands() -> Registry:
             *presets.COMMANDS,
             *models.COMMANDS,
             *adapters.COMMANDS,
+            *layers.COMMANDS,
             *session.COMMANDS,
             *preferences.COMMANDS,
         )

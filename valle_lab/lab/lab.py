@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from valle.adapter_use import AdapterUse
 from valle.control import Event
+from valle.early_exit import EarlyExit
 from valle.errors import UserError
 from valle.fork import Fork
 from valle.manner import Manner
@@ -110,6 +111,8 @@ class Lab:
         self.choice = model_choice(settings)
         self.adapters: tuple[AdapterUse, ...] = ()
         """Those that are loaded, each with the strength of the next take."""
+        self.early_exit: EarlyExit | None = None
+        """Whether level 0 of the next take is decided without all layers."""
         self.strengths_before: dict[str, float] = {}
         """How strong adapters were that are switched off."""
         self.description: Description | None = None
@@ -240,6 +243,7 @@ class Lab:
             prompt_seconds=self.part.seconds,
             prompt_looped=self.part.looped,
             adapters=tuple((use.name, use.strength) for use in self.adapters),
+            early_exit=self.early_exit,
             manner=self.manner,
         )
 

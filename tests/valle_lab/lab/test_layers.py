@@ -1,0 +1,31 @@
+"""Commands on layers: what the next take is asked for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from fake_worker import FakeWorker
+
+from valle.early_exit import EarlyExit
+from valle.errors import UserError
+from valle_lab.lab import Lab
+from valle_lab.player import Player
+from valle_lab.settings import load_settings
+from valle_lab.sinks import NullSink
+
+
+def test_layers_of_the_next_take(tmp_path: Path) -> None:
+    settings = load_settings(None, {"paths.sessions": str(tmp_path)})
+    lab = Lab(settings, lambda _: FakeWorker(), lambda: Player(NullSink()))
+    assert lab.ask("Hello.").early_exit is None
+    assert lab.run_line("layers.leave 3 1.5 2.5") == EarlyExit(3, 1.5, 2.5)
+    assert lab.ask("Hello.").early_exit == EarlyExit(3, 1.5, 2.5)
+    lab.run_line("layers.leave 2")
+    assert lab.ask("Hello.").early_exit == EarlyExit(2)
+    lab.run_line("layers.draft 4 5")
+    assert lab.ask("Hello.").early_exit == EarlyExit(4, draft=5)
+    with pytest.raises(UserError, match="exit layer must be from 1"):
+        lab.run_line("layers.draft 0 5")
+    lab.run_line("layers.all")
+    assert lab.ask("Hello.").early_exit is None
