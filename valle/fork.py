@@ -83,6 +83,7 @@ def fork(
     before = stack_after(parent.request, [*earlier, *kept])
     _check_search(place, before)
     if stack is not None and stack.to_dict() != before.to_dict():
+        _check_begins(place, stack)
         kept.append(Event("replace", value=stack.to_dict(), place=place))
     if force is not None:
         kept.append(Event("force", value=_forced(force, place), place=place))
@@ -127,6 +128,18 @@ def _next(last: Step, request: Request) -> Place | None:
     if place.phase == "nar":
         return replace(place, level=place.level + 1) if place.level + 1 < request.max_levels else None
     return replace(place, step=place.step + 1)
+
+
+def _check_begins(place: Place, stack: Stack) -> None:
+    """Raise UserError for a search that would have to begin in the middle of a phase."""
+    if place.phase in AT_ONCE or place.step == 0:
+        return
+    last = stack.stages(place.phase)[-1]
+    if last.declaration.kind == "search":
+        raise UserError(
+            f"{last.name} begins with the first step of a phase; fork at {replace(place, step=0)}, or take "
+            "another stack."
+        )
 
 
 def _check_search(place: Place, stack: Stack) -> None:

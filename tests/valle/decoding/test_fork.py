@@ -104,6 +104,8 @@ def test_a_search_is_forked_at_its_beginning_or_behind_it(speak: Speak, request_
     level = Place(0, "nar", 2, 0)
     child = made(speak, fork(parent, level, "child", stack=stack.set("nar:draw.on", True)))
     assert tokens(child, level) == tokens(parent, level)
+    with pytest.raises(UserError, match="best_of begins with the first step of a phase"):
+        fork(speak(), Place(0, "ar", 0, 3), "child", stack=stack)
     plain = made(speak, fork(parent, Place(0, "ar", 0, 0), "plain", stack=request_.stack))
     assert codes_sha256(plain.segments) == codes_sha256(speak().segments)
 
