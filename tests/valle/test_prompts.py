@@ -29,7 +29,7 @@ class Codec:
 
     def encode(self, wave: np.ndarray) -> np.ndarray:
         frames = -(-len(wave) // 320)
-        return np.repeat(np.arange(frames)[:, None], 8, axis=1).astype(np.int16)
+        return np.repeat(np.arange(frames, dtype=np.int16)[:, None], 8, axis=1)
 
 
 def spoken(text: str) -> str:

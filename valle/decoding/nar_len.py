@@ -124,7 +124,7 @@ def _situation(
     )
     if "history" in sampler.needs:
         fixed = torch.from_numpy(ids[~masked]).to(device)
-        before = np.cumsum(~masked) - ~masked
+        before: Ids = np.cumsum(~masked) - ~masked
         rows = replace(rows, past=fixed.expand(frames, -1), past_length=torch.from_numpy(before).to(device))
     states = sampler.gather(passes.conditional, rows, sampler.start(frames, device))
     return Situation(sampler, passes.conditional, rows, states)

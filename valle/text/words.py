@@ -70,7 +70,7 @@ class Words:
     @cached_property
     def _by_sound(self) -> dict[str, str]:
         """Sound to its most frequent word."""
-        return {plain(sound): word for word, sound in reversed(self.phonemes.items()) if plain(sound)}
+        return {plain(sound): word for word, sound in reversed([*self.phonemes.items()]) if plain(sound)}
 
 
 def plain(phonemes: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -57,7 +58,7 @@ def test_demasking_has_a_stack_of_its_own(speak: Speak) -> None:
 
 @pytest.mark.parametrize("confidence", ["taken", "best"])
 def test_confidence_is_of_the_id_that_stands_there(
-    confidence: str, model: ArNar, speak: Speak, request_: Request
+    confidence: Any, model: ArNar, speak: Speak, request_: Request
 ) -> None:
     plan = replace(PLAN, confidence=confidence, steps=3)
     first, second, _ = rounds(speak(mode="nar-len", demasking=plan, stack=stack()))[:3]

@@ -48,7 +48,12 @@ def rounds(take: Take) -> list[Step]:
 def as_masked(steps: list[Step]) -> np.ndarray:
     """What each round was given, with 1024 for the mask."""
     before = [np.full(len(steps[0].tokens), 1024), *(step.tokens for step in steps[:-1])]
-    return np.stack([np.where(step.masked, 1024, ids) for step, ids in zip(steps, before, strict=True)])
+    return np.stack([np.where(mask_of(step), 1024, ids) for step, ids in zip(steps, before, strict=True)])
+
+
+def mask_of(step: Step) -> np.ndarray:
+    assert step.masked is not None
+    return step.masked
 
 
 @pytest.mark.parametrize(
@@ -96,12 +101,11 @@ def test_what_is_not_masked_stays(speak: Speak) -> None:
 
 def test_without_remasking_a_frame_is_decided_until_it_is_left_out_once(speak: Speak) -> None:
     plan = Demasking(steps=6, frames=10, remasking=False, noise=5.0)
-    masks = [step.masked for step in rounds(speak(mode="nar-len", demasking=plan, stack=NAR_LEN))]
+    masks = [mask_of(step) for step in rounds(speak(mode="nar-len", demasking=plan, stack=NAR_LEN))]
     for earlier, later in pairwise(masks):
-        assert earlier is not None and later is not None
         assert not (later & ~earlier).any()
     again = replace(plan, remasking=True)
-    masks = [step.masked for step in rounds(speak(mode="nar-len", demasking=again, stack=NAR_LEN))]
+    masks = [mask_of(step) for step in rounds(speak(mode="nar-len", demasking=again, stack=NAR_LEN))]
     assert any((later & ~earlier).any() for earlier, later in pairwise(masks))
 
 
