@@ -29,6 +29,7 @@ AREAS = {
     "trial": "Blind trials",
     "model": "Model",
     "mode": "Tasks and modes",
+    "edit": "A recording's own words",
     "adapter": "Adapters",
     "layers": "Layers",
     "session": "Session",

@@ -47,6 +47,8 @@ TOUR: tuple[tuple[str, Check], ...] = (
     ("seed.lock", lambda lab, got: lab.seed is None),
     ("voice.add hum.wav hum", lambda lab, got: lab.voice == "hum"),
     ("voice.transcript Hum.", lambda lab, got: voices.chosen(lab).transcript == "Hum."),
+    ("edit.load", lambda lab, got: lab.text == "Hum."),
+    ("text.set Some words. And [more].", lambda lab, got: lab.text == "Some words. And [more]."),
     ("voice.list hum", lambda lab, got: [voice.name for voice in got] == ["hum"]),
     ("voice.trim 0.1 0.5", lambda lab, got: lab.part.seconds == 0.5),
     ("voice.cut 0.6", lambda lab, got: lab.part.seconds != 0.5),
@@ -76,6 +78,9 @@ TOUR: tuple[tuple[str, Check], ...] = (
     ("stack.presets", lambda lab, got: got[0] == "mine"),
     ("take.speak", lambda lab, got: lab.takes[0].stop == "stop"),
     ("take.speak Another one", lambda lab, got: lab.takes[1].text == "Another one"),
+    ("voice.choose hum", lambda lab, got: lab.voice == "hum"),
+    ("edit.compare 2", lambda lab, got: got.result(0).words == (("Hum.", "Another one"),)),
+    ("voice.choose auto", lambda lab, got: lab.resolved_voice() == "anna"),
     ("take.list", lambda lab, got: len(got) == 2),
     ("take.choose 1", lambda lab, got: lab.chosen is lab.takes[0]),
     ("take.next", lambda lab, got: lab.chosen is lab.takes[1]),
@@ -149,8 +154,15 @@ TOUR: tuple[tuple[str, Check], ...] = (
     ("fork.tree", lambda lab, got: max(twig.depth for twig in got) == 3),
     ("model.restart", lambda lab, got: lab.description is not None),
 )
-ELSEWHERE = {"take.stop", "take.cancel", "take.follow", "session.restore", "session.export"}
-"""Those that need a take that runs, or a lab that was killed, or a model: tested with these."""
+ELSEWHERE = {
+    "take.stop",
+    "take.cancel",
+    "take.follow",
+    "session.restore",
+    "session.export",
+    *(each.name for each in all_commands() if each.name.startswith(("adapter.", "layers."))),
+}
+"""Those that need a take that runs, a lab that was killed, a model or adapters: tested with these."""
 
 
 class Silent:
