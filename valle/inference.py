@@ -251,6 +251,7 @@ class Engine:
         prompt = self.prompt(voice) if isinstance(voice, Voice) else voice
         stack = self.default_stack if stack is None else stack.over(self.default_stack)
         self._check_language(language)
+        mode = default_mode(self.model.config) if mode is None else mode
         said = tuple(sentences) or (NO_TEXT,) * len(sources)
         if task != "stt" and not sentences:
             said = self.sentences(text, language, "none" if len(sources) == 1 else by)
