@@ -7,30 +7,27 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from real_lab import PATIENCE, make_lab, wait_until
 
 from valle_lab.cli import main
 from valle_lab.lab import Lab
-from valle_lab.player import Player
 from valle_lab.session.save import load_session
-from valle_lab.settings import load_settings
-from valle_lab.sinks import NullSink
 from valle_lab.tui.app import POLLS_PER_SECOND
 from valle_lab.worker.client import WorkerClient
 
 TEXT = "A long and quiet sentence that will be broken off before anybody hears how it would have ended."
 NEVER_ENDING = ("stack.set", "minimum_length.steps", 1500)
-PATIENCE = 120.0
 ENOUGH = 30
 
 LAB = f"""
 import sys, time
-sys.path[:0] = [{str(Path(__file__).parent)!r}]
-from test_killed import NEVER_ENDING, TEXT, make_lab
+sys.path[:0] = [{str(Path(__file__).parent)!r}, {str(Path(__file__).parent / "doubles")!r}]
+from real_lab import make_lab
+from test_killed import NEVER_ENDING, TEXT
 lab = make_lab(sys.argv[1])
 lab.start()
 lab.wait()
@@ -41,24 +38,6 @@ while True:
     print(lab.worker.process_id, len(take.steps), flush=True)
     time.sleep(1 / {POLLS_PER_SECOND})
 """
-
-
-def make_lab(folder: str | Path) -> Lab:
-    """A lab without a screen, with a real model process and the built-in voice."""
-    chosen = {"paths.sessions": str(folder), "seed": 3, "max_duration": 20.0, "threads": 1, "device": "cpu"}
-    log = Path(folder) / "worker.log"
-    return Lab(
-        load_settings(None, chosen),
-        lambda on_news: WorkerClient(log, on_news=on_news),
-        lambda: Player(NullSink()),
-    )
-
-
-def wait_until(done: Callable[[], object]) -> None:
-    end = time.monotonic() + PATIENCE
-    while not done():
-        assert time.monotonic() < end
-        time.sleep(0.05)
 
 
 def lives(process: int) -> bool:
