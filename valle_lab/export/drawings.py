@@ -84,6 +84,12 @@ def drawings(known: Material) -> Iterator[Drawing]:
             lambda: figures.histogram(_there(known.step).histogram),
         ),
         (
+            "rounds",
+            "The rounds of demasking level 0.",
+            any(step.place.phase == "nar_len" for step in take.steps),
+            lambda: figures.rounds(take.steps),
+        ),
+        (
             "levels",
             "Levels 1 to 7: entropy of the frames in each pass, median and the middle 80%.",
             bool(take.levels),

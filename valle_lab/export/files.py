@@ -18,7 +18,7 @@ from valle_lab.export.tables import codes_file, trace_file
 from valle_lab.lab.session import lab_takes
 from valle_lab.session.replay import safe_name
 from valle_lab.session.save import session_text
-from valle_lab.session.schema import Session, Take, new_session
+from valle_lab.session.schema import Session, Take, Trial, new_session
 
 Kind = Literal["wav", "codes", "csv", "figures", "page"]
 KINDS: tuple[Kind, ...] = ("wav", "codes", "csv", "figures", "page")
@@ -81,7 +81,11 @@ def export_session(
         files = _files(names[record.id], known, figures, sound, kinds)
         done.append(Exported(known, tuple(write_atomically(folder / name, data) for name, data in files)))
         chapters.append(Chapter(known, figures, sound))
-    written = write_atomically(folder / PAGE, page(title, chapters)) if "page" in kinds else None
+    written = (
+        write_atomically(folder / PAGE, page(title, chapters, _trials(session, records)))
+        if "page" in kinds
+        else None
+    )
     return Export(folder, written, tuple(done))
 
 
@@ -119,6 +123,12 @@ def _chosen(session: Session, title: str, name: str | None) -> tuple[Take, ...]:
     except KeyError:
         known = ", ".join(take.id for take in session.takes[:10])
         raise UserError(f"{title} has no take {name!r}; it has {known}") from None
+
+
+def _trials(session: Session, takes: Sequence[Take]) -> list[Trial]:
+    """The blind trials that were of these takes alone."""
+    names = {take.id for take in takes}
+    return [trial for trial in session.trials if names.issuperset(trial.takes)]
 
 
 def _names(ids: Sequence[str]) -> dict[str, str]:

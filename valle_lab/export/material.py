@@ -82,7 +82,7 @@ def _with_model(known: Material, engine: Engine, mode: Mode | None) -> Material:
     # The engine is somebody else's to close, so this worker is left as it is.
     worker.load(ModelChoice()).result()
     take = known.take
-    if take.begun is None or not take.timeline.frames:
+    if take.begun is None or not take.take.frames:
         return replace(known, judgement=judgement)
     step = None if known.row is None else _look(worker, take, known.row, engine)
     views = _alignments(worker, take)
@@ -136,4 +136,4 @@ def _carried_wave(source: Path | None, take: LabTake) -> Wave | None:
     if source is None or source.suffix.lower() != ".wav":
         return None
     wave = wav.read(source, silent_ok=True)
-    return wave if abs(len(wave) / wav.SAMPLE_RATE - take.timeline.frames / 75) < 1 / 75 else None
+    return wave if abs(len(wave) / wav.SAMPLE_RATE - take.take.duration) < 1 / 75 else None

@@ -15,6 +15,7 @@ from valle_lab.export.material import Material
 from valle_lab.session import schema
 from valle_lab.session.judge import Judgement
 from valle_lab.session.opinions import notes_of, ratings_of
+from valle_lab.session.seal import LABELS
 
 POLICY = "default-src 'none'; img-src data:; media-src data:; style-src 'unsafe-inline'"
 """The browser itself then fetches nothing and runs nothing, whatever stands in the page."""
@@ -58,8 +59,8 @@ class Chapter:
         return element("audio", "", controls="controls", src=data_uri("audio/wav", self._wav))
 
 
-def page(title: str, chapters: Sequence[Chapter]) -> bytes:
-    """The whole page as a file; `title` is the session's name."""
+def page(title: str, chapters: Sequence[Chapter], trials: Sequence[schema.Trial] = ()) -> bytes:
+    """The whole page as a file; `title` is the session's name, `trials` those of its takes."""
     for number, chapter in enumerate(chapters, 1):
         chapter.anchor = f"take-{number}"
     head = element(
@@ -82,6 +83,7 @@ def page(title: str, chapters: Sequence[Chapter]) -> bytes:
             class_="soft",
         ),
         _overview(chapters),
+        _trials(trials),
         *(chapter.html() for chapter in chapters),
     )
     document = element("html", head, body, lang="en")
@@ -97,8 +99,8 @@ def _overview(chapters: Sequence[Chapter]) -> Markup:
     rows = (
         (
             element("a", element("bdi", chapter.known.take.name), href=f"#{chapter.anchor}"),
-            chapter.known.record.parent or "",
-            f"{chapter.known.take.timeline.frames / 75:.2f} s",
+            _from(chapter.known.record),
+            f"{chapter.known.take.take.duration:.2f} s",
             chapter.known.take.stop,
             chapter.known.take.seed,
             element("bdi", chapter.known.take.voice or "none"),
@@ -107,6 +109,29 @@ def _overview(chapters: Sequence[Chapter]) -> Markup:
         for chapter in chapters
     )
     return table(("take", "from", "length", "stop", "seed", "voice", "replay"), rows)
+
+
+def _from(record: schema.Take) -> str:
+    """Which take it goes on from, and from where."""
+    return f"{record.parent}, from {_place(record.fork)}" if record.parent else ""
+
+
+def _trials(trials: Sequence[schema.Trial]) -> Markup | None:
+    """The blind trials; of one that is not decided there is nothing to tell of its order."""
+    if not trials:
+        return None
+    rows = [
+        (
+            trial.id,
+            ", ".join(trial.takes),
+            "not decided" if trial.choice is None else trial.choice,
+            ", ".join(map(" was ".join, zip(LABELS, trial.order or (), strict=False))),
+            element("span", trial.seal[:12], class_="hash"),
+        )
+        for trial in trials
+    ]
+    head = ("trial", "of", "chosen", "key", "seal")
+    return joined((element("h3", "Heard blind"), table(head, rows)))
 
 
 def _badge(judgement: Judgement | None) -> Markup:
@@ -118,13 +143,14 @@ def _badge(judgement: Judgement | None) -> Markup:
 def _facts(known: Material) -> Markup:
     record, take = known.record, known.take
     request, origin, recipe = record.request, record.origin, record.request.recipe
-    grown = f"{record.parent}, from {_place(record.fork)}" if record.parent else None
+    asked = request.task, request.mode
     pairs = (
         ("seed", request.seed),
         ("voice", request.prompt.voice if request.prompt else "none"),
         ("language", request.language),
-        ("length", f"{take.timeline.frames / 75:.2f} s, {take.timeline.frames} frames, ended by {take.stop}"),
-        ("grown from", grown),
+        ("length", f"{take.take.duration:.2f} s, {take.take.frames} frames, ended by {take.stop}"),
+        ("task", None if asked == ("tts", "ar+nar") else " ".join(asked)),
+        ("grown from", _from(record) or None),
         ("replay", _verdict(known.judgement)),
         ("model", f"{origin.model.name} {origin.model.sha256[:12]} {origin.model.release}".strip()),
         ("codec", f"{origin.codec.name} {origin.codec.sha256[:12]}"),

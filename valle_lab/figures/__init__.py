@@ -9,6 +9,7 @@ from __future__ import annotations
 from valle_lab.figures.attention import alignment, attention
 from valle_lab.figures.canvas import Picture
 from valle_lab.figures.decision import histogram, waterfall
+from valle_lab.figures.rounds import rounds
 from valle_lab.figures.sound import spectrogram
 from valle_lab.figures.stages import levels, stages
 from valle_lab.figures.timeline import timeline
@@ -19,6 +20,7 @@ __all__ = [
     "attention",
     "histogram",
     "levels",
+    "rounds",
     "spectrogram",
     "stages",
     "timeline",

@@ -200,6 +200,12 @@ class Take:
 
         return figures.levels(self.inner.levels)
 
+    def rounds(self) -> Picture:
+        """What the rounds of demasking decided, where level 0 was made so."""
+        from valle_lab import figures
+
+        return figures.rounds(self.inner.steps)
+
     def waterfall(self, row: int | None = None) -> Picture:
         """What each stage of the stack left of the distribution at one decision."""
         from valle_lab import figures

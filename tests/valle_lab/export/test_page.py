@@ -21,7 +21,8 @@ from valle_lab.figures import Picture, timeline
 from valle_lab.lab.session import lab_takes
 from valle_lab.session.judge import Divergence, Judgement
 from valle_lab.session.save import load_session, parse_session
-from valle_lab.session.schema import Session
+from valle_lab.session.schema import Session, Trial
+from valle_lab.session.seal import seal_of
 
 SESSIONS = Path(__file__).parents[3] / "sessions"
 EVIL = '</style><script>alert("1")</script><img src=x onerror=alert(1)> & \' \x00\x1b[31m \u202e ]]> -->'
@@ -122,6 +123,22 @@ def test_it_tells_the_verdict_the_stack_and_the_changes(root: ET.Element) -> Non
     ):  # fmt: skip
         assert part in told, part
     assert "len" not in [item.text for item in root.iter("strong")]  # a phase that decided nothing
+
+
+def test_a_trial_tells_its_key_only_when_it_is_decided() -> None:
+    open_one = Trial(id="trial-1", takes=("a", "b"), seal="0" * 64)
+    salt = "1" * 64
+    done = Trial(
+        id="trial-2",
+        takes=("a", "b"),
+        seal=seal_of(("b", "a"), salt),
+        order=("b", "a"),
+        salt=salt,
+        choice="X",
+    )
+    told = "".join(ET.fromstring(page("x", [], [open_one, done]).decode()).itertext())
+    assert "trial-1a, bnot decided000000000000" in told
+    assert "trial-2a, bXX was b, Y was a" in told
 
 
 def test_one_session_gives_one_page(made: bytes) -> None:
