@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from conftest import ToyCodec
+from pydantic import ValidationError
 from toy_model import STACK, toy_codes
 
 from valle.control import Event, ScheduledControl
@@ -18,8 +21,12 @@ from valle.samplers.stack import Stack
 from valle.step import Place
 from valle.take import Take
 from valle_lab.session import schema
+from valle_lab.session.base import Array, array_document
 from valle_lab.session.convert import from_session_take, to_session_take
+from valle_lab.session.fold import fold_journal
+from valle_lab.session.journal import Journal
 from valle_lab.session.replay import replay_take
+from valle_lab.worker.steps import step_from_frame, step_to_frame
 
 DRAWN = [{"name": "temperature", "value": 1.2}, {"name": "draw"}]
 GREEDY = [{"name": "greedy"}]
@@ -158,3 +165,39 @@ def test_refining_keeps_the_likelier_version(
         (other,) = step.others
         assert len(other.codes) == len(step.tokens) and other.hypothesis != hypothesis
         assert replay_take(to_session_take(take, origin), engine, "tolerant")[0].verdict == "identical"
+
+
+@pytest.mark.parametrize("name", ["nar-len", "ar+nar-len", "refined", "stt"])
+def test_a_journal_and_a_frame_carry_every_phase(
+    name: str, engine: Engine, request_: Request, origin: schema.Origin, tmp_path: Path
+) -> None:
+    take = engine.generate(asked(request_, name)).finish()
+    steps = [step_from_frame(step_to_frame(step, 1)) for step in take.steps]
+    with Journal(tmp_path / "a.jsonl") as journal:
+        journal.begin(take.request, origin)
+        for step in steps:
+            journal.step(step)
+        journal.end(take.request.take, take.seconds)
+    folded = fold_journal((tmp_path / "a.jsonl").read_bytes(), "a journal").take()
+    assert folded == to_session_take(take, origin)
+
+
+def test_a_code_that_no_codebook_has_is_refused(
+    engine: Engine, request_: Request, origin: schema.Origin
+) -> None:
+    document = json.loads(recorded(engine, asked(request_, "nar-len"), origin).model_dump_json())
+    trace = next(item for item in document["segments"][0]["traces"] if item["phase"] == "nar_len")
+    tokens = Array.model_validate_json(json.dumps(trace["tokens"])).values().copy()
+    tokens[0, 0] = 1025
+    trace["tokens"] = array_document(tokens, "int16")
+    with pytest.raises(ValidationError, match="nar_len decides ids up to 1024, not 1025"):
+        schema.Take.model_validate_json(json.dumps(document))
+
+
+def test_level_0_that_nobody_gave_is_refused(
+    engine: Engine, request_: Request, origin: schema.Origin
+) -> None:
+    document = json.loads(recorded(engine, asked(request_, "revoiced"), origin).model_dump_json())
+    document["request"]["sources"][0] = document["request"]["sources"][1]
+    with pytest.raises(ValidationError, match=r"levels\[0\] is not what the traces say"):
+        schema.Take.model_validate_json(json.dumps(document))
