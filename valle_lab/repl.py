@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, TextIO
 from valle.errors import UserError
 from valle_lab.lab.registry import Command, Registry, command
 from valle_lab.lab.state import LabTake
+from valle_lab.lines import WIDTH
 from valle_lab.repl_views import VIEWS
-from valle_lab.text_views import WIDTH, in_words
+from valle_lab.text_views import in_words
 from valle_lab.waiting import Waiting
 
 if TYPE_CHECKING:

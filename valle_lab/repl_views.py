@@ -8,23 +8,14 @@ from typing import TYPE_CHECKING, TypeVar
 
 from valle.errors import UserError
 from valle.step import Place
+from valle_lab.attention_lines import alignment_lines, head_lines
 from valle_lab.lab.registry import command
 from valle_lab.lab.state import LabTake
 from valle_lab.lab.takes import named, with_wave
 from valle_lab.lab.timeline import Measure
-from valle_lab.text_views import (
-    AXES,
-    Words,
-    alignment_lines,
-    candidate_lines,
-    code_lines,
-    head_line,
-    head_lines,
-    histogram_lines,
-    sound_lines,
-    timeline_lines,
-    waterfall_lines,
-)
+from valle_lab.lines import Words
+from valle_lab.step_lines import candidate_lines, head_line, histogram_lines, waterfall_lines
+from valle_lab.take_lines import AXES, code_lines, round_lines, sound_lines, timeline_lines
 from valle_lab.views import AttentionLook, AttentionView, LevelView, Look, StepView
 from valle_lab.worker.surface import Wave
 
@@ -103,6 +94,12 @@ def level_view(lab: Lab) -> list[LevelView]:
     return named(lab, None).levels
 
 
+def rounds_view(lab: Lab) -> Words:
+    """Show the rounds of demasking, where level 0 of the chosen take was made so."""
+    steps = named(lab, None).steps
+    return Words(lambda _: round_lines(steps))
+
+
 def sound_view(lab: Lab) -> Future[Words]:
     """Show the wave of the chosen take."""
     answer: Future[Words] = Future()
@@ -157,6 +154,7 @@ VIEWS = (
     command("view.attention", attention_view),
     command("view.head", head_view),
     command("view.alignment", alignment_view),
+    command("view.rounds", rounds_view),
     command("view.levels", level_view),
     command("view.nar", nar_view),
     command("view.sound", sound_view),

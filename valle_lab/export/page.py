@@ -111,9 +111,16 @@ def _overview(chapters: Sequence[Chapter]) -> Markup:
     return table(("take", "from", "length", "stop", "seed", "voice", "replay"), rows)
 
 
-def _from(record: schema.Take) -> str:
+def _from(record: schema.Take) -> Markup | None:
     """Which take it goes on from, and from where."""
-    return f"{record.parent}, from {_place(record.fork)}" if record.parent else ""
+    if record.parent is None:
+        return None
+    return joined((element("bdi", record.parent), f", from {_place(record.fork)}"))
+
+
+def _content(content: schema.Content) -> Markup:
+    """A model or a codec by its name and its content."""
+    return joined((element("bdi", content.name), f" {content.sha256[:12]} ", element("bdi", content.release)))
 
 
 def _trials(trials: Sequence[schema.Trial]) -> Markup | None:
@@ -146,14 +153,14 @@ def _facts(known: Material) -> Markup:
     asked = request.task, request.mode
     pairs = (
         ("seed", request.seed),
-        ("voice", request.prompt.voice if request.prompt else "none"),
+        ("voice", element("bdi", request.prompt.voice) if request.prompt else "none"),
         ("language", request.language),
         ("length", f"{take.take.duration:.2f} s, {take.take.frames} frames, ended by {take.stop}"),
         ("task", None if asked == ("tts", "ar+nar") else " ".join(asked)),
-        ("grown from", _from(record) or None),
+        ("grown from", _from(record)),
         ("replay", _verdict(known.judgement)),
-        ("model", f"{origin.model.name} {origin.model.sha256[:12]} {origin.model.release}".strip()),
-        ("codec", f"{origin.codec.name} {origin.codec.sha256[:12]}"),
+        ("model", _content(origin.model)),
+        ("codec", _content(origin.codec)),
         (
             "computed",
             f"{_spent(record.seconds)}on {recipe.device}, {recipe.dtype}, threads: {recipe.threads}",

@@ -20,7 +20,7 @@ from valle_lab.figures.canvas import (
     title,
 )
 from valle_lab.lab.timeline import Measure, Timeline
-from valle_lab.text_views import AXES
+from valle_lab.take_lines import AXES
 
 PANELS: tuple[tuple[Measure, str], ...] = (
     ("entropy", BLUE),
