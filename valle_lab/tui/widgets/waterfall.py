@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from valle.step import StageMeasures, Step
 from valle_lab.tui.part import CURSOR
 from valle_lab.tui.tables import Cell, Cells, StepTable, number
-from valle_lab.views import StageView
+from valle_lab.views import StageView, stage_views
 
 COLUMNS = ("stage", "kept", "removed", "bits", "", "KL", "rank", "p", "stop")
 BAR_CELLS = 6
@@ -29,29 +28,6 @@ class Waterfall(StepTable):
         step, seen = self.view.step, self.view.seen
         stages = seen.waterfall if seen is not None else stage_views(step) if step is not None else ()
         return COLUMNS, [_cells(stage) for stage in stages]
-
-
-def stage_views(step: Step) -> tuple[StageView, ...]:
-    """The waterfall as the step's own measures tell it; their means where it decided many positions."""
-    before = [None, *step.measures[:-1]]
-    return tuple(_stage_view(now, earlier) for now, earlier in zip(step.measures, before, strict=True))
-
-
-def _stage_view(now: StageMeasures, before: StageMeasures | None) -> StageView:
-    return StageView(
-        stage=now.stage,
-        runs=True,
-        kept=round(float(now.kept.mean())),
-        removed=float(now.removed.mean()),
-        entropy=float(now.entropy.mean()),
-        varentropy=float(now.varentropy.mean()),
-        divergence=float(now.divergence.mean()),
-        rank_before=round(float((before or now).rank.mean())),
-        rank=round(float(now.rank.mean())),
-        probability=float(now.probability.mean()),
-        stop_probability=float(now.stop_probability.mean()),
-        top=float("nan"),
-    )
 
 
 def _cells(stage: StageView) -> list[Cell]:
