@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from valle.models.adapters import Attached
     from valle.models.attention_maps import AttentionTrack
     from valle.models.exits import LayerMeasures
+    from valle.text.tokens import Tokenizer
 
 LONGEST_SENTENCE = 160
 """Characters spoken in one segment, about ten seconds of speech; longer sentences are cut at clauses."""
@@ -74,6 +75,8 @@ class Engine:
         self.remarks = loaded.remarks
         """What was ignored or assumed where the model was read, for people."""
         self.tokenizer = tokenizer_of(loaded.details, name)
+        self.text_tokenizer: Tokenizer | None = None
+        """Of plain text, for models that read or write it."""
         self.default_stack = Stack.from_dict(loaded.details.default_stacks)
         self._phonemizers: dict[str, Phonemizer] = {}
         self._attached: Attached | None = None
@@ -105,6 +108,7 @@ class Engine:
 
         from valle.audio.opening import open_codec
         from valle.checkpoints import opening
+        from valle.checkpoints.beside import state_of, text_tokenizer_of
         from valle.models.arch.attention import use_attention
 
         recipe = _recipe(device, dtype, threads, attention)
@@ -115,6 +119,8 @@ class Engine:
             recipe = replace(recipe, threads=1)
         engine = cls(loaded, open_codec(codec, loaded.details.codec, force_codec), recipe, name)
         engine.use_adapters(adapters)
+        if texts := loaded.model.config.text_tokens:
+            engine.text_tokenizer = text_tokenizer_of(state_of(opening.find(model)), texts)
         engine._prepare()
         return engine
 
@@ -253,7 +259,9 @@ class Engine:
         self._check_language(language)
         mode = default_mode(self.model.config) if mode is None else mode
         said = tuple(sentences) or (NO_TEXT,) * len(sources)
-        if task != "stt" and not sentences:
+        if task == "phn" and not sentences:
+            said = self._texts(text, by)
+        elif task != "stt" and not sentences:
             said = self.sentences(text, language, "none" if len(sources) == 1 else by)
         request = Request(
             sentences=said,
@@ -425,6 +433,17 @@ class Engine:
         for name in self.default_stack.lists:
             phase, _, level = name.partition(".")
             Sampler(self.default_stack, phase, int(level or 0))
+
+    def _texts(self, text: str, by: SplitBy) -> tuple[Sentence, ...]:
+        """The segments of a text that the model reads as it is written."""
+        if self.text_tokenizer is None:
+            raise UserError(
+                f"The model {self.model_name} reads text by text_tokenizer.json, which is not beside it."
+            )
+        pieces = split(text, by, LONGEST_SENTENCE)
+        if not pieces:
+            raise UserError("There is no text.")
+        return tuple(Sentence(piece, "", tuple(self.text_tokenizer.encode(piece))) for piece in pieces)
 
     def _sentence(self, piece: str, language: str) -> Sentence:
         phonemes = self.phonemizer(language).phonemize(piece)

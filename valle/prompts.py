@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 
+from valle.abilities import tasks_of
 from valle.audio import wav
 from valle.audio.edit import frame_levels
 from valle.errors import UserError
@@ -134,8 +135,8 @@ def converted(
     Raises UserError for a recording whose transcript is not known, and one that is too long.
     """
     sentence = transcript_of(engine, source, language)
-    request = engine.request(
-        source.transcript or sentence.phonemes,
+    return engine.request(
+        "",
         voice=target,
         language=language,
         seed=seed,
@@ -143,8 +144,8 @@ def converted(
         mode="nar-len",
         sources=(prompt_of(engine, source),),
         demasking=replace(demasking or Demasking(), start=start),
+        sentences=(sentence,),
     )
-    return replace(request, sentences=(sentence,))
 
 
 def transcription(
@@ -161,6 +162,20 @@ def transcription(
     return engine.request(
         "", language=language, task="stt", sources=(heard,), stack=stack, seed=seed, take=take
     )
+
+
+def spelling(engine: Engine, phonemes: str, language: str = "en", seed: int = 0) -> Request | None:
+    """A request for the text of phonemes (task `un-phn`); None where the model or its tokenizer cannot."""
+    if engine.text_tokenizer is None or "un-phn" not in tasks_of(engine.model.config):
+        return None
+    sentence = Sentence("", phonemes, tuple(engine.tokenizer.encode(phonemes)))
+    return engine.request("", language=language, task="un-phn", sentences=(sentence,), seed=seed)
+
+
+def text_of(engine: Engine, take: Take) -> str:
+    """What a spelling has written, its segments in order."""
+    assert engine.text_tokenizer is not None
+    return " ".join(engine.text_tokenizer.decode(take.ids(number)) for number in range(len(take.segments)))
 
 
 def phonemes_of(engine: Engine, take: Take) -> str:

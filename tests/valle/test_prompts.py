@@ -131,8 +131,8 @@ def test_a_conversion_is_asked_for_with_the_source_and_its_text(engine: Any, voi
     target = Prompt(toy_codes(), Codec.hash, "target")
     with pytest.raises(UserError, match="takes a source for each"):
         Request((Sentence("", "", (1, 2)),), "en", toy_request(1, "c").stack, 1, mode="nar")
-    request = converted(engine, voice, target, start=0.3)
+    converted(engine, voice, target, start=0.3)
     (asked,) = engine.made
     assert asked["voice"] is target and asked["mode"] == "nar-len" and asked["demasking"].start == 0.3
     assert len(asked["sources"][0].codes) == 150
-    assert request.sentences[0].phonemes == "a tone."
+    assert [sentence.phonemes for sentence in asked["sentences"]] == ["a tone."]

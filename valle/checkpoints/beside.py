@@ -24,6 +24,9 @@ _CHECKPOINTS = "ckpt"
 _LARGEST_YAML = 1_000_000
 
 
+TEXT_TOKENIZER = "text_tokenizer.json"
+
+
 def is_hugging_face(folder: Path) -> bool:
     """Whether a folder is one that transformers would load."""
     return (folder / HF_CONFIG).is_file() and (folder / HF_MODEL).is_file()
@@ -81,6 +84,15 @@ def tokenizer_of(state: Path, asked: Path | None, limit: int) -> Tokenizer | Non
         return tokenizer_json.read(file, limit)
     folder = state if state.is_dir() else state.parent
     file = folder / tokenizer_json.FILE_NAME
+    return tokenizer_json.read(file, limit) if file.is_file() else None
+
+
+def text_tokenizer_of(state: Path, limit: int) -> Tokenizer | None:
+    """The tokenizer of plain text, `text_tokenizer.json` beside the state, for models that read or write it.
+
+    Raises UserError for a file that cannot be one.
+    """
+    file = (state if state.is_dir() else state.parent) / TEXT_TOKENIZER
     return tokenizer_json.read(file, limit) if file.is_file() else None
 
 
