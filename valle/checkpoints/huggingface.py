@@ -217,11 +217,12 @@ def _counts(vocabulary: Mapping[str, int]) -> dict[str, Any]:
 
 
 def _vocabulary(folder: Path) -> Mapping[str, int]:
-    file = folder / FILE_NAME
-    if not file.is_file():
+    """The tokenizer's strings; none where it is damaged, which its own reader will say."""
+    try:
+        document = json.loads((folder / FILE_NAME).read_text(encoding="utf-8"))
+        return {str(text): int(index) for text, index in document["model"]["vocab"].items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return {}
-    found: Mapping[str, int] = json.loads(file.read_text(encoding="utf-8"))["model"]["vocab"]
-    return found
 
 
 def _refuse_others(document: Mapping[str, Any], header: Header) -> None:

@@ -190,3 +190,11 @@ def test_layers_are_counted_and_a_bias_is_ignored(tmp_path: Path, golden: dict[s
     assert "lm_head.bias is ignored, as stock Llama ignores it" in loaded.remarks
     ours = loaded.model.full([row_of(golden["input_ids"])])[0]
     assert (ours - golden["logits_ar_range"][-FRAMES - 1 :]).abs().max() < 1e-4
+
+
+def test_a_damaged_tokenizer_is_named(tmp_path: Path) -> None:
+    folder = tmp_path / "hf"
+    shutil.copytree(FOLDER / "hf", folder)
+    (folder / "tokenizer.json").write_text('{"model": {"vocab": 3')
+    with pytest.raises(UserError, match=r"tokenizer\.json: is no tokenizer\.json"):
+        opening.load(folder)
