@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from valle.inference import Engine
-from valle.prompts import phonemes_of, transcription
+from valle.prompts import phonemes_of, spelling, text_of, transcription
 from valle.text.words import sounds, word_list
 from valle.voices import Voice
 
@@ -28,10 +28,15 @@ def transcribe(
     word_file: Path | None = None,
     seed: int = 0,
 ) -> Transcript:
-    """What the model hears in a recording. Raises UserError where it hears nothing, or has no such task."""
+    """What the model hears in a recording. Raises UserError where it hears nothing, or has no such task.
+
+    Words are the model's own where it can write them (`un-phn`), unless a word list is named.
+    """
     take = engine.generate(transcription(engine, recording, language, seed=seed)).finish()
     phonemes = phonemes_of(engine, take)
     if not words and word_file is None:
         return Transcript(phonemes)
+    if word_file is None and phonemes and (request := spelling(engine, phonemes, language, seed)) is not None:
+        return Transcript(phonemes, text_of(engine, engine.generate(request).finish()))
     known = sounds(word_list(language, word_file), engine.phonemizer(language))
     return Transcript(phonemes, known.spell(phonemes))
