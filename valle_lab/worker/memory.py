@@ -234,13 +234,17 @@ class Memory:
         self._takes.clear()
 
     def _keep_to_budget(self) -> None:
-        """Forget other takes than the latest, and then its first steps."""
+        """Forget the caches of other takes than the latest, then those takes, then its own first steps."""
         limit = self.budget * GIGABYTE
-        excess = self.size - limit
-        for take in [take for take in self._takes if take != self._latest]:
-            if excess <= 0:
+        others = [take for name, take in self._takes.items() if name != self._latest]
+        for take in others:
+            if self.size <= limit:
                 return
-            excess -= self._takes.pop(take).size
+            take.branches.clear()
+        for name in [name for name in self._takes if name != self._latest]:
+            if self.size <= limit:
+                return
+            del self._takes[name]
         latest = self._takes[self._latest]
         if latest.size > limit:
             latest.branches.clear()
