@@ -7,8 +7,10 @@
 start: from the start of the process until the first frame is on a (pseudo) terminal; the least of them.
 keys: from a key that moves a slider until the changed screen is sent out, while a take is made.
 speed: steps a second of the same take with the screen and without, in turns; medians and their ratio.
-paint: seconds of the lab's own CPU per second while a take is made; the model has a process of its own.
-memory: resident size of the lab and of the worker after each take, one after the other.
+paint: CPU of the lab's own process per second while a take is made, with the screen and without, in turns;
+the difference is painting, the rest the journal and the steps as they come. The model has its own process.
+memory: resident size of the lab and of the worker after each take, one after the other, with a small budget
+for what can be made again, which is soon full; and what a take has come to cost in the second half.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +45,8 @@ TEXT = (
 )
 FIRST_FRAME = b"timeline"
 PATIENCE = 300.0
+SMALL_BUDGET = 0.02
+"""GB for what can be made again."""
 KEYS = 100
 KEY_EVERY = 0.12
 """Seconds: between two beats of the strips, so that keys meet every moment of a beat."""
@@ -62,10 +66,10 @@ class Stopwatch:
         app._display = noted  # type: ignore[method-assign, assignment]
 
 
-def new_lab(home: Path) -> Lab:
+def new_lab(home: Path, **changed: Any) -> Lab:
     """A lab with the real model process, no sound, and folders of its own."""
     paths = {"paths.out": str(home), "paths.sessions": str(home)}
-    settings = load_settings(None, {"seed": 7, "max_duration": 12.0, **paths})
+    settings = load_settings(None, {"seed": 7, "max_duration": 12.0, **paths, **changed})
     return Lab(
         settings,
         lambda on_news: WorkerClient(home / "worker.log", on_news=on_news),
@@ -99,9 +103,11 @@ async def without_screen(app: LabApp, lab: Lab) -> float:
         app._bench.show = shown  # type: ignore[method-assign]
 
 
-async def on_screen(size: tuple[int, int], home: Path, work: Callable[[LabApp, Lab, Pilot[int]], Any]) -> Any:
+async def on_screen(
+    size: tuple[int, int], home: Path, work: Callable[[LabApp, Lab, Pilot[int]], Any], **changed: Any
+) -> Any:
     """Do something in an app that has its model."""
-    lab = new_lab(home)
+    lab = new_lab(home, **changed)
     app = LabApp(lab)
     async with app.run_test(size=size) as pilot:
         await wait_until(lambda: lab.description is not None)
@@ -195,30 +201,48 @@ def speed(options: argparse.Namespace, home: Path) -> None:
 def paint(options: argparse.Namespace, home: Path) -> None:
     """Weigh the lab's own CPU while a take is made."""
 
-    async def work(app: LabApp, lab: Lab, pilot: Pilot[int]) -> float:
-        await speak(lab)
+    async def weigh(made: Awaitable[float]) -> tuple[float, float]:
+        """Seconds of CPU a step, and steps a second."""
         begun, cpu = time.perf_counter(), time.process_time()
-        await speak(lab)
-        return (time.process_time() - cpu) / (time.perf_counter() - begun)
+        rate = await made
+        return (time.process_time() - cpu) / (rate * (time.perf_counter() - begun)), rate
 
-    share = asyncio.run(on_screen(options.size, home, work))
-    print(f"paint   {share * 1e3:.0f} ms of CPU a second, journal and all (100 ms of painting is asked)")
+    async def work(app: LabApp, lab: Lab, pilot: Pilot[int]) -> list[tuple[float, float, float]]:
+        await speak(lab)
+        found = []
+        for _ in range(options.repeats):
+            alone, _ = await weigh(without_screen(app, lab))
+            shown, rate = await weigh(speak(lab))
+            found.append((1e3 * (shown - alone) * rate, 1e3 * alone * rate, rate))
+        return found
+
+    found = asyncio.run(on_screen(options.size, home, work))
+    painting, rest, rate = (statistics.median(column) for column in zip(*found, strict=True))
+    print(
+        f"paint   {painting:.0f} ms of CPU a second at {rate:.0f} steps/s (100 ms is asked); "
+        f"the journal and the steps {rest:.0f} ms"
+    )
 
 
 def memory(options: argparse.Namespace, home: Path) -> None:
     """Watch the resident size while takes are made and dropped from the worker's hands."""
 
-    async def work(app: LabApp, lab: Lab, pilot: Pilot[int]) -> None:
+    async def work(app: LabApp, lab: Lab, pilot: Pilot[int]) -> list[tuple[float, float]]:
         assert isinstance(lab.worker, WorkerClient)
         end = time.monotonic() + 60 * options.minutes
+        sizes = []
         while time.monotonic() < end:
             await speak(lab)
-            print(
-                f"memory  {len(lab.takes)} takes: lab {resident(os.getpid()):.0f} MB, "
-                f"worker {resident(lab.worker.process_id):.0f} MB"
-            )
+            sizes.append((resident(os.getpid()), resident(lab.worker.process_id)))
+            here, there = sizes[-1]
+            print(f"memory  {len(sizes)} takes: lab {here:.0f} MB, worker {there:.0f} MB", flush=True)
+        return sizes
 
-    asyncio.run(on_screen(options.size, home, work))
+    sizes = asyncio.run(on_screen(options.size, home, work, memory_budget_gb=SMALL_BUDGET))
+    later = sizes[len(sizes) // 2 :]
+    if len(later) > 1:
+        lab, worker = ((one[-1] - one[0]) / (len(later) - 1) for one in zip(*later, strict=True))
+        print(f"memory  a take costs {lab:+.2f} MB in the lab, {worker:+.2f} MB in the worker")
 
 
 def resident(process: int) -> float:

@@ -39,6 +39,11 @@ class History(Generic[Value]):
         self._value = value
         self._future.clear()
 
+    def merge(self) -> None:
+        """Make the latest change one with that before it: both are undone at once."""
+        if len(self._past) > 1:
+            self._past.pop()
+
     def undo(self) -> Value:
         """Go back by one value, if there is one."""
         if self._past:

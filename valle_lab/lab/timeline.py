@@ -49,6 +49,8 @@ class Timeline:
         self.phase = ""
         self.segment = 0
         self.level = 0
+        self.round = 0
+        """Of demasking: how many rounds the segment has had."""
         self.frames = 0
         self.compute_seconds = 0.0
         self._segment_frames = 0
@@ -68,6 +70,10 @@ class Timeline:
         self.phase, self.segment, self.level = place.phase, place.segment, place.level
         if step.events:
             self.event_marks.append(len(self))
+        if place.phase == "nar_len" and len(step.tokens):
+            self.round = place.step + 1
+            self.frames += len(step.tokens) - self._segment_frames
+            self._segment_frames = len(step.tokens)
         if place.phase != "ar" or not len(step.tokens):
             return
         self._recent.append(step.seconds)
@@ -162,6 +168,8 @@ class Timeline:
         """How much of the take is done, 0 to 1; a guess while the AR runs: only the model knows the end."""
         expected = max(1.0, FRAMES_PER_PHONEME * len(request.sentences[self.segment].phonemes))
         within = AR_SHARE * min(1.0, self._segment_frames / expected)
+        if self.phase == "nar_len":
+            within = AR_SHARE * self.round / request.demasking.steps
         if self.phase == "nar":
             within = AR_SHARE + (1 - AR_SHARE) * self.level / (LEVELS - 1)
         return min(1.0, (self.segment + within) / len(request.sentences))
@@ -171,6 +179,8 @@ class Timeline:
         where = f"{self.segment + 1}/{len(request.sentences)} " if len(request.sentences) > 1 else ""
         if self.phase == "nar":
             return f"{where}NAR level {self.level}"
+        if self.phase == "nar_len":
+            return f"{where}round {self.round} of {request.demasking.steps}"
         return f"{where}AR frame {self._segment_frames}"
 
 

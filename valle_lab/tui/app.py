@@ -26,8 +26,11 @@ from valle_lab.tui.screens.ask_text import AskTextScreen
 from valle_lab.tui.screens.bench import BenchScreen
 from valle_lab.tui.screens.choose import ChooseScreen, Item
 from valle_lab.tui.screens.command_line import CommandLine
+from valle_lab.tui.screens.following import FollowingScreen
 from valle_lab.tui.screens.jump import LETTERS, JumpScreen
 from valle_lab.tui.screens.leave import Answer, LeaveScreen
+from valle_lab.tui.screens.sheet import SheetScreen
+from valle_lab.tui.screens.trial import TrialScreen
 from valle_lab.tui.widgets.pane import Pane
 from valle_lab.tui.widgets.stack import StackList
 
@@ -55,6 +58,8 @@ class LabApp(App[int], inherit_bindings=False):
         self._bench = BenchScreen(lab)
         self._edits = StackEdits(self)
         self._lack_told = False
+        self._opened: dict[type[FollowingScreen], object] = {}
+        """The sheet and the trial that were shown last."""
         self.animation_level = "none"
 
     def get_default_screen(self) -> BenchScreen:
@@ -136,6 +141,16 @@ class LabApp(App[int], inherit_bindings=False):
         # While the app goes down the parts of its screen vanish one by one, and a last poll may come between.
         with suppress(NoMatches):
             self._bench.show(news)
+            if isinstance(self.screen, FollowingScreen):
+                self.screen.follow(news)
+        self._open_what_is_new()
+
+    def _open_what_is_new(self) -> None:
+        """A sheet or a trial that was begun, by whatever command, has a screen of its own."""
+        for now, screen in ((self.lab.sheet, SheetScreen), (self.lab.trial, TrialScreen)):
+            if now is not None and now is not self._opened.get(screen) and self.screen is self._bench:
+                self._opened[screen] = now
+                self.push_screen(screen(self.lab))
 
     def ask_command(self, start: str = "") -> None:
         """Have a command typed."""
@@ -263,7 +278,10 @@ class LabApp(App[int], inherit_bindings=False):
 
     @on(CommandWanted)
     def _wanted(self, event: CommandWanted) -> None:
+        before = self.lab.stack
         self.do(event.command, *event.arguments)
+        if event.held and self.lab.stacks is not None and self.lab.stack is not before:
+            self.lab.stacks.merge()
 
     @on(TextArea.Changed, "#text")
     def _typed(self, event: TextArea.Changed) -> None:

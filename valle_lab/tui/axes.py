@@ -6,9 +6,11 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from valle.request import FRAME_RATE
+from valle.samplers.regions import REGIONS, regions
+from valle.samplers.stack import Stack
+from valle.samplers.stages import STAGES
 from valle_lab.lab.timeline import Measure, Timeline, Values
 from valle_lab.tui.braille import column_of
 
@@ -18,12 +20,8 @@ TICKS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 60.0)
 LABEL_CELLS = 8
 HALF_A_FRAME = 0.5 / FRAME_RATE
 
-ENTROPY_SPLIT = 3.0
-VARENTROPY_SPLIT = 5.0
-"""Bits, and bits squared: where the entropix sampler (xjdr) parts low from high."""
-REGIONS = ("sure", "spread", "torn", "lost")
-"""Low entropy and varentropy; high entropy alone; high varentropy alone; both high."""
-REGION_MARKS = "·░▒▓"
+REGION_MARKS = dict(zip(REGIONS, "·░▒▓ ", strict=True))
+ENTROPIX = "entropix"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +51,12 @@ AXES = (
 """1025 ids have at most 10.001 bits of entropy and 27.0 bits squared of varentropy."""
 
 
-def region(entropy: Values, varentropy: Values) -> NDArray[np.int64]:
-    """Index into `REGIONS` of each decision."""
-    return (entropy > ENTROPY_SPLIT) + 2 * (varentropy > VARENTROPY_SPLIT).astype(np.int64)
+def region(entropy: Values, varentropy: Values, stack: Stack | None) -> list[str]:
+    """The entropix region of each decision, by the thresholds of the stack where it has that stage."""
+    stages = () if stack is None else stack.effective("ar", 0)
+    own = next((dict(stage.parameters) for stage in stages if stage.declaration.name == ENTROPIX), None)
+    limits = own or {parameter.name: parameter.default for parameter in STAGES[ENTROPIX].parameters}
+    return [REGIONS[number] for number in regions(entropy, varentropy, limits)]
 
 
 def time_axis(timeline: Timeline, start: int, end: int, width: int) -> str:

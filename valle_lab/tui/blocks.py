@@ -26,6 +26,14 @@ def shades(values: NDArray[np.float64], low: float, high: float) -> NDArray[np.i
     return np.clip(np.round(scaled * (SHADES - 1)), 0, SHADES - 1).astype(np.int64)
 
 
+def sampled(values: NDArray[np.float64], columns: int) -> NDArray[np.float64]:
+    """The last axis brought to so many columns, each a value that is there: names have no highest one."""
+    count = values.shape[-1]
+    if count == 0:
+        return np.zeros((*values.shape[:-1], columns))
+    return np.asarray(values[..., (2 * np.arange(columns) + 1) * count // (2 * columns)], np.float64)
+
+
 def fitted(values: NDArray[np.float64], columns: int) -> NDArray[np.float64]:
     """The last axis brought to so many columns: the highest value of each share, or values repeated."""
     count = values.shape[-1]

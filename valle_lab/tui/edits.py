@@ -6,9 +6,10 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from valle.errors import UserError
 from valle.samplers.declaration import StageDeclaration
-from valle.samplers.presets import presets
 from valle.samplers.stages import STAGES
+from valle_lab.presets import presets
 from valle_lab.tui.forms import (
     condition_entries,
     condition_from,
@@ -64,20 +65,18 @@ class StackEdits:
         self._app.push_screen(ChooseScreen(f"add a stage to {list_name}", items), chosen)
 
     def _preset(self) -> None:
+        try:
+            known = presets(self._app.lab.settings.paths.presets)
+        except UserError as error:
+            self._app.lab.tell(str(error), error=True)
+            self._app.poll()
+            return
         items = [
             Item(preset.name, f"{preset.title} · {preset.mode}", "\n".join((preset.source, *preset.notes)))
-            for preset in presets()
+            for preset in known
         ]
-        own = [Item(name, "your own") for name in self._own_presets() if name not in {i.name for i in items}]
         first = Item(RESET, "the stack that the loaded model names")
-        self._app.push_screen(ChooseScreen("presets", [first, *own, *items]), self._take_preset)
-
-    def _own_presets(self) -> list[str]:
-        complete = next((a.complete for a in self._arguments("stack.preset")), None)
-        return list(complete(self._app.lab)) if complete else []
-
-    def _arguments(self, name: str) -> tuple[Any, ...]:
-        return next((command.arguments for command in self._app.lab.commands if command.name == name), ())
+        self._app.push_screen(ChooseScreen("presets", [first, *items]), self._take_preset)
 
     def _take_preset(self, name: str | None) -> None:
         if name == RESET:

@@ -52,9 +52,21 @@ SCREEN_BINDINGS = (
 
 def part_bindings() -> list[Binding]:
     """The bindings of the parts of the screen, and of what opens over it."""
-    from valle_lab.tui.screens import ask_text, choose, command_line, form, help, jump, leave
+    from valle_lab.tui import tables
+    from valle_lab.tui.screens import (
+        ask_text,
+        choose,
+        command_line,
+        form,
+        help,
+        jump,
+        leave,
+        sheet,
+        trial,
+    )
     from valle_lab.tui.widgets import (
         attention,
+        candidates,
         pane,
         picker,
         slider,
@@ -71,6 +83,7 @@ def part_bindings() -> list[Binding]:
         *(attention.AttentionPart, takes.TakeList, sound.SoundView, voices.VoicePane),
         *(ask_text.AskTextScreen, choose.ChooseScreen, command_line.CommandLine, form.FormScreen),
         *(help.HelpScreen, jump.JumpScreen, leave.LeaveScreen),
+        *(tables.Table, candidates.Candidates, sheet.SheetTable, sheet.SheetScreen, trial.TrialScreen),
     )
     return [item for owner in owners for item in owner.BINDINGS if isinstance(item, Binding)]
 

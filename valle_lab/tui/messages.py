@@ -10,9 +10,10 @@ from textual.message import Message
 class CommandWanted(Message):
     """A command of the lab is to be done."""
 
-    def __init__(self, command: str, *arguments: Any) -> None:
+    def __init__(self, command: str, *arguments: Any, held: bool = False) -> None:
+        """`held`: it goes on with the change of the stack before, and is undone with it."""
         super().__init__()
-        self.command, self.arguments = command, arguments
+        self.command, self.arguments, self.held = command, arguments, held
 
 
 class TextWanted(Message):

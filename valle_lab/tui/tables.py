@@ -186,7 +186,8 @@ class Table(Picture, can_focus=True):
             style = self.style_of(f"table--{cell.style}")
             piece = set_cell_size(text, room) + (GAP if at < len(widths) - 1 else "")
             segments.append(Segment(piece, style if above is None else style + above))
-        return Strip(segments).adjust_cell_length(width, above)
+        plain = self.style_of("table--text")
+        return Strip(segments).adjust_cell_length(width, plain if above is None else plain + above)
 
     def _bar(self, y: int) -> Segment:
         """Beside line `y` of the rows: where in the table what is seen lies."""

@@ -55,9 +55,12 @@ class View:
 
     @property
     def look(self) -> Look | None:
-        """What is to be asked of the worker, to see the decision under the cursor."""
-        step = self.step
-        return None if self.take is None or step is None else Look(self.take.name, step.place)
+        """What is to be asked of the worker about the decision under the cursor; in what-if of this stack."""
+        step, take = self.step, self.take
+        if take is None or step is None:
+            return None
+        stack = self.lab.stack if self.lab.marks.on and not take.running else None
+        return Look(take.name, step.place, stack=None if stack is None else stack.to_dict())
 
     @property
     def seen(self) -> StepView | None:
@@ -74,6 +77,9 @@ class View:
         if seen is None:
             return f"{self.step.place} {self.lab.sight.failure}"
         again = " · made again" if seen.remade else ""
+        if seen.supposed:
+            told = f"still {seen.token}" if seen.choice == seen.token else f"{seen.token} → {seen.choice}"
+            return f"{seen.place} · what-if: {told}, by {seen.margin:.2f}{again}"
         return f"{seen.place} · token {seen.token}, next {seen.runner_up} by {seen.margin:.2f}{again}"
 
     @property

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from valle.models.layout import Layout
 
 GIGABYTE = 10**9
+OBJECTS = 4_000
+"""Bytes of the tensors, arrays and records of one decision besides their numbers, as measured."""
 MANY_AT_ONCE = ("nar", "nar_len")
 """Phases whose steps decide every frame, and are kept of one take alone."""
 
@@ -59,12 +61,12 @@ class Kept:
 
     @property
     def size(self) -> int:
-        """Bytes of its logits and of the states of its stages."""
+        """Bytes of its logits and of the states of its stages, and what its objects take besides."""
         situation = self.situation
         tensors = [situation.logits, *_tensors(situation.states)]
         if situation.rows.null is not None:
             tensors.append(situation.rows.null)
-        return sum(int(tensor.nbytes) for tensor in tensors)
+        return OBJECTS + sum(int(tensor.nbytes) for tensor in tensors)
 
 
 class TakeMemory:

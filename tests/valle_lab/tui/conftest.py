@@ -52,6 +52,11 @@ class Stage:
         """The last thing that the lab had to say."""
         return str(self.app.query_one(NoticeLine).content)
 
+    @property
+    def notice_here(self) -> str:
+        """The last thing said on the screen that is in front."""
+        return str(self.app.screen.query_one(NoticeLine).content)
+
     async def settle(self) -> None:
         """Take in what has come and paint it."""
         self.app.poll()

@@ -8,11 +8,15 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from rich.style import Style
 
+from valle.samplers.stack import Stack
+from valle.samplers.stages import STAGES
+from valle.step import Place, StageMeasures, Step
 from valle_lab.tui.axes import region
-from valle_lab.tui.blocks import EIGHTHS, SHADES, bars, fitted, shades
+from valle_lab.tui.blocks import EIGHTHS, SHADES, bars, fitted, sampled, shades
 from valle_lab.tui.heat import HALF, heat_strips
 from valle_lab.tui.layout import layout_for
 from valle_lab.tui.lines import Line, to_strip
+from valle_lab.tui.widgets.nar import raster
 
 SHARES = hnp.arrays(np.float64, st.integers(1, 40), elements=st.floats(0, 1))
 
@@ -38,6 +42,27 @@ def test_fitting_keeps_the_highest_and_the_order(values: np.ndarray, columns: in
         assert set(out) == set(values)
 
 
+@given(SHARES, st.integers(1, 60))
+def test_samples_are_values_that_are_there_in_their_order(values: np.ndarray, columns: int) -> None:
+    out = sampled(values, columns)
+    middles = (np.arange(columns) + 0.5) * len(values) / columns
+    places = np.searchsorted(np.arange(len(values)) + 1.0, middles, "right")
+    assert out.tolist() == values[places].tolist()
+
+
+def test_the_raster_has_a_row_a_round_and_is_dark_where_nothing_was_decided() -> None:
+    def round_(number: int, masked: list[bool], entropy: float) -> Step:
+        values = np.full(4, entropy, np.float32)
+        ids = np.zeros(4, np.int16)
+        measures = StageMeasures("raw", ids, *[values] * 4, ids, *[values] * 2)
+        place = Place(0, "nar_len", 0, number)
+        return Step("a", place, ids, ids, measures=(measures,), masked=np.array(masked))
+
+    drawn = raster([round_(0, [True] * 4, 10.0), round_(1, [False, True, False, False], 0.0)], 4)
+    assert drawn.tolist() == [[SHADES - 1] * 4, [0, 1, 0, 0]]
+    assert raster([], 7).shape == (0, 7)
+
+
 def test_a_heat_map_has_two_rows_a_line_and_merges_equal_cells() -> None:
     levels = np.array([[0, 0, 5], [1, 1, 5], [SHADES - 1] * 3])
     strips = heat_strips(levels)
@@ -60,8 +85,13 @@ def test_a_line_becomes_segments_with_marks_over_it() -> None:
 
 
 def test_regions_and_layouts() -> None:
-    entropy, varentropy = np.array([1.0, 4.0, 1.0, 4.0]), np.array([1.0, 1.0, 9.0, 9.0])
-    assert region(entropy, varentropy).tolist() == [0, 1, 2, 3]
+    limits = {parameter.name: parameter.default for parameter in STAGES["entropix"].parameters}
+    low, high = limits["low_entropy"] / 2, limits["high_entropy"] + 1
+    entropy = np.array([low, high, low, limits["medium_entropy"] + 1])
+    varentropy = np.array([limits["low_varentropy"] / 2] * 2 + [limits["high_varentropy"] + 1] * 2)
+    assert region(entropy, varentropy, None) == ["sure", "even", "forked", "lost"]
+    own = Stack.from_dict({"ar": [{"name": "entropix", "low_entropy": 0.0}]})
+    assert region(entropy[:1], varentropy[:1], own) == ["between"]
     sizes = {(59, 50): "-too-small", (80, 17): "-too-small", (80, 24): "-narrow", (200, 24): "-narrow"}
     sizes |= {(110, 32): "-medium", (159, 60): "-medium", (160, 40): "-wide", (400, 100): "-wide"}
     assert {size: layout_for(*size) for size in sizes} == sizes

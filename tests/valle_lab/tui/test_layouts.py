@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,12 @@ from fake_worker import FakeWorker
 from textual.pilot import Pilot
 from textual.widgets import Input
 
-from valle_lab.lab import Lab
+from valle_lab.lab import Lab, trials
 from valle_lab.player import Player
 from valle_lab.settings import load_settings
 from valle_lab.sinks import NullSink
 from valle_lab.tui.app import LabApp
+from valle_lab.tui.widgets.phonemes import PhonemeLine
 
 SIZES = [(80, 24), (120, 40), (200, 50)]
 TAB = "right_square_bracket"
@@ -46,6 +48,7 @@ class Sitting:
         self.app.do("text.set", "The rain had stopped before the morning.")
         await self._speak("The rain had stopped before the morning.", 1_000_000)
         await self._speak("A second sentence that is much longer than the first one. " * 3, 150)
+        self.app.query_one(PhonemeLine).ask()
         self.app.do("stack.set", "temperature.value", 0.7)
         self.worker.allow(30)
         self.app.poll()
@@ -70,6 +73,29 @@ class Sitting:
                 await pilot.pause()
 
         return press
+
+    def branched(self, *commands: tuple[Any, ...]) -> Callable[[Pilot[int]], Any]:
+        """With a take, a fork of it, and these commands done."""
+
+        async def do(pilot: Pilot[int]) -> None:
+            await self.ready(pilot)
+            self.app.do("text.set", "The rain had stopped before the morning.")
+            await self._speak("The rain had stopped before the morning.", 1_000_000)
+            for name, *arguments in (("fork.force", 7, "0/ar.0:30"), *commands):
+                self.app.do(name, *arguments)
+                self.worker.allow()
+                for _ in range(60):
+                    await pilot.pause()
+                    self.app.poll()
+                    if not self.lab.busy:
+                        break
+                self.app.beat()
+                await pilot.pause()
+            self.app.query_one(PhonemeLine).ask()
+            self.app.poll()
+            await pilot.pause()
+
+        return do
 
     async def _speak(self, text: str, steps: int) -> None:
         self.app.do("take.speak", text)
@@ -134,6 +160,27 @@ def test_what_is_asked_and_shown_over_it(
     snap_compare: Callable[..., bool], sitting: Sitting, keys: tuple[str, ...]
 ) -> None:
     assert snap_compare(sitting.app, terminal_size=(120, 40), run_before=sitting.after(*keys))
+
+
+OTHER_TAKE: tuple[tuple[Any, ...], ...] = (("seed.set", 9), ("take.speak",))
+BRANCHED: dict[str, tuple[tuple[Any, ...], ...]] = {
+    "tree-and-what-if": (("whatif.follow",), ("stack.set", "temperature.value", 0.3)),
+    "sheet": (("sheet.make", 4), ("sheet.next",), ("sheet.drop",)),
+    "trial": (*OTHER_TAKE, ("trial.open", "1 3"), ("trial.play", "X")),
+    "trial-decided": (
+        *(*OTHER_TAKE, ("trial.open", "1 3"), ("trial.play", "X"), ("trial.play", "Y")),
+        ("trial.choose", "Y"),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BRANCHED)
+def test_branches_sheets_and_trials(
+    snap_compare: Callable[..., bool], sitting: Sitting, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr(trials, "new_salt", lambda: "0" * 64)
+    monkeypatch.setattr(random.SystemRandom, "shuffle", lambda self, order: None)
+    assert snap_compare(sitting.app, terminal_size=(120, 40), run_before=sitting.branched(*BRANCHED[name]))
 
 
 def test_the_colours_of_the_terminal(snap_compare: Callable[..., bool], sitting: Sitting) -> None:

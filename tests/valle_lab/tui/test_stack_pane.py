@@ -6,11 +6,13 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
+import pytest
 from textual.widgets import Input
 
 from valle.samplers.stages import STAGES
 from valle_lab.tui.screens.choose import ChooseScreen
 from valle_lab.tui.screens.form import FormScreen
+from valle_lab.tui.widgets import slider
 from valle_lab.tui.widgets.slider import Slider
 from valle_lab.tui.widgets.stage_row import StageRow
 
@@ -60,15 +62,35 @@ async def test_a_refused_number_says_why_and_the_slider_goes_back(stage: OpenSta
 
 async def test_a_slider_is_dragged(stage: OpenStage) -> None:
     async with stage() as s:
-        slider = s.app.query(Slider).first()
-        await s.pilot.mouse_down(slider, offset=(0, 0))
-        await s.pilot.hover(slider, offset=(slider.size.width - 10, 0))
-        await s.pilot.mouse_up(slider, offset=(slider.size.width - 10, 0))
+        knob = s.app.query(Slider).first()
+        await s.pilot.mouse_down(knob, offset=(0, 0))
+        await s.settle()
+        assert first(s)["value"] == 0.0, "the stack follows while the mouse is down"
+        await s.pilot.hover(knob, offset=(knob.size.width - 10, 0))
+        await s.pilot.mouse_up(knob, offset=(knob.size.width - 10, 0))
         await s.settle()
         assert first(s)["value"] == 5.0
         assert s.lab.stacks.can_undo
         s.app.do("stack.undo")
         assert first(s)["value"] == 1.0, "a drag is one change"
+
+
+async def test_a_held_key_is_undone_at_once_and_single_presses_are_not(
+    stage: OpenStage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with stage() as s:
+        monkeypatch.setattr(slider, "HELD", 60.0)
+        await s.pilot.press("f4", "right", "right", "right")
+        await s.settle()
+        assert first(s)["value"] == 1.15
+        monkeypatch.setattr(slider, "HELD", 0.0)
+        await s.pilot.press("right")
+        await s.settle()
+        for value in (1.15, 1.0):
+            await s.pilot.press("u")
+            await s.settle()
+            assert first(s)["value"] == value
+        assert not s.lab.stacks.can_undo
 
 
 async def test_stages_are_added_switched_moved_doubled_and_removed(stage: OpenStage) -> None:

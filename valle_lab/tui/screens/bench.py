@@ -26,6 +26,7 @@ from valle_lab.tui.widgets.key_line import KeyLine
 from valle_lab.tui.widgets.nar import NarLevels
 from valle_lab.tui.widgets.overview import Overview
 from valle_lab.tui.widgets.pane import Pane
+from valle_lab.tui.widgets.phonemes import PhonemeLine
 from valle_lab.tui.widgets.progress import Controls
 from valle_lab.tui.widgets.sound import SoundView
 from valle_lab.tui.widgets.stack import StackList
@@ -58,6 +59,7 @@ class BenchScreen(Screen[None]):
         with Container(id="bench"):
             with Vertical(id="asking"):
                 yield SpokenText(self._lab.text, id="text")
+                yield PhonemeLine(self._lab, id="phonemes")
                 yield AskLine(self._lab, id="ask")
                 yield Controls(self._lab.commands, id="controls")
             yield Pane("timeline", PANES["timeline"], {"timeline": Timeline(view)}, id="timeline")
@@ -87,9 +89,11 @@ class BenchScreen(Screen[None]):
             self.query_one(AskLine).show()
         if "text" in subjects:
             self.query_one(SpokenText).show(self._lab.text)
+        if subjects & {"text", "model"}:
+            self.query_one(PhonemeLine).follow()
         if subjects & {"takes", "steps", "model"}:
             self.query_one(Controls).show(self._lab)
-        if "cursor" in subjects:
+        if subjects & {"cursor", "stack"}:
             self._look()
         if subjects:
             self._note(subjects)

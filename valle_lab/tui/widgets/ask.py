@@ -1,4 +1,4 @@
-"""What is asked for: the text, and in a line below it voice, language and seed."""
+"""What is asked for: the text, and in the lines below it voice, language, seed and limit."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ from textual.content import Content
 from textual.message import Message
 from textual.widgets import Checkbox, Input, Label, Select, TextArea
 
+from valle.modes import PHASES_OF_MODE
 from valle_lab.lab import Lab
 from valle_lab.lab.voices import AUTO
 from valle_lab.tui.messages import CommandWanted
+from valle_lab.worker.messages import Description
 
 NO_VOICE = "(none)"
 
@@ -77,11 +79,12 @@ class Choice(Select[str]):
 
 
 class AskLine(Container):
-    """Voice, language and seed of the next take."""
+    """Voice, language, seed and limit of the next take, and what the model can be asked for."""
 
     HELP = (
-        "Voice and language of the next take. The seed makes the noise: the same seed and the same settings "
-        "give the same take. Locked it stays; else each take draws a new one, which is shown here."
+        "Voice and language of the next take; how long a sentence may sound at most. The mode is how level "
+        "0 is made; beside it, what else the model can do. The seed makes the noise: the same seed and "
+        "settings give the same take. Locked it stays; else each take draws a new one, which is shown here."
     )
 
     def __init__(self, lab: Lab, *, id: str | None = None) -> None:
@@ -94,10 +97,16 @@ class AskLine(Container):
             yield Choice(self._lab.voice or NO_VOICE, id="voice")
             yield Label("language", classes="name")
             yield Choice(self._lab.language, id="language")
-        with Horizontal():
+        with Horizontal(id="seeding"):
             yield Label("seed", classes="name")
             yield Input(placeholder="new", type="integer", max_length=20, compact=True, id="seed")
             yield Checkbox("locked", compact=True, id="locked")
+        with Horizontal(id="limits"):
+            yield Label("limit", classes="name")
+            yield Input(placeholder="s", type="number", max_length=6, compact=True, id="limit")
+            yield Label("s each", classes="unit")
+            yield Label("mode", classes="name")
+            yield Label("", id="mode", markup=False)
 
     def show(self) -> None:
         """Show what the lab has."""
@@ -111,6 +120,10 @@ class AskLine(Container):
             entry.value = "" if seed is None else str(seed)
         with lock.prevent(Checkbox.Changed):
             lock.value = lab.seed is not None
+        limit = self.query_one("#limit", Input)
+        if not limit.has_focus:
+            limit.value = f"{lab.max_seconds:g}"
+        self.query_one("#mode", Label).update(Content(mode_words(described)))
 
     @on(Choice.Chosen, "#voice")
     def _voice(self, event: Choice.Chosen) -> None:
@@ -126,6 +139,21 @@ class AskLine(Container):
         if event.value:
             self.post_message(CommandWanted("seed.set", event.value))
 
+    @on(Input.Submitted, "#limit")
+    def _limit(self, event: Input.Submitted) -> None:
+        if event.value:
+            self.post_message(CommandWanted("text.limit", event.value))
+
     @on(Checkbox.Changed, "#locked")
     def _lock(self) -> None:
         self.post_message(CommandWanted("seed.lock"))
+
+
+def mode_words(described: Description | None) -> str:
+    """The mode that a take gets, and the others by which the model can speak a text."""
+    if described is None:
+        return ""
+    modes = {mode: phases for mode, phases in PHASES_OF_MODE.items() if len(phases) > 1}
+    offered = [mode for mode, phases in modes.items() if set(phases) <= set(described.phases)]
+    own, *others = offered or [" ".join(described.phases)]
+    return f"{own} (also {', '.join(others)})" if others else own

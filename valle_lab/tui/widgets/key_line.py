@@ -46,10 +46,11 @@ class KeyLine(Widget):
 
     def render(self) -> Content:
         left = [_drawn(entry) for entry in self._entries]
-        if self._palette is None:
+        palette = self._shown_palette
+        if palette is None:
             return Content.assemble(*left)
-        room = self.size.width - sum(entry.cells for entry in self._entries) - self._palette.cells
-        return Content.assemble(*left, " " * max(0, room), _drawn(self._palette))
+        room = self.size.width - sum(entry.cells for entry in self._entries) - palette.cells
+        return Content.assemble(*left, " " * room, _drawn(palette))
 
     def on_click(self, event: Click) -> None:
         entry = self._at(event.x)
@@ -88,8 +89,14 @@ class KeyLine(Widget):
             if begin <= x < begin + entry.cells - GAP:
                 return entry
             begin += entry.cells
-        palette = self._palette
+        palette = self._shown_palette
         return palette if palette is not None and x >= self.size.width - palette.cells else None
+
+    @property
+    def _shown_palette(self) -> Entry | None:
+        """The palette's key, at the right end where there is room for it."""
+        cells = sum(entry.cells for entry in (*self._entries, self._palette) if entry is not None)
+        return self._palette if cells <= self.size.width else None
 
 
 def _drawn(entry: Entry) -> Content:

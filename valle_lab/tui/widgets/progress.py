@@ -8,7 +8,8 @@ from textual.content import Content
 from textual.widget import Widget
 from textual.widgets import Button
 
-from valle.request import FRAME_RATE
+from valle.modes import deciding_phase
+from valle.request import FRAME_RATE, Request
 from valle_lab.lab import Lab
 from valle_lab.lab.registry import Registry
 
@@ -83,7 +84,18 @@ def progress(lab: Lab) -> tuple[float, str]:
     if take.begun is None:
         return 0.0, take.failure or "phonemes"
     fraction = take.timeline.fraction(take.begun.request)
+    if take.running and (search := searching(take.begun.request)) and not take.timeline.level:
+        return fraction, f"{search} of sentence {len(take.timeline.segment_starts) + 1}"
     if take.running:
         return fraction, take.timeline.doing(take.begun.request)
     whole = take.stop in ("stop", "length", "finish")
     return 1.0 if whole else fraction, f"{take.stop} {take.timeline.frames / FRAME_RATE:.2f} s"
+
+
+def searching(request: Request) -> str:
+    """The search that decides level 0, which hands out its steps when it knows the winner; empty without."""
+    phase = deciding_phase(request.task, request.mode)
+    if phase not in request.stack.lists:
+        return ""
+    last = request.stack.effective(phase, 0)[-1]
+    return f"{last.key} search" if last.declaration.family == "search" else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import ClassVar
 
 from textual.binding import Binding, BindingType
@@ -14,6 +15,10 @@ from valle_lab.tui.scale import COARSE, FINE, Scale, shown
 
 VALUE_CELLS = 8
 TYPED = "0123456789.-+e"
+DRAG_PACE = 0.1
+"""Seconds between two changes while the mouse drags."""
+HELD = 0.4
+"""Changes that follow each other so fast are undone at once."""
 KNOB, DONE, LEFT = "●", "━", "─"
 KNOB_STYLE, DONE_STYLE, LEFT_STYLE = "bold $text-accent", "$text-accent", "dim"
 VALUE_STYLE, TYPED_STYLE = "$text", "bold reverse"
@@ -39,9 +44,10 @@ class Slider(Widget, can_focus=True):
     class Changed(Message):
         """A person chose another number, or None: the default."""
 
-        def __init__(self, slider: Slider, value: float | None) -> None:
+        def __init__(self, slider: Slider, value: float | None, held: bool = False) -> None:
+            """`held`: it goes on with the change before, by a key held down or a mouse that drags."""
             super().__init__()
-            self.slider, self.value = slider, value
+            self.slider, self.value, self.held = slider, value, held
 
         @property
         def control(self) -> Slider:
@@ -54,6 +60,10 @@ class Slider(Widget, can_focus=True):
         self._default = default
         self._typed = ""
         self._dragging = False
+        self._dragged = False
+        """Whether this drag has said something already."""
+        self._said_at = 0.0
+        self._said = value
 
     def show(self, value: float) -> None:
         """Show a number that was not chosen here."""
@@ -121,7 +131,7 @@ class Slider(Widget, can_focus=True):
 
     def on_mouse_down(self, event: MouseDown) -> None:
         if event.button == 1 and event.x < self._track:
-            self._dragging = True
+            self._dragging, self._dragged, self._said = True, False, self.value
             self.capture_mouse()
             self._drag(event.x)
 
@@ -131,9 +141,10 @@ class Slider(Widget, can_focus=True):
 
     def on_mouse_up(self, event: MouseUp) -> None:
         if self._dragging:
-            self._dragging = False
+            if self.value != self._said:
+                self._say(self.value)
+            self._dragging = self._dragged = False
             self.release_mouse()
-            self.post_message(self.Changed(self, self.value))
 
     def on_click(self, event: Click) -> None:
         if event.chain == 2:
@@ -146,6 +157,8 @@ class Slider(Widget, can_focus=True):
     def _drag(self, x: int) -> None:
         self.value = self.scale.value(min(max(x, 0), self._track - 1) / max(1, self._track - 1))
         self.refresh()
+        if self.value != self._said and time.monotonic() >= self._said_at + DRAG_PACE:
+            self._say(self.value)
 
     def _take_typed(self) -> None:
         try:
@@ -161,5 +174,11 @@ class Slider(Widget, can_focus=True):
         if value != self.value:
             self.value = min(max(value, self.scale.low), self.scale.high)
             self.refresh()
-            # The knob first: what follows from the change may take longer to paint.
-            self.call_after_refresh(self.post_message, self.Changed(self, value))
+            self._say(value)
+
+    def _say(self, value: float) -> None:
+        now = time.monotonic()
+        held = self._dragged if self._dragging else now < self._said_at + HELD
+        self._said_at, self._said, self._dragged = now, value, self._dragging
+        # The knob first: what follows from the change may take longer to paint.
+        self.call_after_refresh(self.post_message, self.Changed(self, value, held))

@@ -17,7 +17,7 @@ from valle.request import FRAME_RATE, LEVELS
 from valle.take import Segment
 from valle_lab.lab.state import LabTake
 from valle_lab.lab.takes import with_wave
-from valle_lab.tui.blocks import fitted, shades
+from valle_lab.tui.blocks import fitted, sampled, shades
 from valle_lab.tui.braille import curve
 from valle_lab.tui.heat import heat_strips
 from valle_lab.tui.lines import Line, to_strip
@@ -74,7 +74,7 @@ class SoundView(Picture, can_focus=True):
         code_rows = LEVELS // 2 if height >= LEVELS // 2 + LEAST_WAVE_ROWS else 0
         lines = self._wave(take, width, height - code_rows)
         if code_rows:
-            lines += heat_strips(shades(fitted(codes, width), -1, CODES - 1))
+            lines += heat_strips(shades(sampled(codes, width), -1, CODES - 1))
         self.draw(lines)
         self.say(self._words(take, codes))
 

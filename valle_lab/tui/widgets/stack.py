@@ -117,7 +117,7 @@ class StackList(VerticalScroll, Part, can_focus=False):
         if value is None:
             (row,) = [row for row in self._shown if row.row == event.row]
             value = plain(row.parameter.default) if row.parameter else None
-        self._do("stack.set", event.row.target, value)
+        self.post_message(CommandWanted("stack.set", event.row.target, value, held=event.held))
         # A value that was refused goes back to what the stack has.
         self.call_later(self.repaint)
 

@@ -30,9 +30,10 @@ class StageRow(Vertical):
     class Changed(Message):
         """A parameter is to have another value, or its default where that is None."""
 
-        def __init__(self, row: Row, value: Any) -> None:
+        def __init__(self, row: Row, value: Any, held: bool = False) -> None:
+            """`held`: it goes on with the change before."""
             super().__init__()
-            self.row, self.value = row, value
+            self.row, self.value, self.held = row, value, held
 
     class EditWanted(Message):
         """A value is to be edited in words."""
@@ -112,7 +113,8 @@ class StageRow(Vertical):
         value: Any = event.value
         if value is not None and self.parameter is not None and self.parameter.type == "boolean":
             value = value == SWITCHES[0]
-        self.post_message(self.Changed(self.row, value))
+        held = isinstance(event, Slider.Changed) and event.held
+        self.post_message(self.Changed(self.row, value, held))
 
     @on(Words.EditWanted)
     def _edit(self, event: Words.EditWanted) -> None:

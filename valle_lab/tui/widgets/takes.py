@@ -11,6 +11,7 @@ from textual.binding import Binding, BindingType
 from valle.request import FRAME_RATE
 from valle_lab.lab.state import LabTake
 from valle_lab.lab.takes import shown_takes
+from valle_lab.lab.tree import Twig, tree
 from valle_lab.tui.messages import CommandWanted, TextWanted
 from valle_lab.tui.tables import Cell, Table, number
 from valle_lab.tui.view import View
@@ -29,7 +30,10 @@ class TakeList(Table):
     HELP = (
         "## Takes\n\nThe takes of this session. Up and down (`k` and `j`) choose the one that is shown, "
         "played and saved. Space plays and pauses, `b` changes between two takes at the same place, 1 to 5 "
-        "rate, `0` takes the rating back, `i` writes a note, `y` copies the command that makes it again."
+        "rate, `0` takes the rating back, `i` writes a note, `y` copies the command that makes it again.\n\n"
+        "A take that goes on from another one, from the step where it was forked, stands below it as a "
+        "branch: `<` goes to that one, `>` to its first branch, `.` to the next branch beside it. `S` makes "
+        "a sheet of seeds."
     )
     BINDINGS: ClassVar[list[BindingType]] = [
         *TRANSPORT,
@@ -40,16 +44,26 @@ class TakeList(Table):
             for n in range(MOST_STARS + 1)
         ),
         Binding("i", "note", "Note", id="takes.note", tooltip="Write a note to the take"),
+        Binding("less_than_sign", "app.command('fork.parent')", show=False, id="takes.parent", tooltip="Up"),
+        Binding(
+            "greater_than_sign", "app.command('fork.child')", show=False, id="takes.child", tooltip="Down"
+        ),
+        Binding("full_stop", "app.command('fork.sibling')", show=False, id="takes.sibling", tooltip="Beside"),
+        Binding("S", "sheet", "Sheet", id="takes.sheet", tooltip="Many seeds of this text at once"),
     ]
 
     def __init__(self, view: View, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self.view = view
+        self._order: list[LabTake] = []
+        """The takes as they are shown: each before those that go on from it."""
 
     def paint(self) -> None:
-        takes, chosen = shown_takes(self.view.lab), self.view.lab.chosen
-        row = takes.index(chosen) if chosen is not None and chosen in takes else None
-        self.fill(COLUMNS, [_cells(take) for take in takes], row)
+        shown, chosen = {take.name: take for take in shown_takes(self.view.lab)}, self.view.lab.chosen
+        twigs = tree(tuple(shown.values()))
+        self._order = [shown[twig.take] for twig in twigs]
+        row = self._order.index(chosen) if chosen is not None and chosen in self._order else None
+        self.fill(COLUMNS, [_cells(take, twig) for take, twig in zip(self._order, twigs, strict=True)], row)
         self.say(_noted(chosen))
 
     def action_seek(self, by: float) -> None:
@@ -57,6 +71,9 @@ class TakeList(Table):
 
     def action_rate(self, stars: int) -> None:
         self.post_message(CommandWanted("take.rate", stars))
+
+    def action_sheet(self) -> None:
+        self.post_message(TextWanted("sheet.make", "how many takes", "8", "Seeds from the locked one on."))
 
     def action_note(self) -> None:
         take = self.view.take
@@ -72,9 +89,8 @@ class TakeList(Table):
     @on(Table.Moved)
     def _choose(self, event: Table.Moved) -> None:
         event.stop()
-        takes = shown_takes(self.view.lab)
-        if event.row < len(takes):
-            self.post_message(CommandWanted("take.choose", takes[event.row].name))
+        if event.row < len(self._order):
+            self.post_message(CommandWanted("take.choose", self._order[event.row].name))
 
 
 def said_again(take: LabTake, language: str) -> str:
@@ -83,15 +99,16 @@ def said_again(take: LabTake, language: str) -> str:
     return f"valle-lab say {shlex.quote(take.text)} --seed {take.seed} --language {language}{voice}"
 
 
-def _cells(take: LabTake) -> list[Cell]:
+def _cells(take: LabTake, twig: Twig) -> list[Cell]:
+    forked = f"{twig.place} {twig.how}" if twig.place is not None else ""
     return [
-        Cell(take.name),
+        Cell(f"{twig.branch}{take.name}"),
         Cell(take.stop or "…"),
         number(f"{take.timeline.frames / FRAME_RATE:.2f}"),
         number(str(take.seed)),
         Cell(take.voice or "none"),
         number("" if take.rating is None else f"{take.rating:g}"),
-        Cell(take.text[:MOST_SHOWN]),
+        Cell(forked or take.text[:MOST_SHOWN], style="muted" if forked else "text"),
     ]
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import ClassVar
 
+import numpy as np
 from textual.binding import Binding, BindingType
 from textual.events import Click, MouseDown, MouseMove, MouseScrollDown, MouseScrollUp, MouseUp
 from textual.message import Message
 
+from valle.samplers.regions import REGIONS
 from valle_lab.lab.timeline import Timeline as Measured
-from valle_lab.tui.axes import AXES, REGION_MARKS, REGIONS, region, time_axis
+from valle_lab.tui.axes import AXES, REGION_MARKS, region, time_axis
 from valle_lab.tui.braille import column_of, curve, index_at
 from valle_lab.tui.lines import Line, to_strip
 from valle_lab.tui.messages import CommandWanted
@@ -20,7 +23,8 @@ GUTTER = 9
 STRIP_ROWS = 3
 """A strip has at least so many, where there is more than one."""
 ROWS_FOR_REGIONS = 8
-EVENT, SEGMENT, PLAYHEAD = "▲", "│", "♪"
+EVENT, SEGMENT, PLAYHEAD, FORK, PARTING = "▲", "│", "♪", "├", "≠"
+CHANGED, SUPPOSED = "●", "○"
 LAYERS = "123456789abcdefghijklmnopqrstuvwxyz"
 ALL_LAYERS, DRAFTED = "·", {1: "+", -1: "-"}
 ZOOM = 1.5
@@ -29,18 +33,20 @@ ZOOM = 1.5
 class Timeline(Picture, can_focus=True):
     """Strips over the decisions of level 0; the cursor says which step the other panes show."""
 
-    ABOUT = frozenset({"steps", "takes", "sound", CURSOR})
+    ABOUT = frozenset({"steps", "takes", "sound", "view", CURSOR})
     HELP = (
         "## Timeline\n\n"
         "Each column is one decision of level 0, or the lowest to the highest of several where they exceed "
         "the columns. All is of the **raw** distribution, on fixed axes: entropy in bits, varentropy in bits "
         "squared, margin (how much better the chosen token scored than the next, in nats), the probability "
         "of stop and the rank of the chosen token (both logarithmic).\n\n"
-        "The line of shades is the entropix region: `·` sure, `░` spread (high entropy), `▒` torn (high "
-        "varentropy), `▓` lost (both). Below: `▲` a change took effect, `│` a sentence begins, `♪` "
-        "playing.\n\n"
+        "The line of shades is the entropix region: `·` sure, `░` even (high entropy), `▒` forked (high "
+        "varentropy), `▓` lost (both). Below: `▲` a change took effect, `│` a sentence begins, `├` a fork "
+        "goes its own way, `≠` two compared takes part, `♪` playing.\n\n"
         "Where steps were decided without all layers a line tells by how many (`1`, `2`, ...; `·` all), or, "
         "with drafts, `+` as early layers had drafted and `-` otherwise.\n\n"
+        "With what-if on, a line marks the decisions that the stack as it is would take otherwise: `●` up "
+        "to the first change, `○` beyond it, where the codes would be others and all is supposed.\n\n"
         "The cursor follows the newest decision until you move it; `f` lets it follow again."
     )
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -62,7 +68,7 @@ class Timeline(Picture, can_focus=True):
         Binding("s", "turn", show=False, id="timeline.turn", tooltip="Put the next measure on top"),
     ]
     COMPONENT_CLASSES: ClassVar[set[str]] = {
-        *(f"timeline--{name}" for name in ("label", "axis", "mark", "cursor", "playhead")),
+        *(f"timeline--{name}" for name in ("label", "axis", "mark", "cursor", "playhead", "supposed")),
         *(f"timeline--{axis.measure}" for axis in AXES),
         *(f"timeline--{name}" for name in REGIONS),
     }
@@ -83,9 +89,10 @@ class Timeline(Picture, can_focus=True):
             self.draw(())
             return
         start, end = self.view.window
+        changes = self._changes(start, end, width)
         early = [_early(series, start, end, width)] if series.early else []
-        measures = self._measures(series, start, end, width, height - len(early))
-        lines = [*measures, *early, self._axis(series, start, end, width)]
+        measures = self._measures(series, start, end, width, height - len(changes) - len(early))
+        lines = [*measures, *early, *changes, self._axis(series, start, end, width)]
         cursor = self.view.cursor
         marked = None if cursor is None or not start <= cursor < end else cursor - start
         over = {} if marked is None else {column_of(marked, end - start, width): "timeline--cursor"}
@@ -121,12 +128,26 @@ class Timeline(Picture, can_focus=True):
         count = end - start
         if not count:
             return Line("region", " " * width, "timeline--axis")
-        of = region(series.values("entropy")[start:end], series.values("varentropy")[start:end])
+        entropy, varentropy = series.values("entropy")[start:end], series.values("varentropy")[start:end]
+        of = region(entropy, varentropy, self.view.lab.stack)
         used = column_of(count - 1, count, width) + 1
-        shown = [int(of[index_at(cell, count, width)]) for cell in range(used)]
-        cells = "".join(REGION_MARKS[number] for number in shown) + " " * (width - used)
-        styles = [f"timeline--{REGIONS[number]}" for number in shown] + ["timeline--axis"] * (width - used)
+        shown = [of[index_at(cell, count, width)] for cell in range(used)]
+        cells = "".join(REGION_MARKS[name] for name in shown) + " " * (width - used)
+        styles = [f"timeline--{name}" for name in shown] + ["timeline--axis"] * (width - used)
         return Line("region", cells, styles)
+
+    def _changes(self, start: int, end: int, width: int) -> list[Line]:
+        """What-if: where the stack as it is would take another token."""
+        found = self.view.lab.marks.view
+        if found is None:
+            return []
+        cells, styles = [" "] * width, ["timeline--axis"] * width
+        for row in np.flatnonzero(found.changed[start:end]).tolist()[::-1]:
+            column = column_of(row, end - start, width)
+            exact = bool(found.exact[start + row])
+            cells[column] = CHANGED if exact else SUPPOSED
+            styles[column] = "timeline--mark" if exact else "timeline--supposed"
+        return [Line("what-if", "".join(cells), styles)]
 
     def _axis(self, series: Measured, start: int, end: int, width: int) -> Line:
         cells = list(time_axis(series, start, end, width))
@@ -134,11 +155,22 @@ class Timeline(Picture, can_focus=True):
         for steps, mark in ((series.segment_starts[1:], SEGMENT), (series.event_marks, EVENT)):
             for step in steps:
                 self._mark(cells, styles, min(step, end - 1), start, end, mark, "timeline--mark")
+        for step, mark in self._branches(series):
+            self._mark(cells, styles, step, start, end, mark, "timeline--mark")
         player = self.view.lab.player
         if player is not None and player.state != "stopped" and len(series):
             playing = series.row_at(player.position)
             self._mark(cells, styles, playing, start, end, PLAYHEAD, "timeline--playhead")
         return Line("", "".join(cells), styles)
+
+    def _branches(self, series: Measured) -> Iterator[tuple[int, str]]:
+        """Where the take leaves the one that it was forked from, and the one that it is compared with."""
+        take, found = self.view.take, self.view.lab.comparison
+        if take is not None and take.fork is not None and take.fork.segment < len(series.segment_starts):
+            step = take.fork.step if take.fork.phase == "ar" else 0
+            yield series.segment_starts[take.fork.segment] + step, FORK
+        if take is not None and found is not None and found.row is not None and take.name in found.takes:
+            yield found.row, PARTING
 
     def _mark(
         self, cells: list[str], styles: list[str], step: int, start: int, end: int, mark: str, style: str
