@@ -112,12 +112,16 @@ class Engine:
         from valle.models.arch.attention import use_attention
 
         recipe = _recipe(device, dtype, threads, attention)
-        loaded = opening.load(opening.find(model), recipe.device, getattr(torch, recipe.dtype), tokenizer)
         name = model if model == "builtin" or model.startswith("hf:") else Path(model).name
+        opened = opening.open_model(opening.find(model), tokenizer)
+        # What may be missing beside a model is told before its numbers are read, which may take a while.
+        tokenizer_of(opened.details, name)
+        own_codec = open_codec(codec, opened.details.codec, force_codec)
+        loaded = opening.complete(opened, recipe.device, getattr(torch, recipe.dtype))
         use_attention(loaded.model, recipe.attention)
         if threads is None and sum(weight.numel() for weight in loaded.model.parameters()) < SMALL_MODEL:
             recipe = replace(recipe, threads=1)
-        engine = cls(loaded, open_codec(codec, loaded.details.codec, force_codec), recipe, name)
+        engine = cls(loaded, own_codec, recipe, name)
         engine.use_adapters(adapters)
         if texts := loaded.model.config.text_tokens:
             engine.text_tokenizer = text_tokenizer_of(state_of(opening.find(model)), texts)

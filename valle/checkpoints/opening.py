@@ -72,15 +72,22 @@ def load(
     `tokenizer` names a tokenizer.json, or a folder with one, in place of the file's own. Raises UserError for
     what cannot be read, is not supported or does not fit, naming the file and what it is about.
     """
+    return complete(open_model(path, tokenizer), device, dtype)
+
+
+def complete(
+    opened: Opened, device: torch.device | str = "cpu", dtype: torch.dtype | None = None
+) -> LoadedModel:
+    """Read the numbers of a model; UserError as `load` does."""
     from valle.checkpoints.loading import build
 
-    opened = open_model(path, None if tokenizer is None else Path(tokenizer))
     loaded = build(opened.tensors, opened.details, device, dtype, opened.lenient)
     return replace(loaded, hash=opened.hash or loaded.hash, remarks=(*opened.remarks, *loaded.remarks))
 
 
-def open_model(path: Path, tokenizer: Path | None = None) -> Opened:
+def open_model(path: Path, tokenizer: Path | str | None = None) -> Opened:
     """Find out what a path names and what it says; no numbers are read. UserError as `load` does."""
+    asked = None if tokenizer is None else Path(tokenizer)
     state = state_of(path)
     if state.is_dir():
         opened = _open_folder(state, path)
@@ -88,7 +95,7 @@ def open_model(path: Path, tokenizer: Path | None = None) -> Opened:
         opened = _open_pickled(state, path)
     else:
         opened = _open_safe(state, path)
-    return replace(opened, details=_with_tokenizer(opened.details, state, tokenizer))
+    return replace(opened, details=_with_tokenizer(opened.details, state, asked))
 
 
 def describe(path: Path) -> Said:

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
 from valle.checkpoints import opening
@@ -373,3 +375,26 @@ def test_folders_and_files_that_are_not_there(tmp_path: Path, write_sft: Writer)
     write_sft(name="two.sft")
     with pytest.raises(UserError, match=r"more than one model file in it: one\.sft, two\.sft"):
         opening.load(tmp_path)
+
+
+@given(
+    changes=st.lists(st.tuples(st.integers(0, 4000), st.integers(0, 255)), min_size=1, max_size=3),
+    ending=st.sampled_from([".sft", ".pth"]),
+)
+def test_bytes_that_changed_are_read_or_refused(
+    changes: list[tuple[int, int]], ending: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    path = tmp_path_factory.mktemp("changed") / f"model{ending}"
+    tensors, metadata = tensors_of(TINY), metadata_of(CONFIG)
+    if ending == ".pth":
+        torch.save({"module": tensors, **metadata}, path)
+    else:
+        save_file(tensors, path, {key: json.dumps(value) for key, value in metadata.items()})
+    data = bytearray(path.read_bytes())
+    for place, value in changes:
+        data[place] = value
+    path.write_bytes(data)
+    try:
+        opening.load(path)
+    except UserError as error:
+        assert "\n" not in str(error)
