@@ -99,6 +99,8 @@ def compare(lab: Lab, other: str | None = None) -> LabTake:
 
     def switch(wave: Wave) -> None:
         player.load(wave)
+        if 0 < player.duration <= place:
+            lab.tell(f"{second.name} ends after {player.duration:.2f} s, and is heard from its start.")
         player.seek(place)
         player.play()
         lab.playing = second.name

@@ -386,3 +386,17 @@ def test_a_trial_of_a_take_that_was_broken_off_does_not_begin(bench: Bench) -> N
     bench.workers[0].allow()
     lab.wait()
     assert lab.trial is None and any("broken off" in notice.text for notice in bench.told())
+
+
+def test_a_side_that_ended_before_the_place_says_so(bench: Bench) -> None:
+    lab = bench.lab
+    lab.run_line("ab.takes 1 2")
+    lab.run("take.play", "take-1")
+    lab.wait()
+    first, second = lab.takes[:2]
+    assert lab.player is not None and first.wave is not None
+    second.wave = first.wave[:12_000]
+    lab.run("take.seek", 0.8)
+    lab.run("take.ab")
+    assert bench.told()[-1].text == "take-2 ends after 0.50 s, and is heard from its start."
+    assert lab.player.state == "playing"
