@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import secrets
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from importlib import import_module
@@ -14,19 +12,20 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from valle.abilities import check_able, completed, default_mode, ids_of, levels_of, modes_of, tasks_of
-from valle.adapter_use import AdapterUse
 from valle.audio.opening import BUILTIN_CODEC as BUILTIN_CODEC
 from valle.batch import BatchGeneration, together
 from valle.checkpoints.details import tokenizer_of
 from valle.checkpoints.opening import BUILTIN_MODEL as BUILTIN_MODEL
 from valle.control import Control, NoControl
 from valle.errors import UserError
+from valle.generation import Generation
+from valle.hindsight import Hindsight
 from valle.modes import Demasking, phases
+from valle.recipes import recipe_of
 from valle.request import (
     FRAME_RATE,
     LEVELS,
     NO_TEXT,
-    Codes,
     NullBranch,
     Prefix,
     Prompt,
@@ -37,21 +36,16 @@ from valle.request import (
 from valle.samplers.calibrate import filled
 from valle.samplers.stack import Stack
 from valle.step import Step
-from valle.take import Segment, Take, assemble
+from valle.take import Segment
 from valle.text.phonemes import Phonemizer, Versions
 from valle.text.sentences import SplitBy, split
 from valle.voices import Voice, voice_codes
-from valle.whatif import WhatIf, decisions
 
 if TYPE_CHECKING:
     from valle.audio.codec import Codec, Wave
     from valle.checkpoints.loading import LoadedModel
-    from valle.decoding.forced import RawRows
     from valle.decoding.onlooker import Onlooker
     from valle.decoding.run import Run
-    from valle.models.adapters import Attached
-    from valle.models.attention_maps import AttentionTrack
-    from valle.models.exits import LayerMeasures
     from valle.text.tokens import Tokenizer
 
 LONGEST_SENTENCE = 160
@@ -62,7 +56,7 @@ SMALL_MODEL = 20_000_000
 other programs compute it waits for whichever comes last (measured: up to twenty times as long)."""
 
 
-class Engine:
+class Engine(Hindsight):
     """A loaded model with everything that it needs to speak. Imports torch when it loads, not before."""
 
     def __init__(self, loaded: LoadedModel, codec: Codec, recipe: Recipe, name: str) -> None:
@@ -79,8 +73,6 @@ class Engine:
         """Of plain text, for models that read or write it."""
         self.default_stack = Stack.from_dict(loaded.details.default_stacks)
         self._phonemizers: dict[str, Phonemizer] = {}
-        self._attached: Attached | None = None
-        """None until there is an adapter."""
 
     @classmethod
     def load(
@@ -111,7 +103,7 @@ class Engine:
         from valle.checkpoints.beside import state_of, text_tokenizer_of
         from valle.models.arch.attention import use_attention
 
-        recipe = _recipe(device, dtype, threads, attention)
+        recipe = recipe_of(device, dtype, threads, attention)
         name = model if model == "builtin" or model.startswith("hf:") else Path(model).name
         opened = opening.open_model(opening.find(model), tokenizer)
         # What may be missing beside a model is told before its numbers are read, which may take a while.
@@ -127,40 +119,6 @@ class Engine:
             engine.text_tokenizer = text_tokenizer_of(state_of(opening.find(model)), texts)
         engine._prepare()
         return engine
-
-    def use_adapters(self, adapters: Sequence[tuple[str | Path, float]]) -> None:
-        """Have these adapters in the model and no others: their files, with the strengths of takes to come.
-
-        Raises UserError, and leaves none in, where one of them is no adapter of this model.
-        """
-        self.recipe = replace(self.recipe, adapters=())
-        if self._attached is not None:
-            self._attached.clear()
-        if not adapters:
-            return
-        from valle.models.adapters import Attached, load
-
-        self._attached = self._attached or Attached(self.model, model_hash=self.model_hash)
-        uses = []
-        try:
-            for file, strength in adapters:
-                adapter = load(Path(file))
-                uses.append(AdapterUse(adapter.name, adapter.hash, strength))
-                self._attached.add(adapter)
-        except UserError:
-            self._attached.clear()
-            raise
-        self.recipe = replace(self.recipe, adapters=tuple(uses))
-
-    def _check_adapters(self, recipe: Recipe) -> None:
-        """Raise UserError where a take asks for an adapter that is not in."""
-        there = {each.name: each.hash for each in self._attached.adapters} if self._attached else {}
-        for use in recipe.adapters:
-            if there.get(use.name) != use.sha256:
-                raise UserError(
-                    f"The take is made with the adapter {use.name} ({use.sha256[:12]}), which is not loaded; "
-                    "name its file with --lora."
-                )
 
     @property
     def languages(self) -> tuple[str, ...]:
@@ -321,102 +279,6 @@ class Engine:
         given = controls or [NoControl() for _ in rows]
         return BatchGeneration(rows, self._batch_steps(rows, given, measured))
 
-    @property
-    def stop(self) -> int:
-        """The id that ends level 0."""
-        return self.model.config.stop
-
-    @property
-    def attends(self) -> bool:
-        """Whether the backbone has attention that stages can look at."""
-        return self.model.attends
-
-    def what_if(
-        self,
-        take: Take,
-        stack: Stack | None = None,
-        *,
-        changes: bool = False,
-        first: int = 0,
-        last: int = 0,
-    ) -> WhatIf:
-        """What another stack would have made of a take, on logits that one pass makes again.
-
-        Without a stack it is the take's own, with the changes that were made to it; `changes` asks for them
-        upon another one too. Rows from `first` to before `last` are measured. Raises UserError for a stack
-        that searches.
-        """
-        from valle.decoding.whatif import Question, what_if
-
-        def find(segment: int, needs: frozenset[str]) -> RawRows:
-            return self.reread(take, segment, needs)
-
-        question = Question(stack, changes, first, last)
-        return what_if(take.request, take.steps, find, question, stop=self.stop, attends=self.attends)
-
-    def reread(self, take: Take, segment: int, needs: frozenset[str] = frozenset()) -> RawRows:
-        """What the decisions of level 0 of a segment were made from, made again by one pass over its codes,
-        with what stages need beside the logits.
-
-        Raises UserError where one pass cannot tell: of early exit, and of adapters that changed meanwhile.
-        """
-        import torch
-
-        from valle.decoding.forced import forced_pass
-        from valle.decoding.inputs import as_tensor, context_of
-        from valle.decoding.speech import pair_of
-
-        request = take.request
-        if request.recipe.early_exit is not None or any(event.kind == "adapter" for event in take.events):
-            raise UserError(f"What {request.take} was decided from is not kept, and no pass can tell it.")
-        torch.set_num_threads(request.recipe.threads)
-        if self._attached is not None:
-            self._attached.act({use.name: use.strength for use in request.recipe.adapters}, "ar", 0)
-        context = context_of(request, segment, [as_tensor(item.codes()) for item in take.segments[:segment]])
-        pair = pair_of(request, segment, self.details.languages[request.language], context)
-        codes, count = as_tensor(take.segments[segment].levels[0]), len(decisions(take.steps, segment))
-        return forced_pass(self.model, pair, codes, count, request.recipe, needs)
-
-    def observe(self, request: Request, segment: int, level_0: Codes) -> AttentionTrack:
-        """Where the model looks while it writes level 0 of a segment, codes [frames], told by one pass.
-
-        Raises UserError where the backbone has no attention.
-        """
-        import torch
-
-        from valle.decoding.speech import speech_inputs
-        from valle.models.attention_maps import AttentionTrack
-
-        if not self.attends:
-            name = self.model.config.architecture
-            raise UserError(f"The backbone {name} has no attention, so there is nothing to show of it.")
-        torch.set_num_threads(request.recipe.threads)
-        inputs = speech_inputs(request, request.sentences[segment], self.details.languages[request.language])
-        if self._attached is not None:
-            self._attached.act({use.name: use.strength for use in request.recipe.adapters}, "ar", 0)
-        (layout,) = self.model.layouts([inputs], growing=True)
-        track = AttentionTrack(layout, first=len(level_0) + 1)
-        codes = torch.from_numpy(level_0.astype(np.int64))[:, None]
-        self.model.full([replace(inputs, response=codes)], track)
-        return track
-
-    def measure_layers(self, request: Request, segment: int, level_0: Codes) -> LayerMeasures:
-        """How sure each layer is of the decisions of a segment of level 0, codes [frames], told by one pass.
-
-        Raises UserError for a backbone whose layers cannot be left early.
-        """
-        import torch
-
-        from valle.decoding.speech import speech_inputs
-        from valle.models.exits import layer_measures
-
-        torch.set_num_threads(request.recipe.threads)
-        if self._attached is not None:
-            self._attached.act({use.name: use.strength for use in request.recipe.adapters}, "ar", 0)
-        inputs = speech_inputs(request, request.sentences[segment], self.details.languages[request.language])
-        codes = torch.from_numpy(level_0.astype(np.int64))[:, None]
-        return layer_measures(self.model, replace(inputs, response=codes))
-
     def wave(self, segments: Sequence[Segment], levels: int | None = None) -> Wave:
         """The sound of a take's segments, of all levels that were made or of the first few."""
         waves = [self.codec.decode(segment.codes()[:, :levels]) for segment in segments if segment.frames]
@@ -528,49 +390,3 @@ class Engine:
                 )
         if request.prefix is not None and request.prefix.codec != self.codec.hash:
             raise UserError(f"The prefix has codes of another codec than {self.codec.name}.")
-
-
-class Generation(Iterator[Step]):
-    """The steps of a take in the making, and what has been made so far."""
-
-    def __init__(self, request: Request, steps: Iterator[Step]) -> None:
-        self.request = request
-        self._steps = steps
-        self._made: list[Step] = []
-        self._seconds = 0.0
-
-    def __next__(self) -> Step:
-        begun = time.perf_counter()
-        step = next(self._steps)
-        self._seconds += time.perf_counter() - begun
-        self._made.append(step)
-        return step
-
-    @property
-    def take(self) -> Take:
-        """What has been made so far; a take that was not read to its end counts as cancelled."""
-        return assemble(self.request, self._made, self._seconds)
-
-    def finish(self) -> Take:
-        """Read all remaining steps and return the take."""
-        for _ in self:
-            pass
-        return self.take
-
-
-def _recipe(device: str, dtype: str, threads: int | None, attention: str) -> Recipe:
-    import torch
-
-    from valle.models.arch.attention import resolve
-
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    if device.startswith("cuda") and not torch.cuda.is_available():
-        raise UserError(f"The device {device} is not there: this torch sees no CUDA device; use cpu or auto.")
-    if dtype == "auto":
-        dtype = "float32" if device == "cpu" else "bfloat16"
-    if dtype not in ("float32", "bfloat16", "float16"):
-        raise UserError(f"The dtype {dtype!r} is not known; use float32, bfloat16 or float16.")
-    count = threads or torch.get_num_threads() or os.cpu_count() or 1
-    attention = resolve(attention, device, dtype)
-    return Recipe(device=device, dtype=dtype, threads=count, attention=attention)
