@@ -175,6 +175,10 @@ def check_take(take: Take) -> None:
         raise ValueError(f"segments has {len(take.segments)}, but there are {sentences} sentences")
     if outside := next((event.place for event in take.events if event.place.segment >= sentences), None):
         raise ValueError(f"events has one in segment {outside.segment}, but there are {sentences} sentences")
+    if take.fork is not None and take.fork.segment >= sentences:
+        raise ValueError(f"fork is in segment {take.fork.segment}, but there are {sentences} sentences")
+    if take.parent == take.id:
+        raise ValueError("parent is the take itself")
     for name, voice in (("prompt", take.request.prompt), ("null.voice", take.request.null.voice)):
         if voice is None or isinstance(voice, str):
             continue
