@@ -15,6 +15,7 @@ import argparse
 import tempfile
 from argparse import Namespace
 from pathlib import Path
+from typing import Any
 
 import torch
 from decode import RATIO_LIMIT, Stepper, compare, our_model, random_model, their_model
@@ -103,7 +104,10 @@ def memory(model: ArNar, threads: int, seconds: float) -> None:
     """Print the most memory that the model process had."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "model.safetensors"
-        stack = {"ar": [{"name": "ban_tokens", "ids": [1024]}, {"name": "draw"}], "nar": [{"name": "greedy"}]}
+        stack: dict[str, list[dict[str, Any]]] = {
+            "ar": [{"name": "ban_tokens", "ids": [1024]}, {"name": "draw"}],
+            "nar": [{"name": "greedy"}],
+        }
         symbols = Tokenizer.builtin().to_dict()
         details = Details(model.config, CodecName("builtin-1"), symbols, {"en": 0}, stack)
         native.save(file, model, details, torch.float32)

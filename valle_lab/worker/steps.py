@@ -65,7 +65,8 @@ def step_from_frame(frame: Frame) -> Step:
         measures=stages,
         evidence=_evidence("evidence", arrays),
         null_evidence=_evidence("null_evidence", arrays),
-        **{name: arrays.get(name) for name in _OPTIONAL},
+        within_reach=arrays.get("within_reach"),
+        masked=arrays.get("masked"),
         **{name: arrays[name] for name in _ARRAYS},
     )
 

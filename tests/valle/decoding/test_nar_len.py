@@ -14,7 +14,7 @@ import pytest
 from safetensors.torch import load_file
 
 from valle.checkpoints import opening
-from valle.control import NoControl
+from valle.control import Guide, NoControl, ScheduledControl
 from valle.decoding.run import Run
 from valle.decoding.speech import decode_speech
 from valle.models.ar_nar import ArNar
@@ -207,3 +207,23 @@ def test_a_full_pass_over_prefix_and_text_answers_a_continued_take(
     for level in range(1, 8):
         (logits,) = model.full([replace(row, level=level, response=whole[:, :level])])
         assert logits[6:].argmax(-1).tolist() == codes[:, level].tolist()
+
+
+@pytest.mark.parametrize(("tolerance", "reached"), [(1e-6, False), (1e3, True)])
+def test_another_recorded_mask_is_followed_and_told(tolerance: float, reached: bool, speak: Speak) -> None:
+    changes: dict[str, Any] = {"mode": "nar-len", "demasking": Demasking(steps=4, frames=10)}
+    first, second, *_ = rounds(speak(stack=NAR_LEN, **changes))
+    mask = mask_of(second).copy()
+    swapped = [int(np.flatnonzero(mask)[0]), int(np.flatnonzero(~mask)[0])]
+    mask[swapped] = ~mask[swapped]
+    tokens = np.where(mask, second.tokens, first.tokens)
+    guides = {
+        first.place: Guide(first.tokens, masked=first.masked, tolerance=tolerance),
+        second.place: Guide(tokens, masked=mask, tolerance=tolerance, evidence=second.evidence),
+    }
+    again = rounds(speak(ScheduledControl([], guides), stack=NAR_LEN, **changes))[1]
+    assert np.array_equal(mask_of(again), mask) and np.array_equal(again.tokens, tokens)
+    assert again.choices[swapped].tolist() == [-1, -1]
+    assert again.within_reach is not None
+    # The last frame that would have been masked is as sure as itself; the other one must be far from it.
+    assert again.within_reach[swapped].all() == reached
