@@ -10,6 +10,7 @@ from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.widgets import Static
 
+from valle_lab.lab import Lab
 from valle_lab.lab.sheet import ORDERS, SheetRow
 from valle_lab.tui.screens.following import FollowingScreen
 from valle_lab.tui.tables import Cell, Table, number
@@ -53,6 +54,11 @@ class SheetScreen(FollowingScreen):
         Binding("escape", "dismiss", "Close", id="sheet.close", tooltip="Back to the lab"),
     ]
 
+    def __init__(self, lab: Lab) -> None:
+        super().__init__(lab)
+        self._heard = ""
+        """The take that was heard last: the cursor goes there when it is another one."""
+
     def body(self) -> ComposeResult:
         yield Static("", id="sheet-title", markup=False)
         yield SheetTable(id="sheet-rows")
@@ -70,9 +76,6 @@ class SheetScreen(FollowingScreen):
         moved = heard is not None and view.rows[heard].take != self._heard
         self._heard = view.rows[heard].take if heard is not None else ""
         table.fill((*COLUMNS, *CHECKS[1:]), [_cells(row) for row in view.rows], heard if moved else None)
-
-    _heard = ""
-    """The take that was heard last: the cursor goes there when it is another one."""
 
     def action_judge(self, command: str) -> None:
         """Judge the row under the cursor; where that is the one that was heard, go on to the next."""
