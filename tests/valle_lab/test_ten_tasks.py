@@ -68,6 +68,8 @@ def folder(tmp_path: Path, tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> Path:
     settings = tiny.config.read_text().replace('voice = "hum"\n', "") + more
     (tmp_path / "lab.toml").write_text(settings)
     monkeypatch.setattr("valle_lab.figures.canvas.DPI", 30)
+    # Of an export the page alone, which is the most of it: each figure is then drawn once.
+    monkeypatch.setattr("valle_lab.export.files.KINDS", ("codes", "csv", "page"))
     return tmp_path
 
 
@@ -91,7 +93,7 @@ class Typed:
     """A REPL as `valle-lab repl` makes it, over a model in this process and a hasty sound device."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(waiting, "PAUSE", 0.0)
+        monkeypatch.setattr(waiting, "PAUSE", 0.003)  # not 0: the export's thread wants its share
         settings = load_settings(None, {})
         worker = InProcessWorker(voices=settings.paths.voices)
         self.lab = Controller(settings, lambda on_news: worker, lambda: Player(Hasty()))
