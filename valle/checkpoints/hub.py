@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 
 import platformdirs
 
-from valle.checkpoints.beside import ENDINGS, HF_CONFIG, HF_MODEL, YAML_ENDINGS
+from valle.checkpoints.beside import ENDINGS, HF_CONFIG, HF_MODEL, TEXT_TOKENIZER, YAML_ENDINGS
 from valle.errors import UserError
 from valle.text.tokenizer_json import FILE_NAME
 
@@ -26,7 +26,7 @@ _NAME = re.compile(
     r"hf:(?P<repo>[\w.-]{1,96}/[\w.-]{1,96})(?:@(?P<revision>[\w.-]{1,96}))?(?::(?P<path>[^:\0\\]{1,500}))?"
 )
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-_FOLDER_FILES = (HF_CONFIG, HF_MODEL, FILE_NAME, "tokenizer_config.json")
+_FOLDER_FILES = (HF_CONFIG, HF_MODEL, FILE_NAME, TEXT_TOKENIZER, "tokenizer_config.json")
 
 
 @dataclass(frozen=True)
@@ -183,7 +183,8 @@ def _wanted(chosen: str, files: Iterable[str]) -> list[str]:
     """What to fetch of a repository: the model, and its tokenizer and configuration if they are beside it."""
     path = PurePosixPath(chosen)
     if path.suffix in ENDINGS:
-        beside = [path, path.with_name(FILE_NAME), *(path.with_suffix(ending) for ending in YAML_ENDINGS)]
+        tokenizers = [path.with_name(name) for name in (FILE_NAME, TEXT_TOKENIZER)]
+        beside = [path, *tokenizers, *(path.with_suffix(ending) for ending in YAML_ENDINGS)]
     else:
         beside = [path / file for file in _FOLDER_FILES]
     known = set(files)

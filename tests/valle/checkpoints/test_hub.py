@@ -41,6 +41,7 @@ def server(cache: Path, write_sft: Writer, monkeypatch: pytest.MonkeyPatch) -> I
         "ecker/vall-e/README.md": b"words",
         "one/only/deep/fp32.sft": model,
         "one/only/deep/tokenizer.json": (HF / "tokenizer.json").read_bytes(),
+        "one/only/deep/text_tokenizer.json": b"{}",
         "one/only/deep/fp32.yaml": b"name: tiny",
         "two/many/a.sft": model,
         "two/many/b.pth": b"",
@@ -71,6 +72,7 @@ def test_what_is_beside_a_model_comes_with_it(server: FileServer) -> None:
     assert sorted(file.name for file in path.parent.iterdir()) == [
         "fp32.sft",
         "fp32.yaml",
+        "text_tokenizer.json",
         "tokenizer.json",
     ]
     assert hub.fetch(hub.parse(f"hf:one/only@{COMMIT}:deep/fp32.sft")) == path
