@@ -27,6 +27,7 @@ from valle_lab.worker.looks import (
     view_from_body,
     view_to_body,
 )
+from valle_lab.worker.memory import OBJECTS
 from valle_lab.worker.messages import Ask, ModelChoice
 from valle_lab.worker.surface import ForgottenStepError, Speaking
 
@@ -210,7 +211,7 @@ def test_a_view_crosses_the_pipe_unchanged(tiny: Tiny) -> None:
 def test_within_the_budget_the_oldest_goes_first_and_comes_back(tiny: Tiny) -> None:
     made = worker(tiny)
     steps = spoken(made).steps
-    level_0 = sum(step.place.phase == "ar" for step in steps) * 1025 * 4
+    level_0 = sum(step.place.phase == "ar" for step in steps) * (1025 * 4 + OBJECTS)
     made.service.memory.budget = (made.service.memory.size + 1.5 * level_0) / 1e9
     made.service.memory.clear()
     takes = {name: spoken(made, name) for name in ("one", "two")}
@@ -233,7 +234,7 @@ def test_without_a_budget_only_the_newest_step_is_kept(tiny: Tiny) -> None:
     assert made.look(Look("take")).result().place == speaking.steps[-1].place
     with pytest.raises(ForgottenStepError):
         made.look(Look("take", Place(0, "ar", 0, 0))).result()
-    assert made.service.memory.size <= 32 * 1025 * 4
+    assert made.service.memory.size <= 32 * 1025 * 4 + OBJECTS
 
 
 def test_a_take_from_a_session_is_made_again_as_it_was(tiny: Tiny) -> None:
