@@ -14,10 +14,8 @@ table of its own.
 from __future__ import annotations
 
 import argparse
-import json
-import resource
+import multiprocessing
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -93,13 +91,21 @@ def measured_alone(name: str, options: argparse.Namespace) -> dict[str, float]:
     model = ArNar(recipe_of(name, options).config())
     batch = [row(options, FRAMES) for _ in range(2)]
     model.loss([row(options, 8)]).mean.backward()  # what is imported and made once
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = peak_memory(begin=True)
     begun = time.thread_time()
     model.loss(batch).mean.backward()
     seconds = time.thread_time() - begun
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    peak = peak_memory() - before
     cache, _ = model.eval().begin([row(options)], FRAMES)
-    return {"train_s": seconds, "train_mb": (peak - before) / 1024, "state_mb": cache.memory / 1e6}
+    return {"train_s": seconds, "train_mb": peak, "state_mb": cache.memory / 1e6}
+
+
+def peak_memory(begin: bool = False) -> float:
+    """The highest resident set in MB of this process, since it was last asked to begin."""
+    if begin:
+        Path("/proc/self/clear_refs").write_text("5")  # Linux: the peak is what there is now
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) / 1024
 
 
 def learnt(name: str, options: argparse.Namespace) -> dict[str, float]:
@@ -149,10 +155,14 @@ def part(shard: SpeechShard, indices: NDArray[np.int64]) -> SpeechShard:
 
 
 def apart(name: str, options: argparse.Namespace) -> dict[str, float]:
-    """Measure one backbone in a process of its own."""
-    words = [sys.executable, __file__, "--one", name, *options.words]
-    done = subprocess.run(words, check=True, capture_output=True, text=True)
-    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    """Measure one backbone in a process of its own, which has imported what this one has."""
+    context = multiprocessing.get_context("fork")
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=lambda: sender.send(measured_alone(name, options)))
+    process.start()
+    sender.close()
+    found: dict[str, float] = receiver.recv()
+    process.join()
     return found
 
 
@@ -191,10 +201,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--folder", type=Path, default=None, help="where speech-000.npz lies, for --learn")
     parser.add_argument("--only", nargs="+", choices=list(BACKBONES), default=list(BACKBONES))
     parser.add_argument("--page", type=Path, default=None, help="write the table into this page as well")
-    parser.add_argument("--one", choices=list(BACKBONES), help=argparse.SUPPRESS)
     options = parser.parse_args()
-    names = ("dim", "layers", "heads", "prefix")
-    options.words = [word for name in names for word in (f"--{name}", str(getattr(options, name)))]
     if options.learn and options.folder is None:
         parser.error(
             "--learn needs --folder with encoded shards: `python -m valle.training data` and `encode`"
@@ -208,9 +215,6 @@ def main() -> None:
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
     torch.manual_seed(0)
-    if options.one:
-        print(json.dumps(measured_alone(options.one, options)))
-        return
     times: dict[str, dict[str, float]] = {name: {} for name in options.only}
     if not options.learn:
         models = {name: ArNar(recipe_of(name, options).config()).eval() for name in options.only}

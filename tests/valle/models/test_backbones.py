@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.utils import parametrize
 
 from tests.valle.models.conftest import RowMaker
 from valle.checkpoints import native
@@ -220,6 +221,36 @@ def test_bit_linear_formula() -> None:
     answer[0, 1].backward()
     assert layer.weight.grad is not None
     assert torch.allclose(layer.weight.grad, torch.stack([torch.zeros(3), eighth]), atol=1e-6)
+
+
+def test_ternary_weights_are_rounded_again_when_they_change() -> None:
+    torch.manual_seed(0)
+    layer, given = BitLinear(6, 4, bias=False), torch.randn(2, 6)
+
+    def fresh() -> Tensor:
+        with torch.enable_grad():
+            return layer(given).detach()
+
+    with torch.no_grad():
+        assert torch.equal(layer(given), fresh())
+        layer.weight.neg_()
+        assert torch.equal(layer(given), fresh())
+        layer.weight.data = layer.weight.data.flip(0)
+        assert torch.equal(layer(given), fresh())
+        layer.load_state_dict({"weight": torch.randn(4, 6)}, assign=True)
+        assert torch.equal(layer(given), fresh())
+        parametrize.register_parametrization(layer, "weight", _Twice())
+        doubled = layer(given)
+        assert torch.equal(doubled, fresh())
+        parametrize.remove_parametrizations(layer, "weight")
+        assert torch.equal(layer(given), doubled)
+
+
+class _Twice(nn.Module):
+    """A stand-in for an adapter: it makes weights of the weights."""
+
+    def forward(self, weight: Tensor) -> Tensor:
+        return 2 * weight + 0.3
 
 
 def test_a_mixture_is_the_two_best_experts_by_their_shares() -> None:

@@ -42,23 +42,40 @@ def rounded(values: Tensor, largest: int) -> Tensor:
 class BitLinear(nn.Linear):
     """A linear layer of ternary weights on activations of 8 bits, which it brings to unit mean square first.
 
-    The weights are kept, trained and saved in full precision under the names of `nn.Linear`.
+    The weights are kept, trained and saved in full precision under the names of `nn.Linear`. Outside training
+    what they are rounded to is kept as well, as long as they stay as they are.
     """
+
+    _kept: tuple[object, Tensor, Tensor] | None = None
 
     def forward(self, input: Tensor) -> Tensor:
         """Return the layer's answer to input [..., D], in float32 inside and the input's dtype outside."""
         with torch.autocast(input.device.type, enabled=False):
-            weight = self.weight.float()
+            ternary, weight_scale = self._ternary()
             activation = functional.rms_norm(input.float(), input.shape[-1:], eps=_EPSILON)
-            weight_scale = weight.detach().abs().mean().clamp(min=_SMALLEST_SCALE)
             largest = activation.detach().abs().amax(-1, keepdim=True)
             activation_scale = largest.clamp(min=_SMALLEST_SCALE) / _LARGEST_ACTIVATION
-            ternary = rounded(weight / weight_scale, 1)
             whole = rounded(activation / activation_scale, _LARGEST_ACTIVATION)
             answer = functional.linear(whole, ternary) * (activation_scale * weight_scale)
             if self.bias is not None:
                 answer = answer + self.bias.float()
         return answer.to(input.dtype)
+
+    def _ternary(self) -> tuple[Tensor, Tensor]:
+        """The weights as -1, 0 and 1, and what these are multiplied by."""
+        # A weight that an adapter computes is another one each time; it may lie where the last one lay.
+        if torch.is_grad_enabled() or "weight" not in self._parameters:
+            return ternary_of(self.weight)
+        key = (id(self.weight), self.weight._version, self.weight.data_ptr(), self.weight.device)
+        if self._kept is None or self._kept[0] != key:
+            self._kept = (key, *ternary_of(self.weight))
+        return self._kept[1:]
+
+
+def ternary_of(weight: Tensor) -> tuple[Tensor, Tensor]:
+    """Return weights rounded to -1, 0 and 1 of their mean magnitude, and that magnitude."""
+    scale = weight.detach().float().abs().mean().clamp(min=_SMALLEST_SCALE)
+    return rounded(weight.float() / scale, 1), scale
 
 
 def use_bit_linear(module: nn.Module) -> None:
