@@ -156,6 +156,18 @@ def test_kept_passes_are_not_made_again_and_have_the_same_bits(
                 assert codes_sha256(child.segments) == codes_sha256(parent.segments)
 
 
+def test_two_passes_are_gone_back_to_together(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    made, forgetful = worker(tiny), worker(tiny, budget=0.0)
+    asked = made.service.request(replace(ASK, stack=STACK.set("guidance.scale", 2.0)))
+    request = replace(asked, recipe=replace(asked.recipe, guidance="two passes"), max_levels=1)
+    parent = finished(made.speak(request))
+    count = Counting(made, monkeypatch)
+    begun = fork(parent, Place(1, "ar", 0, 6), "child", seed=9)
+    child = finished(made.speak(begun))
+    assert 0 < count.steps <= 2 * 6
+    assert_same(child, finished(forgetful.speak(begun)))
+
+
 def random_fork(chance: random.Random, parent: Take, name: str) -> Fork:
     steps = [step.place for step in parent.steps if len(step.tokens)]
     place = chance.choice(steps)
