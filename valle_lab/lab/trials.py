@@ -24,7 +24,7 @@ from valle_lab.session.seal import LABELS, new_salt, seal_of
 
 if TYPE_CHECKING:
     from valle_lab.lab.lab import Lab
-    from valle_lab.session.wins import Contest
+    from valle_lab.wins import Contest
 
 NO_CHOICE = "none"
 """What is chosen where no difference is heard."""
