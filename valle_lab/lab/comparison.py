@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from valle_lab.session.diff import Parting
 
 NEW_SEEDS = 2**32
-Then = Callable[[Sequence["LabTake"]], object]
+Then = Callable[[Sequence[LabTake]], object]
 
 
 @dataclass(frozen=True, slots=True)
