@@ -129,24 +129,22 @@ def watching(options: argparse.Namespace) -> None:
         }
         for kind, make in observers.items():
             observer = make()
-            cache, _ = model.begin([row], 75 * (options.repeats + 2), observer)
+            cache, _ = model.begin([row], options.steps + 1, observer)
             caches[kind] = (cache, observer)
 
-        blocks = {kind: partial(block, model, *caches[kind], options.steps) for kind in observers}
-        best = in_turns(blocks, options.repeats, options.device)
+        calls = {kind: partial(step, model, *caches[kind]) for kind in observers}
+        best = in_turns(calls, options.steps, options.device)
         plain = best["plain"]
         shares = " | ".join(f"{best[kind] / plain - 1:+.0%}" for kind in ("measures", "maps"))
-        print(f"| {name} | {plain / options.steps:.2f} | {shares} |")
+        print(f"| {name} | {plain:.2f} | {shares} |")
 
 
-def block(model: ArNar, cache: Cache, kept: Observer | None, steps: int) -> None:
-    """So many steps; attention is measured at each where the observer is one of a single pass."""
-    measured = isinstance(kept, LastQuery)
-    for step in range(steps):
-        observer = LastQuery() if measured else kept
-        model.advance(cache, torch.tensor([step % 1024]), observer)
-        if isinstance(observer, LastQuery):
-            observer.measures()
+def step(model: ArNar, cache: Cache, kept: Observer | None) -> None:
+    """One step; attention is measured where the observer is one of a single pass."""
+    observer = LastQuery() if isinstance(kept, LastQuery) else kept
+    model.advance(cache, torch.tensor([7]), observer)
+    if isinstance(observer, LastQuery):
+        observer.measures()
 
 
 def train(options: argparse.Namespace) -> None:
@@ -196,7 +194,9 @@ def main() -> None:
     parser.add_argument("--head-sizes", type=int, nargs="+", default=[64, 128])
     parser.add_argument("--lengths", type=int, nargs="+", default=None)
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--steps", type=int, default=30, help="of a block, where attention is watched")
+    parser.add_argument(
+        "--steps", type=int, default=100, help="turns of one step, where attention is watched"
+    )
     parser.add_argument("--train", type=int, default=0, help="steps of a training by every backend")
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()

@@ -106,3 +106,18 @@ def test_the_model_answers_the_same_by_every_backend_watched_or_not(model: ArNar
     assert last.measures().entropy.shape == (1, 2)
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
     assert {module.name for module in model.modules() if isinstance(module, Kernel)} == {name}
+
+
+def test_measures_are_the_same_by_numpy_and_by_torch() -> None:
+    torch.manual_seed(6)
+    query, key = torch.randn(2, 3, 1, 8), torch.randn(2, 3, 40, 8) * 3
+    by_numpy, by_torch = LastQuery(), LastQuery()
+    by_numpy.attention(0, query, key)
+    by_torch.attention(0, query.requires_grad_(), key)
+    for one, other in zip(vars_of(by_numpy), vars_of(by_torch), strict=True):
+        assert torch.allclose(one, other, atol=1e-5)
+
+
+def vars_of(watch: LastQuery) -> tuple[torch.Tensor, ...]:
+    found = watch.measures()
+    return found.entropy, found.varentropy, found.agreement.detach(), found.interaction.detach()
