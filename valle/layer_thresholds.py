@@ -63,11 +63,17 @@ def _fit(
 ) -> LayerThresholds:
     best = LayerThresholds(layer, 0.0, 0.0, 0.0, 0.0, round(float(agrees.mean()), 3))
     for share in QUANTILES:
-        bounds = (float(np.quantile(entropy, share)), float(np.quantile(varentropy, share)))
-        leaving = (entropy < bounds[0]) & (varentropy < bounds[1])
+        high, wide = float(np.quantile(entropy, share)), float(np.quantile(varentropy, share))
+        leaving = (entropy < high) & (varentropy < wide)
         if leaving.sum() >= FEWEST_EXITS and agrees[leaving].mean() >= agreement:
-            found = round(float(leaving.mean()), 3), round(float(agrees[leaving].mean()), 3)
-            best = LayerThresholds(layer, *(round(b, 3) for b in bounds), *found, best.agreement_of_all)
+            best = LayerThresholds(
+                layer,
+                entropy=round(high, 3),
+                varentropy=round(wide, 3),
+                leaving=round(float(leaving.mean()), 3),
+                agreement=round(float(agrees[leaving].mean()), 3),
+                agreement_of_all=best.agreement_of_all,
+            )
     return best
 
 

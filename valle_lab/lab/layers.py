@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from valle.early_exit import EarlyExit
@@ -13,8 +14,11 @@ if TYPE_CHECKING:
 
 def leave(lab: Lab, layer: int, entropy: float | None = None, varentropy: float | None = None) -> EarlyExit:
     """Leave from this layer on below these thresholds [bits], or those kept for the model without them."""
-    given = {"entropy": entropy, "varentropy": varentropy}
-    exits = EarlyExit(layer, **{name: value for name, value in given.items() if value is not None})
+    exits = EarlyExit(layer)
+    if entropy is not None:
+        exits = replace(exits, entropy=entropy)
+    if varentropy is not None:
+        exits = replace(exits, varentropy=varentropy)
     if entropy is None and varentropy is None and lab.description is not None:
         from valle.layer_thresholds import fitted
 
