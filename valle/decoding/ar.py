@@ -16,8 +16,8 @@ from valle.decoding.run import Run
 from valle.decoding.search import search
 from valle.decoding.trail import Sought
 from valle.models.ar_nar import ArNar
-from valle.samplers.rows import Rows
 from valle.request import LEVELS
+from valle.samplers.rows import Rows
 from valle.step import Step
 
 
@@ -39,9 +39,9 @@ def decode_ids(
 ) -> Iterator[Step]:
     """Yield one Step an id of a phase that goes on from what it has written; `grow` puts that into a row.
 
-    Each Step is handed out before the next id is computed, so that a reader may stop and a control decide as
     Of so many `codebooks` in turn the stack sees the past of the one that is next.
 
+    Each Step is handed out before the next id is computed, so that a reader may stop and a control decide as
     late as can be.
     """
     phase, limit, stop = sought.phase, sought.limit, sought.stop
