@@ -12,8 +12,8 @@ from valle_lab.lab.export import export
 from valle_lab.lab.registry import command
 from valle_lab.lab.state import LabTake
 from valle_lab.lab.takes import HIDDEN, KEPT, STARS, named, with_wave
-from valle_lab.lab.trials import TrialRecord
 from valle_lab.lab.tree import how_it_differs
+from valle_lab.lab.trials import TrialRecord
 from valle_lab.worker.messages import Begun, Made
 from valle_lab.worker.surface import Wave
 

@@ -80,8 +80,6 @@ class LabTake:
     """Whether an audition or a sheet kept it."""
     fixed: bool = False
     """Whether it was made to be compared, so that changes of the stack do not reach it."""
-    fixed: bool = False
-    """Whether it was made to be compared, so that changes of the stack do not reach it."""
     hidden: bool = False
     """Off the list; it stays in the session."""
     parent: str | None = None

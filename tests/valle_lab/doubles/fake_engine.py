@@ -6,9 +6,9 @@ import math
 import os
 import sys
 import time
-from typing import Any
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
