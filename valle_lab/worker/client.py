@@ -249,6 +249,10 @@ class WorkerClient:
         except BrokenStreamError as error:
             reason = str(error)
             self._process.kill()
+        # Nobody reads on after this, so whatever it was, whoever waits for the worker has to be told.
+        except Exception as error:
+            reason = f"An answer of the model process cannot be understood: {type(error).__name__}: {error}"
+            self._process.kill()
         answers.close()
         code = self._process.wait()
         self._die(WorkerClosedError(CLOSED) if self._closing else WorkerError(reason or self._obituary(code)))

@@ -139,6 +139,12 @@ async def test_voice_language_and_seed(stage: OpenStage) -> None:
         s.app.query_one("#language", Choice).value = "de"
         await s.settle()
         assert s.lab.language == "de"
+        s.app.query_one("#mode", Choice).value = "nar-len"
+        await s.settle()
+        assert s.lab.manner.mode == "nar-len"
+        s.lab.run("mode.choose", "auto")
+        await s.settle()
+        assert s.app.query_one("#mode", Choice).value == "auto"
         seed = s.app.query_one("#seed", Input)
         seed.focus()
         seed.value = "18446744073709551615"

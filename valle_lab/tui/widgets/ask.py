@@ -11,11 +11,10 @@ from textual.content import Content
 from textual.message import Message
 from textual.widgets import Checkbox, Input, Label, Select, TextArea
 
-from valle.modes import PHASES_OF_MODE
 from valle_lab.lab import Lab
+from valle_lab.lab.modes import FIRST
 from valle_lab.lab.voices import AUTO
 from valle_lab.tui.messages import CommandWanted
-from valle_lab.worker.messages import Description
 
 NO_VOICE = "(none)"
 
@@ -79,12 +78,13 @@ class Choice(Select[str]):
 
 
 class AskLine(Container):
-    """Voice, language, seed and limit of the next take, and what the model can be asked for."""
+    """Voice, language, seed, limit and mode of the next take."""
 
     HELP = (
         "Voice and language of the next take; how long a sentence may sound at most. The mode is how level "
-        "0 is made; beside it, what else the model can do. The seed makes the noise: the same seed and "
-        "settings give the same take. Locked it stays; else each take draws a new one, which is shown here."
+        "0 is made, `auto` being the model's first; `mode.show` tells all that goes with it. The seed makes "
+        "the noise: the same seed and settings give the same take. Locked it stays; else each take draws a "
+        "new one, which is shown here."
     )
 
     def __init__(self, lab: Lab, *, id: str | None = None) -> None:
@@ -106,7 +106,7 @@ class AskLine(Container):
             yield Input(placeholder="s", type="number", max_length=6, compact=True, id="limit")
             yield Label("s each", classes="unit")
             yield Label("mode", classes="name")
-            yield Label("", id="mode", markup=False)
+            yield Choice(FIRST, id="mode")
 
     def show(self) -> None:
         """Show what the lab has."""
@@ -123,7 +123,8 @@ class AskLine(Container):
         limit = self.query_one("#limit", Input)
         if not limit.has_focus:
             limit.value = f"{lab.max_seconds:g}"
-        self.query_one("#mode", Label).update(Content(mode_words(described)))
+        modes = described.modes if described else ()
+        self.query_one("#mode", Choice).show((FIRST, *modes), lab.manner.mode or FIRST)
 
     @on(Choice.Chosen, "#voice")
     def _voice(self, event: Choice.Chosen) -> None:
@@ -133,6 +134,10 @@ class AskLine(Container):
     @on(Choice.Chosen, "#language")
     def _language(self, event: Choice.Chosen) -> None:
         self.post_message(CommandWanted("text.language", event.name))
+
+    @on(Choice.Chosen, "#mode")
+    def _mode(self, event: Choice.Chosen) -> None:
+        self.post_message(CommandWanted("mode.choose", event.name))
 
     @on(Input.Submitted, "#seed")
     def _seed(self, event: Input.Submitted) -> None:
@@ -147,13 +152,3 @@ class AskLine(Container):
     @on(Checkbox.Changed, "#locked")
     def _lock(self) -> None:
         self.post_message(CommandWanted("seed.lock"))
-
-
-def mode_words(described: Description | None) -> str:
-    """The mode that a take gets, and the others by which the model can speak a text."""
-    if described is None:
-        return ""
-    modes = {mode: phases for mode, phases in PHASES_OF_MODE.items() if len(phases) > 1}
-    offered = [mode for mode, phases in modes.items() if set(phases) <= set(described.phases)]
-    own, *others = offered or [" ".join(described.phases)]
-    return f"{own} (also {', '.join(others)})" if others else own
