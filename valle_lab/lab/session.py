@@ -93,14 +93,13 @@ def lab_takes(session: Session) -> list[LabTake]:
             voice=request.prompt.voice if request.prompt else None,
             speaking=None,
             begun=Begun(request, record.origin),
-            steps=list(take.steps),
             made=Made(take.segments, take.seconds),
         )
         _judged(restored, record)
         restored.parent = record.parent
         restored.fork = None if record.fork is None else from_session_place(record.fork)
-        for step in take.steps:
-            restored.timeline.add(step)
+        restored.add(take.steps)
+        restored.settle()
         takes.append(restored)
     for restored in takes:
         _placed(restored, takes)
