@@ -19,7 +19,7 @@ from valle.training.model_recipe import builtin_config
 BUILTIN = Path(__file__).parents[1] / "builtin"
 GREEDY: list[dict[str, Any]] = [{"name": "greedy"}]
 DEFAULT_STACKS: dict[str, list[dict[str, Any]]] = {
-    "ar": [{"name": "temperature", "value": 0.9}, {"name": "top_k", "k": 40}, {"name": "draw"}],
+    "ar": [{"name": "temperature", "value": 0.9}, {"name": "repetition_aware"}],
     "nar": GREEDY,
     "nar_len": GREEDY,
     "len": GREEDY,

@@ -27,7 +27,7 @@ def commands(page: Path) -> list[list[str]]:
     blocks = re.findall(r"^```(?:console)?\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
     lines = [line for block in blocks for line in block.replace("\\\n", "").splitlines()]
     found = [re.fullmatch(r"(?:\$ |.*\| )?valle-lab( .*)", line) for line in lines]
-    return [shlex.split(match[1]) for match in found if match is not None]
+    return [shlex.split(match[1], comments=True) for match in found if match is not None]
 
 
 PAGES = [page.name for page in sorted(DOCS.glob("*.md")) if commands(page)]
@@ -35,6 +35,9 @@ READ_ONLY = {
     "audition.md": "sixteen voices take minutes",
     "repl.md": "it reads what is typed",
     "export.md": "its figures take seconds, and other tests draw them",
+    "adapters.md": "its adapters are those of the reader",
+    "early-exit.md": "the small model has fewer layers",
+    "models.md": "it fetches what only a network has",
 }
 """Pages whose commands are only looked up in the help, and why."""
 

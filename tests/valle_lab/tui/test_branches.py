@@ -65,7 +65,7 @@ async def test_what_if_marks_the_timeline_and_follows_the_stack(stage: OpenStage
         await s.pilot.press("alt+n")
         assert s.lab.row == found.first_change
         await s.pilot.press("alt+w")
-        await s.settle()
+        await to_the_end(s)
         assert "what-if" not in s.text
 
 

@@ -103,7 +103,9 @@ def test_every_step_of_a_take_can_be_looked_at(tiny: Tiny) -> None:
     frames = sum(step.place.phase == "ar" for step in speaking.steps)
     kept = made.service.memory.take("take")
     caches = sum(branches.memory for branches in kept.branches.values())
-    assert kept.size - caches == frames * 1025 * 4, "of the takes before, level 0 stays, and its cache"
+    assert kept.size - caches == frames * (1025 * 4 + OBJECTS), (
+        "of the takes before, level 0 stays, and its cache"
+    )
 
 
 def test_the_waterfall_shows_what_each_stage_did(tiny: Tiny) -> None:
