@@ -25,6 +25,7 @@ from valle_lab.cli import main
 from valle_lab.lab import Lab as Controller
 from valle_lab.player import Player
 from valle_lab.repl import Repl
+from valle_lab.session.convert import from_session_take
 from valle_lab.session.save import load_session
 from valle_lab.settings import load_settings
 from valle_lab.sinks import NullSink, Source
@@ -200,7 +201,9 @@ def test_what_was_exported_can_be_read(folder: Path) -> None:
     assert main(["export", "example.json", *only, "--out", "exported"]) == 0
     names: dict[str, Any] = {}
     exec(blocks((DOCS / "export.md").read_text(encoding="utf-8"), "python"), names)
-    assert names["codes"].shape == (140, 8) and len(names["rows"]) == 141
+    (segment,) = from_session_take(load_session("example.json").take()).segments
+    assert np.array_equal(names["codes"], segment.codes())
+    assert len(names["rows"]) == segment.frames + 1, "one for each frame, and one for the stop"
 
 
 def test_takes_against_each_other(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
