@@ -186,7 +186,8 @@ class VoiceWave(Widget):
         self.whole()
         if voice.recording.is_file():
             answer = beside(voice.wave)
-            answer.add_done_callback(lambda done: self.app.call_later(self._read, voice, done))
+            app = self.app  # which the thread that reads does not know
+            answer.add_done_callback(lambda done: app.call_later(self._read, voice, done))
 
     def whole(self) -> None:
         """Take all of it as the prompt."""
