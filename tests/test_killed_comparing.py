@@ -1,4 +1,4 @@
-"""The lab, ended in the middle of a seed sheet and of a blind trial of the built-in voice; and a real A/B."""
+"""The lab, ended in the middle of a sheet, a fork and a blind trial of the built-in voice; and a real A/B."""
 
 from __future__ import annotations
 
@@ -41,6 +41,20 @@ second = lab.run("sheet.make", 3, 9)
 while True:
     lab.poll()
     print(min(len(take.steps) for take in second.takes), flush=True)
+    time.sleep(0.1)
+"""
+)
+FORK = (
+    COMMON
+    + """
+lab.run("take.speak")
+lab.wait()
+lab.run("text.limit", 20)
+lab.run("stack.set", "minimum_length.steps", 1500)
+fork = lab.run("fork.here", "10")
+while True:
+    lab.poll()
+    print(len(fork.steps), flush=True)
     time.sleep(0.1)
 """
 )
@@ -109,6 +123,24 @@ def test_a_sheet_that_is_killed_is_there_after_the_restart(
     assert [report["evidence_difference"] for report in reports[:2]] == [0.0, 0.0]
     assert main(["replay", saved, "--take", "take-2", "--alone", "--json"]) in (0, 3)
     assert json.loads(capsys.readouterr().out)[0]["batch"] == 0
+
+
+def test_a_fork_that_is_killed_is_there_after_the_restart(
+    tmp_path: Path, lab: Lab, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It goes on from its parent, and replays exactly as far as it came."""
+    polled = int(killed_after(FORK, tmp_path, lambda line: int(line) > 20)[-1])
+    lab.start()
+    lab.wait()
+    lab.run("session.restore")
+    parent, fork = lab.takes
+    assert fork.parent == parent.name and fork.fork is not None and fork.fork.step == 10
+    assert len(fork.steps) >= polled and fork.stop == "cancel"
+    before, after = parent.segments[0].levels[0], fork.segments[0].levels[0]
+    assert (before[:10] == after[:10]).all()
+    saved = str(lab.run("session.save", str(tmp_path / "saved.json")))
+    capsys.readouterr()
+    assert main(["replay", saved, "--mode", "exact"]) == 0
 
 
 def test_a_trial_that_is_killed_keeps_what_was_chosen(
