@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import argparse
 
     from valle.inference import Engine
+    from valle_lab.settings import Settings
     from valle_lab.worker.inprocess import InProcessWorker
 
 FAILED, MISUSED, INTERRUPTED = 1, 2, 130
@@ -40,29 +41,29 @@ def main(arguments: list[str] | None = None) -> int:
 def _run(flags: argparse.Namespace) -> int:
     from valle.command.requests import make_request
     from valle.modes import SPEECH_TASKS
+    from valle_lab.settings import load_settings
     from valle_lab.worker.inprocess import InProcessWorker
 
     seed = secrets.randbits(32) if flags.seed is None else flags.seed
     worker = InProcessWorker()
     try:
-        _load(worker, flags)
+        settings = load_settings(None, {"model": flags.yaml or flags.model})
+        _load(worker, flags, settings)
         engine = cast("Engine", worker.service.engine)
         request = make_request(engine, flags, seed)
         _tell(engine, request)
         if flags.task not in SPEECH_TASKS:
             print(_told(engine, request))
             return 0
-        return _speak(worker, flags, request)
+        return _speak(worker, flags, request, settings)
     finally:
         worker.close()
 
 
-def _load(worker: InProcessWorker, flags: argparse.Namespace) -> None:
+def _load(worker: InProcessWorker, flags: argparse.Namespace, settings: Settings) -> None:
     from valle_lab.adapters import parse_adapters
-    from valle_lab.settings import load_settings
     from valle_lab.worker.messages import ModelChoice
 
-    settings = load_settings(None, {"model": flags.yaml or flags.model})
     dtype = "bfloat16" if flags.amp and flags.dtype == "auto" else flags.dtype
     worker.load(
         ModelChoice(
@@ -104,18 +105,22 @@ def _tell(engine: Engine, request: Request) -> None:
 def _told(engine: Engine, request: Request) -> str:
     """What a task that does not speak comes to: phonemes, text, or a number of frames."""
     from valle.modes import spelt
-    from valle.prompts import phonemes_of
+    from valle.prompts import phonemes_of, text_of
 
+    if request.task == "un-phn" and engine.text_tokenizer is None:
+        raise UserError(
+            f"The model {engine.model_name} writes text by text_tokenizer.json, which is not beside it."
+        )
     take = engine.generate(request).finish()
-    return str(spelt(take.ids())) if request.task == "len" else phonemes_of(engine, take)
+    if request.task == "len":
+        return str(spelt(take.ids()))
+    return text_of(engine, take) if request.task == "un-phn" else phonemes_of(engine, take)
 
 
-def _speak(worker: InProcessWorker, flags: argparse.Namespace, request: Request) -> int:
+def _speak(worker: InProcessWorker, flags: argparse.Namespace, request: Request, settings: Settings) -> int:
     from valle_lab.cli.outputs import choose_outputs
-    from valle_lab.settings import load_settings
     from valle_lab.speak import perform
 
-    settings = load_settings(None, {})
     out = flags.out or flags.out_path
     outputs = choose_outputs(Path(out) if out else None, None, Path.cwd(), flags.text, request.seed)
     spoken = perform(worker, request, (), outputs, lambda _: None)

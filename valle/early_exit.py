@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from valle.errors import UserError
 
@@ -49,3 +51,16 @@ class EarlyExit:
     def leaves(self, entropy: float, varentropy: float) -> bool:
         """Whether logits of these measures are sure enough."""
         return entropy < self.entropy and varentropy < self.varentropy
+
+
+def asked_exit(on: bool, usual_layer: int, given: Mapping[str, float | int | None]) -> EarlyExit | None:
+    """How level 0 is decided without all layers, if that is asked for; None in `given` is not said.
+
+    Raises UserError for what is out of range, and for what would have no effect.
+    """
+    said: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    if not on:
+        if said:
+            raise UserError("--layer-skip-... has an effect only with --layer-skip; add it")
+        return None
+    return EarlyExit(**{"layer": usual_layer, **said})

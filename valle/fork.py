@@ -132,23 +132,18 @@ def _next(last: Step, request: Request) -> Place | None:
 
 def _check_begins(place: Place, stack: Stack) -> None:
     """Raise UserError for a search that would have to begin in the middle of a phase."""
-    if place.phase in AT_ONCE or place.step == 0:
-        return
-    last = stack.stages(place.phase)[-1]
-    if last.declaration.kind == "search":
+    if (search := _search_over(place, stack)) is not None:
         raise UserError(
-            f"{last.name} begins with the first step of a phase; fork at {replace(place, step=0)}, or take "
+            f"{search} begins with the first step of a phase; fork at {replace(place, step=0)}, or take "
             "another stack."
         )
 
 
 def _check_search(place: Place, stack: Stack) -> None:
-    if place.phase in AT_ONCE or place.step == 0:
-        return
-    last = stack.stages(place.phase)[-1]
-    if last.declaration.kind == "search":
+    """Raise UserError where a search has decided the phase, which cannot be entered in the middle."""
+    if (search := _search_over(place, stack)) is not None:
         raise UserError(
-            f"{last.name} has decided the steps of this phase together; fork at its first, "
+            f"{search} has decided the steps of this phase together; fork at its first, "
             f"{replace(place, step=0)}."
         )
 
@@ -159,3 +154,11 @@ def _forced(token: int, place: Place) -> int:
     if place.phase == "ar" and not 0 <= token <= STOP:
         raise UserError(f"The forced token {token} must be a number from 0 to {STOP}, which is the stop.")
     return token
+
+
+def _search_over(place: Place, stack: Stack) -> str | None:
+    """The name of the search that decides the phase, where `place` is in the middle of it."""
+    if place.phase in AT_ONCE or place.step == 0:
+        return None
+    last = stack.stages(place.phase)[-1]
+    return last.name if last.declaration.kind == "search" else None

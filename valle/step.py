@@ -6,6 +6,7 @@ Arrays are over the positions that a step decides: one in the autoregressive pha
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -51,6 +52,9 @@ class StageMeasures:
     probability: Floats
     """Probability of the chosen token."""
     stop_probability: Floats
+
+
+MEASURE_NAMES = tuple(each.name for each in fields(StageMeasures) if each.name != "stage")
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,3 +150,15 @@ def _at(numbers: Numbers, here: slice) -> Numbers:
         name: value[here] for name, value in values.items() if isinstance(value, np.ndarray)
     }
     return replace(numbers, **chosen)
+
+
+def stage_names(steps: Sequence[Step]) -> list[str]:
+    """All stages that were measured at any step, those of a later one behind their neighbour there."""
+    names: list[str] = []
+    for step in steps:
+        after = 0
+        for item in step.measures:
+            if item.stage not in names:
+                names.insert(after, item.stage)
+            after = names.index(item.stage) + 1
+    return names

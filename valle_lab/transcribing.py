@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 from valle.inference import Engine
 from valle.prompts import phonemes_of, spelling, text_of, transcription
 from valle.text.words import sounds, word_list
 from valle.voices import Voice
+from valle_lab.model_choice import model_choice
+from valle_lab.worker.inprocess import InProcessWorker
+
+if TYPE_CHECKING:
+    from valle_lab.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,3 +46,16 @@ def transcribe(
         return Transcript(phonemes, text_of(engine, engine.generate(request).finish()))
     known = sounds(word_list(language, word_file), engine.phonemizer(language))
     return Transcript(phonemes, known.spell(phonemes))
+
+
+def transcribe_by(
+    settings: Settings, recording: Voice, *, words: bool = False, word_file: Path | None = None
+) -> Transcript:
+    """What the model of the settings hears in a recording; it is loaded for that. Raises UserError."""
+    worker = InProcessWorker()
+    try:
+        worker.load(model_choice(settings)).result()
+        engine = cast(Engine, worker.service.engine)
+        return transcribe(engine, recording, settings.language, words=words, word_file=word_file)
+    finally:
+        worker.close()

@@ -6,7 +6,7 @@ chooser saw. Entropies and divergences are in bits.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -85,18 +85,6 @@ class StageView:
     """NaN where the phase has no stop token."""
     top: float
     """Probability of the most likely token."""
-
-
-def stage_names(steps: Sequence[Step]) -> list[str]:
-    """All stages that were measured at any step, those of a later one behind their neighbour there."""
-    names: list[str] = []
-    for step in steps:
-        after = 0
-        for item in step.measures:
-            if item.stage not in names:
-                names.insert(after, item.stage)
-            after = names.index(item.stage) + 1
-    return names
 
 
 def stage_views(step: Step) -> tuple[StageView, ...]:

@@ -13,7 +13,7 @@ from valle.abilities import default_mode
 from valle.audio.artifact import ENDINGS, read_codes
 from valle.command.flags import SPLITS
 from valle.command.stacks import with_flags
-from valle.early_exit import EarlyExit
+from valle.early_exit import EarlyExit, asked_exit
 from valle.errors import UserError
 from valle.inference import Engine
 from valle.modes import SPEECH_TASKS, Demasking, deciding_phase
@@ -43,7 +43,8 @@ def make_request(engine: Engine, flags: argparse.Namespace, seed: int) -> Reques
         seed=seed,
         task=flags.task,
         mode=mode,
-        sentences=read(engine, flags.text, language, _reading(flags), by),
+        # What `phn` is given is text, which the engine reads by a tokenizer of its own.
+        sentences=() if flags.task == "phn" else read(engine, flags.text, language, _reading(flags), by),
         sources=sources,
         prefix=_prefix(engine, flags, references, language) if flags.task in SPEECH_TASKS else None,
         history=flags.context_history,
@@ -125,12 +126,7 @@ def _early_exit(engine: Engine, flags: argparse.Namespace) -> EarlyExit | None:
         "entropy": flags.layer_skip_entropy_threshold,
         "varentropy": flags.layer_skip_varentropy_threshold,
     }
-    asked = {name: value for name, value in given.items() if value is not None}
-    if not flags.layer_skip:
-        if asked:
-            raise UserError("--layer-skip-... has an effect only with --layer-skip; add it")
-        return None
-    return EarlyExit(**{"layer": max(1, engine.model.config.layers // 2), **asked})
+    return asked_exit(flags.layer_skip, max(1, engine.model.config.layers // 2), given)
 
 
 def _transcription(

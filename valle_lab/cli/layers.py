@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from valle.early_exit import EarlyExit
+from valle.early_exit import EarlyExit, asked_exit
 from valle.errors import UserError
 from valle_lab.cli.common import Common
 from valle_lab.cli.output import narrate, print_json, print_table
@@ -32,12 +32,7 @@ def early_exit(options: SayOptions) -> EarlyExit | None:
         "varentropy": options.layer_skip_varentropy_threshold,
         "draft": options.layer_skip_draft,
     }
-    asked = {name: value for name, value in given.items() if value is not None}
-    if not options.layer_skip:
-        if asked:
-            raise UserError("--layer-skip-... has an effect only with --layer-skip; add it")
-        return None
-    return EarlyExit(**{"layer": USUAL_LAYER, **asked})  # type: ignore[arg-type]
+    return asked_exit(options.layer_skip, USUAL_LAYER, given)
 
 
 def leaves_open(options: SayOptions) -> bool:

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import Annotated
 
 import typer
 
 from valle_lab.cli.common import Common
 from valle_lab.cli.output import ProgressLine, print_json
-
-if TYPE_CHECKING:
-    from valle.inference import Engine
 
 
 def transcribe(
@@ -25,22 +22,16 @@ def transcribe(
 ) -> int | None:
     """Print the phonemes that the model hears in a recording."""
     from valle.voices import find_voice
-    from valle_lab.model_choice import model_choice
-    from valle_lab.transcribing import transcribe as heard
-    from valle_lab.worker.inprocess import InProcessWorker
+    from valle_lab.transcribing import transcribe_by
 
     settings = common.settings()
     recording = find_voice(file, settings.paths.voices)
     progress = ProgressLine()
     progress.show("listening")
-    worker = InProcessWorker()
     try:
-        worker.load(model_choice(settings)).result()
-        engine = cast("Engine", worker.service.engine)
-        told = heard(engine, recording, settings.language, words=words, word_file=word_list)
+        told = transcribe_by(settings, recording, words=words, word_file=word_list)
     finally:
         progress.clear()
-        worker.close()
     if json_output:
         print_json({"phonemes": told.phonemes, **({"words": told.words} if words or word_list else {})})
     else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,9 +12,7 @@ from valle_lab.cli.common import Common, with_options
 from valle_lab.cli.output import print_json, print_table
 
 if TYPE_CHECKING:
-    from valle.inference import Engine
     from valle.voices import Voice
-    from valle_lab.settings import Settings
 
 
 def group() -> typer.Typer:
@@ -59,12 +57,15 @@ def add(
     ] = False,
 ) -> int | None:
     """Make a voice from a recording; it is kept in the voices folder of the settings."""
-    from valle.voices import add_voice
+    from valle.voices import add_voice, find_voice
 
     settings = common.settings()
     phonemes = _phonemes(transcript, settings.language)
     if transcribe and not transcript:
-        transcript, phonemes = _heard(settings, file)
+        from valle_lab.transcribing import transcribe_by
+
+        told = transcribe_by(settings, find_voice(file), words=True)
+        transcript, phonemes = told.words, told.phonemes
     voice = add_voice(
         file,
         name=name,
@@ -83,23 +84,6 @@ def _phonemes(transcript: str, language: str) -> str:
 
     with Phonemizer(language) as phonemizer:
         return phonemizer.phonemize(transcript) if transcript else ""
-
-
-def _heard(settings: Settings, file: Path) -> tuple[str, str]:
-    """Words and phonemes of a recording, as the model of the settings hears it."""
-    from valle.voices import find_voice
-    from valle_lab.model_choice import model_choice
-    from valle_lab.transcribing import transcribe
-    from valle_lab.worker.inprocess import InProcessWorker
-
-    worker = InProcessWorker()
-    try:
-        worker.load(model_choice(settings)).result()
-        engine = cast("Engine", worker.service.engine)
-        told = transcribe(engine, find_voice(file), settings.language, words=True)
-    finally:
-        worker.close()
-    return told.words, told.phonemes
 
 
 def _row(voice: Voice) -> tuple[str, ...]:

@@ -10,20 +10,9 @@ from typing import Any
 import numpy as np
 
 from valle.request import FRAME_RATE
-from valle.step import Step
+from valle.step import MEASURE_NAMES, Step, stage_names
 from valle.take import Take
-from valle_lab.views import stage_names
 
-MEASURES = (
-    "kept",
-    "removed",
-    "entropy",
-    "varentropy",
-    "divergence",
-    "rank",
-    "probability",
-    "stop_probability",
-)
 DECISION = (
     "segment",
     "phase",
@@ -79,7 +68,7 @@ def trace_columns(take: Take) -> dict[str, list[Any]]:
 
 def _trace(take: Take) -> tuple[list[str], Iterator[list[object]]]:
     stages = [*(name for name in stage_names(take.steps) if name != FINAL), FINAL]
-    head = [*DECISION, *(f"{stage}.{measure}" for stage in stages for measure in MEASURES)]
+    head = [*DECISION, *(f"{stage}.{measure}" for stage in stages for measure in MEASURE_NAMES)]
     return head, (row for step in take.steps for row in _rows(step, stages))
 
 
@@ -113,7 +102,7 @@ def _rows(step: Step, stages: Sequence[str]) -> Iterator[list[object]]:
             *(
                 _number(getattr(measures[stage], name), position) if stage in measures else None
                 for stage in stages
-                for name in MEASURES
+                for name in MEASURE_NAMES
             ),
         ]
 

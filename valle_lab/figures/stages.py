@@ -8,10 +8,10 @@ import numpy as np
 from matplotlib import colormaps
 from numpy.typing import NDArray
 
-from valle.step import Step
+from valle.step import Step, stage_names
 from valle_lab.figures.canvas import BLUE, FINE, GREY, ORANGE, Picture, nothing, plain, sheet, title
 from valle_lab.lab.timeline import Timeline
-from valle_lab.views import LevelView, stage_names
+from valle_lab.views import LevelView
 
 MEASURES = (
     ("entropy", "entropy after each stage, bits"),

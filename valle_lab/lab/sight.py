@@ -17,6 +17,7 @@ from valle_lab.worker.surface import ForgottenStepError
 if TYPE_CHECKING:
     from valle_lab.lab.lab import Lab
     from valle_lab.lab.state import LabTake
+    from valle_lab.worker.messages import Begun
 
 PACE = 0.1
 """Seconds between two looks at the steps of a take that runs."""
@@ -101,20 +102,26 @@ def attend(lab: Lab, look: AttentionLook) -> Future[AttentionView]:
     """Where the model looks, as soon as the worker has found out; `Lab.poll` brings it."""
     answer: Future[AttentionView] = Future()
     try:
-        take = lab.find(look.take)
-        if take is None or take.begun is None:
-            raise UserError(f"There is no take {look.take!r} that has begun.")
-        if (reason := strange(lab, take)) is not None:
-            raise UserError(reason)
+        take, begun = _known(lab, look.take)
         segment = take.timeline.segment if look.segment is None else look.segment
-        if not 0 <= segment < len(take.begun.request.sentences):
+        if not 0 <= segment < len(begun.request.sentences):
             raise UserError(f"{take.name} has no segment {segment}.")
         level_0 = take.timeline.level_0(segment)
-        asked = lab.living_worker().attend(replace(look, segment=segment), take.begun.request, level_0)
+        asked = lab.living_worker().attend(replace(look, segment=segment), begun.request, level_0)
         lab.answers.expect(asked, answer.set_result, answer.set_exception)
     except UserError as error:
         answer.set_exception(error)
     return answer
+
+
+def _known(lab: Lab, name: str) -> tuple[LabTake, Begun]:
+    """A take that has begun, and how. Raises UserError for another, and for one of another model."""
+    take = lab.find(name)
+    if take is None or take.begun is None:
+        raise UserError(f"There is no take {name!r} that has begun.")
+    if (reason := strange(lab, take)) is not None:
+        raise UserError(reason)
+    return take, take.begun
 
 
 def suppose(lab: Lab, look: TakeLook) -> Future[WhatIf]:
@@ -122,12 +129,8 @@ def suppose(lab: Lab, look: TakeLook) -> Future[WhatIf]:
     it."""
     answer: Future[WhatIf] = Future()
     try:
-        take = lab.find(look.take)
-        if take is None or take.begun is None:
-            raise UserError(f"There is no take {look.take!r} that has begun.")
-        if (reason := strange(lab, take)) is not None:
-            raise UserError(reason)
-        asked = lab.living_worker().what_if(look, take.begun.request, tuple(take.steps))
+        take, begun = _known(lab, look.take)
+        asked = lab.living_worker().what_if(look, begun.request, tuple(take.steps))
         lab.answers.expect(asked, answer.set_result, answer.set_exception)
     except UserError as error:
         answer.set_exception(error)

@@ -12,6 +12,7 @@ from valle.errors import UserError
 from valle.modes import AT_ONCE
 from valle.request import LEVELS
 from valle.samplers import Stack
+from valle.step import MEASURE_NAMES
 from valle.take import apart
 from valle_lab.session.base import Array
 from valle_lab.session.seal import LABELS, seal_of
@@ -116,16 +117,7 @@ def _check_trace(trace: Trace) -> None:
             raise ValueError("traces: null_evidence.rows must rise, and be rows of the trace")
         _check_evidence("null_evidence", trace.null_evidence, len(guided), positions)
     stages = len(trace.measures.stages)
-    for name in (
-        "kept",
-        "removed",
-        "entropy",
-        "varentropy",
-        "divergence",
-        "rank",
-        "probability",
-        "stop_probability",
-    ):
+    for name in MEASURE_NAMES:
         _check_shape(f"measures.{name}", getattr(trace.measures, name), (stages, rows, positions))
 
 

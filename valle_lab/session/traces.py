@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from valle.errors import UserError
-from valle.step import Alternative, Evidence, Place, StageMeasures, Step
+from valle.step import Alternative, Evidence, Place, StageMeasures, Step, stage_names
 from valle_lab.session import schema
 from valle_lab.session.base import DType, array_document
 
@@ -167,7 +167,7 @@ def _evidence_rows(evidence: schema.Evidence) -> list[Evidence]:
 
 def _measures(steps: Sequence[Step], shape: tuple[int, ...]) -> dict[str, Any]:
     """Every stage that was there at any step, in the order in which they first came up."""
-    stages = _all_stages(steps)
+    stages = stage_names(steps)
     index = {stage: at for at, stage in enumerate(stages)}
     columns = {name: np.zeros((len(stages), *shape), np.float32) for name in (*COUNTS, *CURVES)}
     for row, step in enumerate(steps):
@@ -186,18 +186,6 @@ def _measures(steps: Sequence[Step], shape: tuple[int, ...]) -> dict[str, Any]:
             finite = column if curve == "float32" else column.clip(FINEST.min, FINEST.max)
             document[name] = array_document(finite, curve)
     return document
-
-
-def _all_stages(steps: Sequence[Step]) -> list[str]:
-    """Stages of all steps: those of a later step after the neighbour that they have there."""
-    stages: list[str] = []
-    for step in steps:
-        after = 0
-        for measured in step.measures:
-            if measured.stage not in stages:
-                stages.insert(after, measured.stage)
-            after = stages.index(measured.stage) + 1
-    return stages
 
 
 def _measures_rows(measures: schema.Measures, rows: int) -> list[tuple[StageMeasures, ...]]:

@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 
 from valle.control import Event
-from valle.step import Alternative, Evidence, Place, StageMeasures, Step
+from valle.step import MEASURE_NAMES, Alternative, Evidence, Place, StageMeasures, Step
 from valle_lab.worker.protocol import Array, Frame
 
-_MEASURES = tuple(f.name for f in fields(StageMeasures) if f.name != "stage")
 _OPTIONAL = ("within_reach", "masked")
 _ARRAYS = ("tokens", "choices", "log_probability", "runner_up", "margin")
 
@@ -27,7 +26,7 @@ def step_to_frame(step: Step, request: int) -> Frame:
         if (evidence := getattr(step, name)) is not None:
             arrays.update(_evidence_arrays(name, evidence))
     if step.measures:
-        for name in _MEASURES:
+        for name in MEASURE_NAMES:
             arrays[f"measures.{name}"] = np.stack([getattr(measures, name) for measures in step.measures])
     body = {
         "place": place_to_list(step.place),
@@ -47,7 +46,7 @@ def step_from_frame(frame: Frame) -> Step:
     """The step that `step_to_frame` sent."""
     body, arrays = frame.body, frame.arrays
     stages = tuple(
-        StageMeasures(stage, **{name: arrays[f"measures.{name}"][i] for name in _MEASURES})
+        StageMeasures(stage, **{name: arrays[f"measures.{name}"][i] for name in MEASURE_NAMES})
         for i, stage in enumerate(body["stages"])
     )
     return Step(

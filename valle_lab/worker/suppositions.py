@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
 from typing import Any
 
 import numpy as np
 
 from valle.request import Request
-from valle.step import StageMeasures, Step
+from valle.step import MEASURE_NAMES, StageMeasures, Step
 from valle.whatif import WhatIf
 from valle_lab.views import TakeLook
 from valle_lab.worker.bodies import request_from_body, request_to_body
@@ -19,7 +18,6 @@ from valle_lab.worker.steps import event_from_dict, event_to_dict, place_from_li
 Body = dict[str, Any]
 Arrays = dict[str, Array]
 
-_MEASURES = tuple(field.name for field in fields(StageMeasures) if field.name != "stage")
 _PLAIN = ("take", "first", "failure")
 _ROWS = ("segment", "step", "tokens", "choices", "runner_up", "margin", "log_probability", "exact")
 
@@ -74,7 +72,7 @@ def what_if_to_body(found: WhatIf) -> tuple[Body, Arrays]:
     body |= {"passes": list(found.passes), "stages": [measured.stage for measured in found.measured]}
     arrays: Arrays = {name: getattr(found, name) for name in _ROWS}
     if found.measured:
-        for name in _MEASURES:
+        for name in MEASURE_NAMES:
             arrays[f"measures.{name}"] = np.stack([getattr(item, name) for item in found.measured])
     return body, arrays
 
@@ -82,7 +80,7 @@ def what_if_to_body(found: WhatIf) -> tuple[Body, Arrays]:
 def what_if_from_body(body: Mapping[str, Any], arrays: Mapping[str, Array]) -> WhatIf:
     """The answer that `what_if_to_body` sent."""
     measured = tuple(
-        StageMeasures(stage, **{name: arrays[f"measures.{name}"][at] for name in _MEASURES})
+        StageMeasures(stage, **{name: arrays[f"measures.{name}"][at] for name in MEASURE_NAMES})
         for at, stage in enumerate(body["stages"])
     )
     rows: dict[str, Any] = {name: arrays[name] for name in _ROWS}

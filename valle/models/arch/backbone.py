@@ -40,3 +40,8 @@ class Backbone(nn.Module):
         if self.checkpointing and torch.is_grad_enabled():
             return checkpoint(block, *inputs, use_reentrant=False)
         return block(*inputs)
+
+
+def present(hidden: Tensor) -> Tensor:
+    """Return which of the embeddings [R, T, D] are no padding, [R, T]: those of padding are nought."""
+    return hidden.detach().ne(0).any(-1)

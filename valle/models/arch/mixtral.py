@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from valle.models.arch.attention import Mask
+from valle.models.arch.backbone import present
 from valle.models.arch.cache import KeyValues
 from valle.models.arch.experts import require_experts, router_loss, use_experts
 from valle.models.arch.llama import Llama
@@ -37,8 +38,3 @@ class Mixtral(Llama):
     def auxiliary_loss(self) -> Tensor | None:
         """Return the routers' loss of the last pass in training."""
         return router_loss(self.layers, self._present)
-
-
-def present(hidden: Tensor) -> Tensor:
-    """Return which of the embeddings [R, T, D] are no padding, [R, T]: those of padding are nought."""
-    return hidden.detach().ne(0).any(-1)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from valle.models.arch.attention import Mask
-from valle.models.arch.backbone import Backbone
+from valle.models.arch.backbone import Backbone, present
 from valle.models.arch.llama import GatedLayer, RMSNorm
 from valle.models.arch.observer import Observer
 from valle.models.arch.recurrent import RecurrentState, present_keys
@@ -115,7 +115,7 @@ class RetNet(Backbone):
     ) -> Tensor:
         """Run embeddings [R, T, D] at positions [R, T], all below `limit`, through all blocks."""
         given = hidden
-        self._present = hidden.detach().ne(0).any(-1)
+        self._present = present(hidden)
         common = Pass(
             self._rotary.at(positions, limit),
             mask,
