@@ -59,6 +59,12 @@ def _add_trainings(commands: Commands[argparse.ArgumentParser]) -> None:
         action="store_true",
         help="train the decoder and pitch reader of the package on; no code changes",
     )
+    codec.add_argument(
+        "--spoken",
+        type=int,
+        default=0,
+        help="with --decoder: learn also from what the package's model makes of so many utterances",
+    )
     recogniser = commands.add_parser(
         "recogniser", help="train the ears of the evaluation, on rendered shards"
     )
@@ -118,7 +124,7 @@ SETTINGS: dict[str, tuple[Callable[[str], Any], str]] = {
     "optimizer": (str, "muon for the matrices inside and AdamW for the rest, or adamw for all"),
     "hidden_rate": (float, "base rate of Muon"),
     "other_rate": (float, "base rate of AdamW"),
-    "precision": (str, "bfloat16 (mixed) or float32"),
+    "precision": (str, "bfloat16 (mixed), float32, or auto: bfloat16 where the hardware has it"),
     "loss": (str, "of the answer, of the whole sequence, or in pieces"),
     "text_factor": (float, "of the text's piece of the loss"),
     "prompt_factor": (float, "of the prompt's piece of the loss"),
@@ -137,7 +143,7 @@ SETTINGS: dict[str, tuple[Callable[[str], Any], str]] = {
 """Settings of a recipe: what makes a value of a word, and what they are."""
 CHOICES = {
     "optimizer": ("muon", "adamw"),
-    "precision": ("bfloat16", "float32"),
+    "precision": ("auto", "bfloat16", "float32"),
     "loss": ("answer", "whole", "pieces"),
 }
 SWITCHES = {

@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,7 @@ from valle.training.text import TextMaker, training_line
 
 STRESS = str.maketrans("", "", "ˈˌ")
 FRAME_RATE = SAMPLE_RATE // HOP
+LEVELS = 8
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,8 @@ class CodecData:
     """Utterances end to end: wave int16 [frames * 320], and pitch, voicing and phoneme id per frame.
 
     `starts` holds the frame at which each utterance begins, and the end of the last. Phoneme 0 is a pause.
+    `spoken` [frames, 8] are codes to decode in the place of the encoder's, as a model has made them of the
+    encoder's level 0; -1 where it was not asked.
     """
 
     wave: NDArray[np.int16]
@@ -32,13 +36,15 @@ class CodecData:
     phonemes: NDArray[np.int16]
     starts: NDArray[np.int64]
     symbols: tuple[str, ...]
+    spoken: NDArray[np.int16] | None = None
 
     def save(self, path: Path) -> None:
         """Write the data to an npz file."""
+        spoken: dict[str, Any] = {} if self.spoken is None else {"spoken": self.spoken}
         with path.with_suffix(".part").open("wb") as file:
             np.savez(
                 file, wave=self.wave, pitch=self.pitch, voicing=self.voicing, phonemes=self.phonemes,
-                starts=self.starts, symbols=np.array(json.dumps(self.symbols)),
+                starts=self.starts, symbols=np.array(json.dumps(self.symbols)), **spoken,
             )  # fmt: skip
         path.with_suffix(".part").replace(path)
 
@@ -49,6 +55,22 @@ class CodecData:
             values = dict(file)
         symbols = tuple(json.loads(str(values.pop("symbols"))))
         return cls(**values, symbols=symbols)
+
+    def joined(self, other: CodecData) -> CodecData:
+        """This data and more behind it, of which only the sound and the codes count: for a frozen codec."""
+        spoken = [
+            np.full((len(each.pitch), LEVELS), -1, np.int16) if each.spoken is None else each.spoken
+            for each in (self, other)
+        ]
+        return CodecData(
+            np.concatenate([self.wave, other.wave]),
+            np.concatenate([self.pitch, other.pitch]),
+            np.concatenate([self.voicing, other.voicing]),
+            np.concatenate([self.phonemes, other.phonemes]),
+            np.concatenate([self.starts, other.starts[1:] + self.starts[-1]]),
+            self.symbols,
+            np.concatenate(spoken),
+        )
 
     def utterance(self, index: int) -> slice:
         """The frames of an utterance."""

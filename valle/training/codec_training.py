@@ -14,6 +14,7 @@ from valle.audio.builtin.network import CodecNetwork, CodecShape, frame_phases, 
 from valle.audio.builtin.pitch import HOP
 from valle.training.codec_data import CodecData
 from valle.training.codec_losses import SpectralLoss
+from valle.training.precision import mixed
 from valle.training.quantiser import TrainedQuantiser
 
 FRAMES = 75
@@ -24,7 +25,8 @@ class CodecRecipe:
     """How the codec is trained.
 
     `frozen` leaves encoder and codebooks as they are: decoder and pitch reader go on learning, and no code
-    changes.
+    changes. Where the data has codes that a model has made, it then hears these for the share `spoken` of the
+    crops.
     """
 
     batch: int = 6
@@ -38,17 +40,22 @@ class CodecRecipe:
     clip: float = 2.0
     seed: int = 0
     frozen: bool = False
+    spoken: float = 0.7
     shape: CodecShape = field(default_factory=CodecShape)
 
 
 @dataclass(frozen=True)
 class CodecBatch:
-    """Crops of one second: waves [batch, frames * 320], and per frame pitch, voicing and phoneme ids."""
+    """Crops of one second: waves [batch, frames * 320], and per frame pitch, voicing and phoneme ids.
+
+    spoken [batch, frames, 8]: codes to decode in the place of the encoder's; -1 where there are none.
+    """
 
     wave: Tensor
     pitch: Tensor
     voicing: Tensor
     phonemes: Tensor
+    spoken: Tensor | None = None
 
 
 def phoneme_head(latent: int, symbols: int) -> nn.Module:
@@ -111,6 +118,7 @@ class CodecTrainer:
             torch.from_numpy(self.data.pitch[frames]),
             torch.from_numpy(self.data.voicing[frames]),
             torch.from_numpy(self.data.phonemes[frames].astype(np.int64)),
+            None if self.data.spoken is None else torch.from_numpy(self.data.spoken[frames].astype(np.int64)),
         )
 
     @torch.no_grad()
@@ -158,9 +166,11 @@ class CodecTrainer:
         if self.recipe.frozen:
             with torch.no_grad():
                 codes = self.network.quantise(self.network.encoder(batch.wave, batch.pitch, batch.voicing))
+                if batch.spoken is not None and random.random() < self.recipe.spoken:
+                    codes, levels = torch.where(batch.spoken < 0, codes, batch.spoken), all_levels
                 quantised, first = self.network.vectors(codes[..., :levels])
             return quantised, first, quantised.new_zeros(())
-        with torch.autocast("cpu", torch.bfloat16):
+        with mixed("cpu"):
             latents = self.network.encoder(batch.wave, batch.pitch, batch.voicing).float()
         if self.step < self.recipe.quantiser_start:
             return latents, latents, latents.new_zeros(())
@@ -176,7 +186,7 @@ class CodecTrainer:
         turns = frame_phases(batch.pitch)
         pulses = pulse_train(batch.pitch, batch.voicing, begin + turns.cumsum(1) - turns)
         noise = torch.randn(pulses.shape, generator=generator)
-        with torch.autocast("cpu", torch.bfloat16):
+        with mixed("cpu"):
             made = self.network.decoder(quantised, pulses, noise)
         mel, linear = self.loss(made, batch.wave)
         cents = (torch.log(pitch / batch.pitch).abs() * batch.voicing).sum() / (batch.voicing.sum() + 1)
@@ -193,6 +203,6 @@ class CodecTrainer:
         """How well the phonemes are read from the first level; nothing learns of it in a frozen codec."""
         if self.recipe.frozen:
             return first.new_zeros(())
-        with torch.autocast("cpu", torch.bfloat16):
+        with mixed("cpu"):
             phonemes = self.head(first)
         return functional.cross_entropy(phonemes.float().flatten(0, 1), batch.phonemes.flatten())

@@ -17,6 +17,7 @@ from valle.models.layout import Layout
 from valle.training.corpus import Batch
 from valle.training.layer_skip import Early, skipping
 from valle.training.model_recipe import ModelRecipe
+from valle.training.precision import mixed
 
 Pieces = tuple[list[Tensor], list[Tensor]]
 """Cross entropies of the ids of the text, and of the prompt, of each row."""
@@ -82,8 +83,7 @@ class BatchLoss(nn.Module):
         model, recipe = self.model, self.recipe
         layouts = model.layouts(batch.rows, growing=True)
         guide = Guide(recipe.guide_layer, layouts, batch.alignments)
-        half = recipe.precision == "bfloat16"
-        with torch.autocast(model.device.type, torch.bfloat16, enabled=half):
+        with mixed(model.device.type, recipe.precision):
             packed = model.pack(layouts)
             embedded = self._with_holes(packed.embeddings, layouts, batch.holes)
             with self._skipping(layouts) as left:

@@ -10,10 +10,10 @@ from valle.errors import UserError
 from valle.models.backbones import find_backbone
 from valle.models.config import ModelConfig
 from valle.training.corpus import Mix
+from valle.training.precision import Precision
 
 PHONEME_TOKENS = 256
 Optimizer = Literal["muon", "adamw"]
-Precision = Literal["bfloat16", "float32"]
 Loss = Literal["answer", "whole", "pieces"]
 
 
@@ -55,7 +55,7 @@ class ModelRecipe:
     experts: int = 1
     bitnet: bool = False
     optimizer: Optimizer = "muon"
-    precision: Precision = "bfloat16"
+    precision: Precision = "auto"
     loss: Loss = "answer"
     text_factor: float = 0.1
     prompt_factor: float = 0.1

@@ -19,6 +19,7 @@ from valle.models.ar_nar import ArNar
 from valle.training.corpus import Batch, Corpus, Kind
 from valle.training.losses import BatchLoss, Parts
 from valle.training.model_recipe import ModelRecipe
+from valle.training.muon import Muon
 from valle.training.processes import Processes
 from valle.training.runs import ALONE
 from valle.training.speech import SpeechShard, speech_path
@@ -161,7 +162,7 @@ def _optimizers(model: ArNar, recipe: ModelRecipe) -> tuple[list[torch.optim.Opt
         known = {id(weight) for weight in linear}
         hidden = [parameter for parameter in others if id(parameter) in known]
         others = [parameter for parameter in others if id(parameter) not in known]
-        found.append(torch.optim.Muon(hidden, recipe.hidden_rate, weight_decay=0.01, momentum=0.95))
+        found.append(Muon(hidden, recipe.hidden_rate))
         rates.append(recipe.hidden_rate)
     adam = torch.optim.AdamW(others, recipe.other_rate, betas=(0.9, 0.98), weight_decay=0.0, fused=True)
     return [*found, adam], [*rates, recipe.other_rate]

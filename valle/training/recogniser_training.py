@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from valle.audio.builtin.pitch import HOP
 from valle.training.measures import MEL_BANDS, log_mel
+from valle.training.precision import mixed
 from valle.training.recogniser import BLANK, Recogniser, sounds
 from valle.training.speech import RenderedShard
 
@@ -28,7 +29,7 @@ IGNORED = -100
 class RecogniserRecipe:
     """How the recogniser is trained: batches of utterances of similar length, both losses summed."""
 
-    batch: int = 16
+    batch: int = 8
     rate: float = 2e-3
     clip: float = 1.0
     seed: int = 0
@@ -103,7 +104,7 @@ class RecogniserTrainer:
         for row, each in enumerate(batch):
             features[row, : lengths[row]] = torch.from_numpy(_varied(each.wave, random))
             frames[row, : lengths[row]] = torch.from_numpy(each.frames)
-        with torch.autocast("cpu", torch.bfloat16):
+        with mixed("cpu"):
             scores = self.model(features).float()
         targets = torch.tensor([symbol for each in batch for symbol in each.sounds])
         counts = torch.tensor([len(each.sounds) for each in batch])

@@ -13,6 +13,7 @@ from valle.errors import UserError
 from valle.training.arguments import given_settings
 
 if TYPE_CHECKING:
+    from valle.training.codec_data import CodecData
     from valle.training.model_recipe import ModelRecipe
     from valle.training.model_training import ModelTrainer
     from valle.training.processes import Processes
@@ -82,11 +83,33 @@ def codec(arguments: argparse.Namespace, folder: Path) -> None:
     recipe = CodecRecipe(seed=arguments.seed)
     if arguments.decoder:
         recipe = replace(recipe, frozen=True, learning_rate=DECODER_RATE)
-    trainer = CodecTrainer(CodecData.load(path), recipe)
+    data = CodecData.load(path)
+    if arguments.spoken:
+        data = data.joined(_spoken(folder, arguments))
+    trainer = CodecTrainer(data, recipe)
     run, state = _resumed(trainer, folder / ("decoder" if arguments.decoder else "codec"))
     if state is None and arguments.decoder:
         trainer.adopt(BuiltinCodec.load(BUILTIN / "codec.safetensors").network)
     train(trainer, run, _schedule(arguments, trainer.step, state))
+
+
+def _spoken(folder: Path, arguments: argparse.Namespace) -> CodecData:
+    """What the package's model makes of the first shard, made once."""
+    from valle.checkpoints import native
+    from valle.inference import BUILTIN_MODEL
+    from valle.training.codec_data import CodecData
+    from valle.training.speech import RenderedShard, SpeechShard, rendered_path, speech_path
+    from valle.training.spoken import spoken_data
+
+    path = folder / "spoken.npz"
+    if not path.exists():
+        for needed in (rendered_path(folder, 0), speech_path(folder, 0)):
+            if not needed.exists():
+                raise UserError(f"{needed} is not there; make it with `data` and `encode`")
+        shards = RenderedShard.load(rendered_path(folder, 0)), SpeechShard.load(speech_path(folder, 0))
+        own = native.load(BUILTIN_MODEL).model
+        spoken_data(own, *shards, arguments.spoken, arguments.seed).save(path)
+    return CodecData.load(path)
 
 
 def model(arguments: argparse.Namespace, folder: Path) -> None:
