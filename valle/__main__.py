@@ -19,21 +19,16 @@ if TYPE_CHECKING:
     from valle_lab.settings import Settings
     from valle_lab.worker.inprocess import InProcessWorker
 
-FAILED, MISUSED, INTERRUPTED = 1, 2, 130
+MISUSED, INTERRUPTED = 2, 130
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; returns the exit status. What a user can cause is one line on stderr."""
     try:
-        flags = parse(arguments)
+        return _run(parse(arguments))
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return MISUSED
-    try:
-        return _run(flags)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return FAILED
     except KeyboardInterrupt:
         return INTERRUPTED
 
@@ -68,7 +63,8 @@ def _load(worker: InProcessWorker, flags: argparse.Namespace, settings: Settings
     worker.load(
         ModelChoice(
             settings.model,
-            codec=settings.codec,
+            codec=flags.codec or settings.codec,
+            force_codec=flags.force_codec,
             device=flags.device,
             dtype=dtype,
             attention=flags.attention,

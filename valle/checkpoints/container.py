@@ -73,8 +73,7 @@ def read_header(path: Path) -> Header:
         raise _broken(path, "its header is not what safetensors writes") from error
     if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
         raise _broken(path, "its metadata is not text")
-    if any(entry.end > size for entry in tensors.values()):
-        raise _broken(path, "it is cut short")
+    _require_whole(path, tensors, 8 + length, size)
     return Header(tensors, metadata)
 
 
@@ -156,6 +155,22 @@ def write(
         for name in order:
             for block in read(name):
                 file.write(block)
+
+
+def _require_whole(path: Path, tensors: Mapping[str, TensorEntry], begin: int, size: int) -> None:
+    """Raise UserError unless the tensors lie one behind the other from `begin` to the end of the file.
+
+    A header that has two tensors share bytes, or leaves some out, is not what it seems.
+    """
+    end = begin
+    for name, entry in sorted(tensors.items(), key=lambda item: (item[1].begin, item[1].end)):
+        if entry.end > size:
+            raise _broken(path, "it is cut short")
+        if entry.begin != end:
+            raise _broken(path, f"tensor {name} does not begin where the one before it ends")
+        end = entry.end
+    if end != size:
+        raise _broken(path, f"{size - end} bytes at its end belong to no tensor")
 
 
 def _entry(path: Path, name: str, entry: Any, offset: int) -> TensorEntry:

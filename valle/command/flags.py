@@ -81,6 +81,8 @@ def _add_model(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--model", help="`builtin`, a file, a folder, or hf:OWNER/NAME[:PATH]")
     group.add_argument("--yaml", metavar="FILE", help="the model's configuration, its weights beside it")
     group.add_argument("--tokenizer", metavar="FILE", help="a tokenizer.json")
+    group.add_argument("--codec", metavar="FILE", help="the codec's weights, or `builtin`")
+    group.add_argument("--force-codec", action="store_true", help="even if the model speaks another one")
     group.add_argument("--lora", metavar="FILE[@STRENGTH]", help="adapters, with commas between")
     group.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     group.add_argument("--dtype", default="auto", help="auto, float32, float16 or bfloat16")

@@ -27,6 +27,7 @@ _SEGMENTS = {
 _HEADS = {"len": "len", "stt": "phonemes", "phn": "phonemes", "un-phn": "text"}
 _CAUSAL_HEADS = ("ar", "len", "phonemes")
 _POSITION_WHERE_UNCOUNTED = 1  # the reference fills up its too short list of positions with ones
+_SEPARATORS_OVERLOOKED = "tts-c"  # the reference has no entry for it in its table of what a task puts out
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,8 +133,8 @@ def arrange(row: Inputs, config: ModelConfig, growing: bool = False) -> Layout:
     """Lay a row out.
 
     growing: the output is about to be continued. It matters only where task tokens are not counted: the
-    reference then puts the last row of every finished sequence at position 1, and a sequence that grows must
-    keep the position that each row had when the model was trained.
+    reference then puts the last rows of every finished sequence at position 1, as many as it overlooked, and
+    a sequence that grows must keep the position that each row had when the model was trained.
     """
     parts = segments(row, config)
     lookups: list[Lookup] = []
@@ -148,7 +149,7 @@ def arrange(row: Inputs, config: ModelConfig, growing: bool = False) -> Layout:
             length += 1
     head = head_name(row)
     output = spans[parts[-1].name]
-    positions, next_position = _positions(parts, config, growing)
+    positions, next_position = _positions(row.task, parts, config, growing)
     return Layout(
         length=length,
         lookups=tuple(lookups),
@@ -161,16 +162,18 @@ def arrange(row: Inputs, config: ModelConfig, growing: bool = False) -> Layout:
     )
 
 
-def _positions(parts: Sequence[Segment], config: ModelConfig, growing: bool) -> tuple[Tensor, int]:
-    lengths = [part.length + 1 for part in parts]
-    lengths[-1] -= 1
+def _positions(task: str, parts: Sequence[Segment], config: ModelConfig, growing: bool) -> tuple[Tensor, int]:
+    separators = [1] * (len(parts) - 1) + [0]
+    lengths = [part.length + separator for part, separator in zip(parts, separators, strict=True)]
     total = sum(lengths)
     if config.unified_position_ids:
         return torch.arange(total), total
     missing = 0
     if not config.task_tokens_counted:
-        missing = sum(part.task_tokens for part in parts)
-        lengths = [length - part.task_tokens for length, part in zip(lengths, parts, strict=True)]
+        overlooked = separators if task == _SEPARATORS_OVERLOOKED else [0] * len(parts)
+        uncounted = [part.task_tokens + each for part, each in zip(parts, overlooked, strict=True)]
+        missing = sum(uncounted)
+        lengths = [length - each for length, each in zip(lengths, uncounted, strict=True)]
     if growing:
         lengths[-1] += missing
     positions = torch.cat([torch.arange(length) for length in lengths])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -304,6 +305,29 @@ def test_a_header_that_promises_more_than_there_is(write_sft: Writer) -> None:
     path.write_bytes(struct.pack("<Q", len(text)) + text + data[8 + length :])
     with pytest.raises(UserError, match="cut short"):
         opening.load(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda header: header["sep"].update(data_offsets=[0, 32]), "does not begin where the one before"),
+        (lambda header: header.pop("sep"), "does not begin where the one before"),
+        (lambda header: header.pop("zz"), "4 bytes at its end belong to no tensor"),
+    ],
+)
+def test_a_header_whose_tensors_overlap_or_leave_a_gap(
+    write_sft: Writer, change: Callable[[dict[str, Any]], Any], words: str
+) -> None:
+    path = write_sft(tensors={"zz": torch.zeros(1)})
+    data = path.read_bytes()
+    (length,) = struct.unpack("<Q", data[:8])
+    header = json.loads(data[8 : 8 + length])
+    change(header)
+    text = json.dumps(header).encode()
+    path.write_bytes(struct.pack("<Q", len(text)) + text + data[8 + length :])
+    with pytest.raises(UserError, match=words) as caught:
+        opening.load(path)
+    assert str(path) in str(caught.value) and "\n" not in str(caught.value)
 
 
 def test_a_state_without_configuration_says_what_is_missing(write_sft: Writer) -> None:

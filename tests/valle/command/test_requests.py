@@ -143,7 +143,7 @@ def test_the_command_speaks_and_keeps_the_session(
 
 
 def test_the_command_s_errors_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["Hello.", "nobody"]) == 1
+    assert main(["Hello.", "nobody"]) == 2
     assert main(["Hello.", "none", "--what"]) == 2
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 2 and all(line.startswith("error: ") for line in lines)

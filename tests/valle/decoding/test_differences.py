@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from valle.abilities import completed
+from valle.abilities import completed, levels_of
 from valle.control import NoControl
 from valle.decoding.run import Run
 from valle.decoding.speech import decode_speech, speech_inputs
@@ -96,3 +96,9 @@ def test_one_head_shows_each_phase_its_own_ids() -> None:
         assert take.segments[0].codes().max(initial=0) < 1024
         digits = [int(step.tokens[0]) for step in take.steps if step.place.phase == "len"]
         assert all(digit <= 10 for digit in digits)
+
+
+def test_the_last_level_of_a_range_is_made() -> None:
+    config = ModelConfig(dim=8, layers=1, heads=2, ffn=16, rvq_level_range=(0, 4))
+    assert levels_of(config) == 5
+    assert levels_of(replace(config, rvq_level_range=())) == 8

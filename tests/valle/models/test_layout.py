@@ -160,6 +160,19 @@ def test_overlooked_task_token_moves_later_positions_as_in_the_reference() -> No
     assert growing.next_position == 4
 
 
+def test_going_on_from_the_voice_overlooks_separators_as_the_reference_does() -> None:
+    row = replace(ROW, task="tts-c")
+    assert arrange(row, CONFIG).positions.tolist() == arrange(ROW, CONFIG).positions.tolist()
+    config = replace(CONFIG, task_tokens_counted=False)
+    # p p p language level prompt prompt r r r, by the reference's count; then ones as far as it is too short
+    assert arrange(row, config).positions.tolist() == [0, 1, 2, 0, 0, 0, 1, 0, 1, 2, 1, 1, 1, 1]
+    growing = arrange(row, config, growing=True)
+    assert growing.positions.tolist() == [0, 1, 2, 0, 0, 0, 1, 0, 1, 2, 3, 4, 5, 6]
+    assert growing.next_position == 7
+    unified = replace(config, unified_position_ids=True)
+    assert arrange(row, unified).positions.tolist() == list(range(14))
+
+
 def test_prompt_parts_follow_each_other() -> None:
     layout = arrange(replace(ROW, prompt=[PROMPT, PROMPT[:1]]), CONFIG)
     assert places(layout, "prompt.0") == [(8, 0), (9, 8), (10, 0)]
