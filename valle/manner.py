@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any, get_args
 from valle.errors import UserError
 from valle.modes import MODES, SPEECH_TASKS, Confidence, ConfidenceOf, Demasking
 from valle.prompts import prefix_of, prompt_of
+from valle.reading import PhonemizedBy, Reading, read
 from valle.request import FRAME_RATE
 
 if TYPE_CHECKING:
     from valle.inference import Engine
+    from valle.text.sentences import SplitBy
     from valle.voices import Voice
 
 MOST_SEGMENTS = 16
@@ -39,6 +41,10 @@ class Manner:
     """Whether every segment goes on from the voice's recording, its transcript being known."""
     silence: float = 0.0
     """Seconds of silence that every segment goes on from."""
+    phonemizer: PhonemizedBy = "espeak"
+    """Who turns the text into phonemes."""
+    text_language: str | None = None
+    """The language that the text is read in, where the voice is to say it in another."""
 
     def __post_init__(self) -> None:
         if self.task not in SPEECH_TASKS:
@@ -51,6 +57,7 @@ class Manner:
             raise UserError(f"The frames of the AR must be 1 or more, not {self.ar_frames}.")
         if not 0.0 <= self.silence <= MOST_SILENCE:
             raise UserError(f"The silence must be from 0 to {MOST_SILENCE:g} seconds, not {self.silence:g}.")
+        Reading(self.phonemizer)
 
     def to_dict(self) -> dict[str, Any]:
         """In the types of JSON."""
@@ -64,7 +71,13 @@ class Manner:
         return cls(**{**values, "demasking": Demasking(**values["demasking"])})
 
     def arguments(
-        self, engine: Engine, voice: Voice | None, source: Voice | None, language: str
+        self,
+        engine: Engine,
+        text: str,
+        voice: Voice | None,
+        source: Voice | None,
+        language: str,
+        by: SplitBy = "sentence",
     ) -> dict[str, Any]:
         """What `Engine.request` is given for it; nothing for the usual manner. Raises UserError."""
         usual = Manner()
@@ -75,6 +88,9 @@ class Manner:
         }
         if source is not None:
             given["sources"] = (prompt_of(engine, source),)
+        reading = Reading(self.phonemizer, self.text_language)
+        if reading != Reading():
+            given["sentences"] = read(engine, text, language, reading, by if source is None else "none")
         if self.prefix and voice is None:
             raise UserError("There is no voice to go on from; choose one, or leave out the prefix.")
         if self.prefix or self.silence:

@@ -1,4 +1,4 @@
-"""How a text comes to be phonemes: in which language it is, and whether it is spelt or written in IPA."""
+"""How a text comes to be phonemes: in which language it is, and who turns it into them."""
 
 from __future__ import annotations
 
@@ -9,20 +9,32 @@ from typing import Literal, get_args
 from valle.errors import UserError
 from valle.inference import LONGEST_SENTENCE, Engine
 from valle.request import Sentence
+from valle.text.phonemes import has_sound
 from valle.text.sentences import SplitBy, split
+from valle.text.tokens import BOS, EOS
 
-PhonemizedBy = Literal["espeak", "ipa"]
-"""By espeak-ng, or not at all: the text is in IPA already."""
+PhonemizedBy = Literal["espeak", "model", "ipa"]
+"""By espeak-ng, by the task `phn` of the model itself, or not at all: the text is in IPA already."""
+SEED = 0
+"""Of the noise with which a model makes phonemes, where its stack for that draws at all."""
 CERTAIN = 0.6
 """Probability from which a guessed language is believed; a word or two often says too little."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """How a text is read; without a language of its own it is read in that of the voice."""
+    """How a text is read; without a language of its own it is read in that of the voice.
+
+    Raises UserError for a phonemizer that is not known.
+    """
 
     phonemizer: PhonemizedBy = "espeak"
     language: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.phonemizer not in get_args(PhonemizedBy):
+            known = ", ".join(get_args(PhonemizedBy))
+            raise UserError(f"The phonemizer {self.phonemizer!r} is not known; use one of {known}.")
 
 
 def read(
@@ -30,11 +42,9 @@ def read(
 ) -> tuple[Sentence, ...]:
     """The segments of a text that the model is to say in `language`.
 
-    Raises UserError for a text without words, and for phonemes that the model does not have.
+    Raises UserError for a text without words, for phonemes that the model does not have, and for a model that
+    is to make phonemes but cannot.
     """
-    if reading.phonemizer not in get_args(PhonemizedBy):
-        known = ", ".join(get_args(PhonemizedBy))
-        raise UserError(f"The phonemizer {reading.phonemizer!r} is not known; use one of {known}.")
     if reading.phonemizer == "espeak" and reading.language in (None, language):
         return engine.sentences(text, language, by)
     pieces = split(text, by, LONGEST_SENTENCE)
@@ -63,7 +73,23 @@ def detect(text: str, among: Iterable[str]) -> str:
 
 
 def _sentence(engine: Engine, piece: str, reading: Reading, language: str) -> Sentence:
-    phonemes = piece
-    if reading.phonemizer == "espeak":
-        phonemes = engine.phonemizer(reading.language or language).phonemize(piece)
+    spelt = reading.language or language
+    if reading.phonemizer == "model":
+        return _by_model(engine, piece, spelt)
+    phonemes = piece if reading.phonemizer == "ipa" else engine.phonemizer(spelt).phonemize(piece)
     return Sentence(piece, phonemes, tuple(engine.tokenizer.encode(phonemes)))
+
+
+def _by_model(engine: Engine, piece: str, language: str) -> Sentence:
+    """What the model's task `phn` writes of a text, its ids as they are."""
+    if "phn" not in engine.tasks:
+        raise UserError(f"The model {engine.model_name} has no task phn; --phonemizer espeak needs none.")
+    request = engine.request(piece, task="phn", language=language, by="none", seed=SEED)
+    take = engine.generate(request).finish()
+    ids = tuple(number for segment in range(len(take.segments)) for number in take.ids(segment))
+    phonemes = engine.tokenizer.decode(ids)
+    if not has_sound(phonemes):
+        raise UserError(
+            f"The model {engine.model_name} makes no phonemes of {piece[:40]!r}; --phonemizer espeak does."
+        )
+    return Sentence(piece, phonemes, (BOS, *ids, EOS))

@@ -18,6 +18,7 @@ from valle.early_exit import EarlyExit
 from valle.errors import UserError
 from valle.layer_thresholds import fitted
 from valle.manner import Manner
+from valle.reading import detect
 from valle.request import NullBranch, Request
 from valle.samplers import Stack
 from valle.step import Step
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
 
 Watch = Callable[[Step], None]
 
+AUTO = "auto"
+"""The language that stands for the likeliest one of the text."""
 LINES_BEFORE_STEPS = 2
 """A journal begins with the session and the take."""
 
@@ -137,7 +140,7 @@ def _choice(plan: Plan) -> ModelChoice:
         dtype=settings.dtype,
         threads=None if settings.threads == "auto" else settings.threads,
         attention=settings.attention,
-        language=settings.language,
+        language="en" if settings.language == AUTO else settings.language,
         tokenizer=settings.tokenizer,
         force_codec=settings.force_codec,
         adapters=plan.adapters,
@@ -150,16 +153,19 @@ def make_request(plan: Plan, engine: Engine) -> Request:
     for setting in plan.sets:
         stack = stack.set_text(setting)
     check_schedule(plan.schedule, stack)
+    real, language = cast("RealEngine", engine), plan.settings.language
+    if language == AUTO:
+        language = detect(plan.text, real.languages)
     request = engine.request(
         plan.text,
         voice=None if plan.voice is None else engine.prompt(plan.voice, *plan.prompt),
-        language=plan.settings.language,
+        language=language,
         stack=stack,
         seed=plan.seed,
         max_seconds=plan.settings.max_duration,
         by=plan.by,
-        null=engine.null_branch(plan.negative_text, plan.negative_voice, plan.settings.language),
-        **plan.manner.arguments(cast("RealEngine", engine), plan.voice, plan.source, plan.settings.language),
+        null=engine.null_branch(plan.negative_text, plan.negative_voice, language),
+        **plan.manner.arguments(real, plan.text, plan.voice, plan.source, language, plan.by),
     )
     exits = plan.early_exit
     if exits is not None and plan.fitted_exits:

@@ -13,7 +13,9 @@ from valle.modes import Demasking
 
 
 def test_a_manner_survives_being_written_down() -> None:
-    manner = Manner(mode="nar-len", demasking=Demasking(steps=7, start=0.25), history=2, silence=0.5)
+    manner = Manner(
+        mode="nar-len", demasking=Demasking(steps=7, start=0.25), history=2, silence=0.5, phonemizer="ipa"
+    )
     assert Manner.from_dict(json.loads(json.dumps(manner.to_dict()))) == manner
 
 
@@ -43,7 +45,15 @@ def test_what_demasking_does_not_take_is_one_line(name: str, value: str) -> None
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"task": "stt"}, {"mode": "sung"}, {"history": -1}, {"silence": 99.0}, {"ar_frames": 0}]
+    "wrong",
+    [
+        {"task": "stt"},
+        {"mode": "sung"},
+        {"history": -1},
+        {"silence": 99.0},
+        {"ar_frames": 0},
+        {"phonemizer": "guess"},
+    ],
 )
 def test_what_makes_no_sense_is_one_line(wrong: dict[str, Any]) -> None:
     with pytest.raises(UserError):

@@ -15,6 +15,7 @@ import pytest
 from valle.errors import UserError
 from valle.inference import Engine
 from valle.prompts import phonemes_of, spelling, text_of, transcription
+from valle.reading import Reading, read
 from valle.request import Prompt, Sentence
 from valle.text.symbols import SPECIALS
 
@@ -51,6 +52,23 @@ def test_text_becomes_phonemes(engine: Engine) -> None:
     take = engine.generate(request).finish()
     assert {step.place.phase for step in take.steps} == {"phn"}
     assert phonemes_of(engine, take) == engine.tokenizer.decode(take.ids())
+
+
+def test_a_text_is_read_by_the_model_itself(engine: Engine) -> None:
+    (sentence,) = read(engine, "a cat.", "en", Reading("model"))
+    written = engine.generate(engine.request("a cat.", task="phn", seed=1)).finish().ids()
+    assert sentence.ids == (1, *written, 2) and sentence.phonemes == engine.tokenizer.decode(written)
+    request = engine.request("", sentences=(sentence,), seed=0)
+    assert request.sentences == (sentence,) and request.task == "tts"
+
+
+def test_what_makes_no_sound_is_not_spoken(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "valle.decoding.text.TEXT_STOP",
+        int(engine.generate(engine.request("a cat.", task="phn", seed=1)).finish().ids()[0]),
+    )
+    with pytest.raises(UserError, match=r"makes no phonemes of 'a cat\.'; --phonemizer espeak does"):
+        read(engine, "a cat.", "en", Reading("model"))
 
 
 def test_phonemes_become_text(engine: Engine) -> None:

@@ -65,7 +65,9 @@ def _add_what(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--text-language", metavar="LANGUAGE", help="read the text as this language")
     group.add_argument("--task", default="tts", choices=TASKS)
     group.add_argument("--modality", default="auto", choices=("auto", *MODES), help="the mode")
-    group.add_argument("--phonemizer", default="espeak", help="espeak, or ipa for a text in IPA")
+    group.add_argument(
+        "--phonemizer", default="espeak", metavar="espeak|model|ipa", help="ipa: the text is in IPA"
+    )
     group.add_argument("--no-phonemize", action="store_true", help="the same as --phonemizer ipa")
     group.add_argument("--split-text-by", default="sentence", choices=SPLITS, metavar="sentence|line|none")
     group.add_argument("--context-history", type=int, default=0, metavar="N", help="segments to go on from")

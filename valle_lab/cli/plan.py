@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import sys
 from functools import reduce
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 from valle.errors import UserError
 from valle.manner import Manner
@@ -23,6 +23,7 @@ from valle_lab.session.engines import find_model
 from valle_lab.speak import Plan
 
 if TYPE_CHECKING:
+    from valle.reading import PhonemizedBy
     from valle_lab.cli.common import Common
     from valle_lab.cli.say import SayOptions
     from valle_lab.settings import Settings
@@ -78,6 +79,8 @@ def _manner(options: SayOptions) -> Manner:
         source=options.source,
         prefix=options.prefix,
         silence=options.silence,
+        phonemizer=cast("PhonemizedBy", options.phonemizer),
+        text_language=options.text_language,
     )
 
 

@@ -56,6 +56,12 @@ class SayOptions:
     ] = 0
     prefix: Annotated[bool, typer.Option("--prefix", help="Go on from the voice's recording itself.")] = False
     silence: Annotated[float, typer.Option(metavar="S", help="Go on from so many seconds of silence.")] = 0.0
+    phonemizer: Annotated[
+        str, typer.Option(metavar="espeak|model|ipa", help="Who makes the phonemes; ipa: TEXT is in IPA.")
+    ] = "espeak"
+    text_language: Annotated[
+        str | None, typer.Option(metavar="LANGUAGE", help="Read the text as this language.")
+    ] = None
     refine: Annotated[
         bool, typer.Option("--refine", help="Decide level 0 once more after the stop; keep the likelier.")
     ] = False

@@ -223,7 +223,8 @@ class Service:
         manner = ask.manner
         source = None if manner.source is None else find_voice(manner.source, self._voices)
         voice = find_voice(ask.voice, self._voices) if manner.prefix and ask.voice is not None else None
-        return manner.arguments(cast("RealEngine", self.engine), voice, source, ask.language)
+        engine = cast("RealEngine", self.engine)
+        return manner.arguments(engine, ask.text, voice, source, ask.language, ask.by)
 
     def _null_branch(self, ask: Ask) -> NullBranch:
         voice: Voice | Literal["none"] | None = None

@@ -185,6 +185,9 @@ def test_a_part_of_a_recording_is_the_voice(say: Say, tiny: Tiny) -> None:
         (["--split-by", "word"], "word"),
         (["--config", "missing.toml"], "missing.toml"),
         (["--lora", "x"], "adapter 'x'"),
+        (["--phonemizer", "guess"], "espeak, model, ipa"),
+        (["--phonemizer", "model"], "no task phn"),
+        (["--text-language", "tlh"], "tlh"),
     ],
 )
 def test_bad_input(arguments: list[str], says: str, say: Say) -> None:
@@ -282,6 +285,24 @@ def test_a_take_that_breaks_off_is_kept_as_far_as_it_came(
     if kept:
         assert "a.jsonl" in error
         assert load_session("a.jsonl").take().segments[0].levels[0].shape == (step,)
+
+
+def test_how_a_text_is_read(say: Say) -> None:
+    say("--phonemizer", "ipa", "--max-duration", "0.1", "--out", "a.wav", text="həlˈoʊ.")
+    assert load_session("a.json").take().request.sentences[0].phonemes == "həlˈoʊ."
+    say(
+        "--language",
+        "auto",
+        "--text-language",
+        "de",
+        "--max-duration",
+        "0.1",
+        "--out",
+        "b.wav",
+        text="Wagen.",
+    )
+    request = load_session("b.json").take().request
+    assert request.language == "en" and request.sentences[0].phonemes.startswith("v")
 
 
 def test_modes_and_what_they_take_are_kept_and_replayed(say: Say, here: Path) -> None:
