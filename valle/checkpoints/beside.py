@@ -38,7 +38,7 @@ def is_model(path: Path) -> bool:
 
 
 def state_of(path: Path) -> Path:
-    """The file with the tensors, or the Hugging Face folder, that a path names.
+    """The file with the tensors, or the Hugging Face folder, that a path names; the one in it stands for it.
 
     A folder of training has its newest state, a YAML file the state beside it or the one trained with it.
     Raises UserError for a path that is not there and where there is no state, or more than one.
@@ -50,7 +50,7 @@ def state_of(path: Path) -> Path:
     if not path.is_dir():
         if not path.is_file():
             raise UserError(f"{path}: there is no such file or folder")
-        return path
+        return path.parent if path.name == HF_MODEL and is_hugging_face(path.parent) else path
     if is_hugging_face(path):
         return path
     return _only(path, _states(path) or _trained(path / _CHECKPOINTS), "in it")

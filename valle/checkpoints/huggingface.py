@@ -8,17 +8,17 @@ reference's folders and zero in those made here.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from valle.checkpoints import container
 from valle.checkpoints.beside import HF_CONFIG, HF_MODEL
 from valle.checkpoints.container import Header, Stored, TensorEntry, read_header
 from valle.checkpoints.details import KEPT, CodecName, Details, Original
 from valle.checkpoints.reference import CODEC, STACKS, Said
-from valle.checkpoints.reference_config import LANGUAGES, flags_of
+from valle.checkpoints.reference_config import HF_EMBEDDINGS, LANGUAGES, flags_of
 from valle.checkpoints.vocabulary import pieces, tokens, unanswered
 from valle.errors import UserError
 from valle.files import write_atomically
@@ -32,7 +32,9 @@ if TYPE_CHECKING:
 
     from valle.checkpoints.tensors import Tensors
 
-EMBEDDINGS, HEAD, BIAS = "model.embed_tokens.weight", "lm_head.weight", "lm_head.bias"
+Table = TypeVar("Table")
+"""A tensor, or where it lies in a file."""
+EMBEDDINGS, HEAD, BIAS = HF_EMBEDDINGS, "lm_head.weight", "lm_head.bias"
 REST = f"{KEPT}{HEAD}.rest"
 """The rows of `lm_head` that no head has, kept in a native file."""
 BOS_NAME, EOS_NAME = SPECIALS[BOS], SPECIALS[EOS]
@@ -73,46 +75,90 @@ def read(folder: Path, config: Mapping[str, Any] | None) -> tuple[Tensors, Said]
     Raises UserError for files that cannot be read and for a model that is another one than a plain Llama of
     this layout.
     """
-    from valle.checkpoints.tensors import Held, from_file
+    from valle.checkpoints.tensors import from_file
 
-    header = read_header(folder / HF_MODEL)
+    file = folder / HF_MODEL
+    header = read_header(file)
     said = _said(folder, header, config)
-    model = said.details.config
-    stored = from_file(folder / HF_MODEL, Header(dict(_entries(header, model)), {}))
+    parts = dict(_parts(header.tensors, said.details.config, _rows))
+    return _model_of(from_file(file, Header(parts, {})), said.details.config), said
+
+
+def read_single(tensors: Tensors, said: Said, header: Header | None) -> tuple[Tensors, Said]:
+    """The tensors of one file that holds what a folder does, as the reference's `experimental.hf` has it.
+
+    `header` is the file's own where it is a safetensors file. Raises UserError as `read` does.
+    """
+    from valle.checkpoints.tensors import from_file, from_memory
+
+    _require_tables(tensors.shapes, tensors.path.name)
+    config = said.details.config
+    try:
+        _checked(config, tensors.shapes[EMBEDDINGS])
+    except UserError as error:
+        raise UserError(f"{tensors.path}: {error}") from error
+    if header is not None:
+        parts = from_file(tensors.path, Header(dict(_parts(header.tensors, config, _rows)), {}))
+    else:
+        whole = {name: tensors.read(name) for name in tensors.stored}
+        sliced = _parts(whole, config, lambda table, begin, end: table[begin:end])
+        parts = from_memory(tensors.path, dict(sliced))
+    ignored = (f"{BIAS} is ignored, as stock Llama ignores it",) if BIAS in tensors.stored else ()
+    details = replace(said.details, original=None)
+    return _model_of(parts, config), Said(details, (*said.remarks, *ignored))
+
+
+def shapes_told(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
+    """Shapes of such a file with those that a file of the reference has: of the released numbers of ids."""
+    dim = shapes[EMBEDDINGS][-1]
+    usual = ModelConfig(dim=dim, layers=1, heads=1, ffn=1)
+    counts = {"langs": usual.languages, "tasks": usual.tasks, "tones": usual.tones}
+    return {**shapes, "sep": (dim,), **{f"{name}_emb.weight": (rows, dim) for name, rows in counts.items()}}
+
+
+def _model_of(parts: Tensors, config: ModelConfig) -> Tensors:
+    """The tensors of a model, of the pieces that lie in the two large tables."""
+    from valle.checkpoints.tensors import Held
 
     def tensor(name: str) -> Tensor:
         import torch
 
         if name == "dropout_token":
-            return torch.zeros(model.dim)
+            return torch.zeros(config.dim)
+        if name == "sep":
+            return parts.read(name).reshape(-1)
         if name == REST:
-            return torch.cat([stored.read(f"{REST}.{place}") for place in range(len(unanswered(model)))])
-        return stored.read(name)
+            return torch.cat([parts.read(f"{REST}.{place}") for place in range(len(unanswered(config)))])
+        return parts.read(name)
 
-    names = {name: entry for name, entry in stored.stored.items() if not name.startswith(f"{REST}.")}
-    whole: dict[str, Stored] = {**names, "dropout_token": Held("F32", (model.dim,))}
-    if model.split_classifiers:
-        rest = sum(end - begin for begin, end in unanswered(model))
-        whole[REST] = Held(header.tensors[HEAD].dtype, (rest, model.dim))
-    return stored.changed(whole, tensor), said
+    whole: dict[str, Stored] = {
+        name: entry for name, entry in parts.stored.items() if not name.startswith(f"{REST}.")
+    }
+    whole["sep"] = Held(parts.stored["sep"].dtype, (config.dim,))
+    whole["dropout_token"] = Held("F32", (config.dim,))
+    if config.split_classifiers:
+        rows = sum(end - begin for begin, end in unanswered(config))
+        whole[REST] = Held(parts.stored[f"{REST}.0"].dtype, (rows, config.dim))
+    return parts.changed(whole, tensor)
 
 
-def _entries(header: Header, config: ModelConfig) -> Iterator[tuple[str, TensorEntry]]:
-    """Where each of our tensors lies: rows of the two large tables, and the layers as they are."""
-    for name, entry in header.tensors.items():
+def _parts(
+    tables: Mapping[str, Table], config: ModelConfig, rows: Callable[[Table, int, int], Table]
+) -> Iterator[tuple[str, Table]]:
+    """What each of our tensors is of: `rows` of the two large tables, and the layers as they are."""
+    for name, table in tables.items():
         if name not in (EMBEDDINGS, HEAD):
-            yield name if name.startswith("model.") else f"{KEPT}{name}", entry
-    table, head = header.tensors[EMBEDDINGS], header.tensors[HEAD]
+            yield name if name.startswith("model.") else f"{KEPT}{name}", table
+    table, head = tables[EMBEDDINGS], tables[HEAD]
     for piece in pieces(config):
-        rows = _rows(table, piece.begin, piece.end)
-        yield piece.embedding, replace(rows, shape=rows.shape[1:]) if piece.embedding == "sep" else rows
+        yield piece.embedding, rows(table, piece.begin, piece.end)
         if piece.head is not None and config.split_classifiers:
-            yield piece.head, _rows(head, piece.begin, piece.begin + piece.head_rows)
+            yield piece.head, rows(head, piece.begin, piece.begin + piece.head_rows)
     if not config.split_classifiers:
         yield "classifier.weight", head
         return
     for place, (begin, end) in enumerate(unanswered(config)):
-        yield f"{REST}.{place}", _rows(head, begin, end)
+        yield f"{REST}.{place}", rows(head, begin, end)
 
 
 def _rows(entry: TensorEntry, begin: int, end: int) -> TensorEntry:
@@ -173,7 +219,7 @@ def _config(
             key: tuple(value) if isinstance(value, list) else value for key, value in own.items()
         }
         config = ModelConfig(**{key: value for key, value in plain.items() if key in known})
-        return _checked(config, header), remarks
+        return _checked(config, header.tensors[EMBEDDINGS].shape), remarks
     experimental = (given or {}).get("experimental") or {}
     assumed = {key: value for key, value in _NOTHING.items() if experimental.get(key) is None}
     if assumed:
@@ -191,11 +237,11 @@ def _config(
         **_counts(vocabulary),
         **flags_of({**assumed, **experimental}),
     )
-    return _checked(config, header), remarks
+    return _checked(config, header.tensors[EMBEDDINGS].shape), remarks
 
 
-def _checked(config: ModelConfig, header: Header) -> ModelConfig:
-    shape, wanted = header.tensors[EMBEDDINGS].shape, (config.vocabulary, config.dim)
+def _checked(config: ModelConfig, shape: tuple[int, ...]) -> ModelConfig:
+    wanted = (config.vocabulary, config.dim)
     if shape != wanted:
         raise UserError(
             f"the vocabulary is {list(shape)}, {list(wanted)} is expected of its languages and tasks; "
@@ -236,12 +282,17 @@ def _refuse_others(document: Mapping[str, Any], header: Header) -> None:
     heads = document["num_attention_heads"]
     if document.get("num_key_value_heads", heads) != heads:
         raise UserError("num_key_value_heads other than num_attention_heads is not supported")
+    _require_tables({name: entry.shape for name, entry in header.tensors.items()}, HF_MODEL)
+
+
+def _require_tables(shapes: Mapping[str, tuple[int, ...]], file: str) -> None:
+    """Raise UserError unless there are the two large tables, of one shape."""
     for name in (EMBEDDINGS, HEAD):
-        if name not in header.tensors:
-            raise UserError(f"{HF_MODEL} has no tensor {name}: it is no model with one vocabulary")
-    if header.tensors[EMBEDDINGS].shape != header.tensors[HEAD].shape:
-        shapes = " and ".join(f"{name} {list(header.tensors[name].shape)}" for name in (EMBEDDINGS, HEAD))
-        raise UserError(f"{shapes} have different shapes; export it again")
+        if name not in shapes:
+            raise UserError(f"{file} has no tensor {name}: it is no model with one vocabulary")
+    if shapes[EMBEDDINGS] != shapes[HEAD]:
+        told = " and ".join(f"{name} {list(shapes[name])}" for name in (EMBEDDINGS, HEAD))
+        raise UserError(f"{told} have different shapes; export it again")
 
 
 def write(folder: Path, tensors: Tensors, details: Details) -> None:

@@ -20,6 +20,7 @@ from valle.checkpoints.older import (
     shapes_of_today,
 )
 from valle.checkpoints.reference import Said
+from valle.checkpoints.reference_config import HF_EMBEDDINGS, Shapes
 from valle.errors import UserError
 
 if TYPE_CHECKING:
@@ -139,6 +140,8 @@ def _open_safe(state: Path, asked: Path) -> Opened:
     if native.is_native(header):
         return Opened(tensors, native.read_details(state))
     said = _said(state, asked, header)
+    if HF_EMBEDDINGS in header.tensors:
+        return _as_one_vocabulary(tensors, said, header)
     return _as_reference(tensors, said)
 
 
@@ -146,7 +149,7 @@ def _open_pickled(state: Path, asked: Path) -> Opened:
     from valle.checkpoints import pickled
 
     content = pickled.read(state)
-    shapes = shapes_of_today(content.tensors.shapes)
+    shapes = _shapes(content.tensors.shapes)
     said = reference.interpret(
         state,
         content.metadata,
@@ -154,6 +157,8 @@ def _open_pickled(state: Path, asked: Path) -> Opened:
         config_of(state, asked, bool(content.metadata.get("config"))),
         reference.texts_of(content.metadata),
     )
+    if HF_EMBEDDINGS in content.tensors.stored:
+        return _as_one_vocabulary(content.tensors, said)
     return _as_reference(content.tensors, said)
 
 
@@ -165,10 +170,25 @@ def _open_folder(folder: Path, asked: Path) -> Opened:
 
 
 def _said(state: Path, asked: Path, header: Header) -> Said:
-    shapes = shapes_of_today({name: entry.shape for name, entry in header.tensors.items()})
+    shapes = _shapes({name: entry.shape for name, entry in header.tensors.items()})
     metadata: dict[str, Any] = reference.read_metadata(state, header)
     config = config_of(state, asked, bool(metadata.get("config")))
     return reference.interpret(state, metadata, shapes, config, header.metadata)
+
+
+def _shapes(shapes: Shapes) -> Shapes:
+    """Shapes by the names of today, those that are rows of a larger table among them."""
+    from valle.checkpoints import huggingface
+
+    return huggingface.shapes_told(shapes) if HF_EMBEDDINGS in shapes else shapes_of_today(shapes)
+
+
+def _as_one_vocabulary(tensors: Tensors, said: Said, header: Header | None = None) -> Opened:
+    """A file of a stock Llama, as the reference's `experimental.hf` has it; the hash is that of the file."""
+    from valle.checkpoints import huggingface
+
+    made, told = huggingface.read_single(tensors, said, header)
+    return Opened(made, told.details, tensors.hash(), told.remarks, lenient=True)
 
 
 def _as_reference(tensors: Tensors, said: Said) -> Opened:

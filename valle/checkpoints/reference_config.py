@@ -19,6 +19,8 @@ LANGUAGES = ("en", "ja", "de", "fr", "zh", "ko")
 FFN_FACTOR = 4  # its files may say otherwise, its code does not listen
 VERSIONS = (5, 6)
 Shapes = Mapping[str, tuple[int, ...]]
+HF_EMBEDDINGS = "model.embed_tokens.weight"
+"""The table over the one vocabulary, by which a stock Llama's file is known."""
 
 _SIZES = {
     "quarter": (256, 4, 12),
@@ -47,7 +49,7 @@ token_dropout_rvq_levels cfg_cond_dropout_p cfg_text_dropout_p cfg_prom_dropout_
 use_raw_text_p layerskip layerskip_r layerskip_p_max layerskip_e_scale classifier_offsets
 """  # all but the last are the reference's, which had no key for what it did for some weeks
 _KEYS, _EXPERIMENTAL_KEYS = frozenset(_WORDS.split()), frozenset(_EXPERIMENTAL_WORDS.split())
-_SUPPORTED = {"hf": False, "causal_size": 1, "predict_causally": False, "monolithic_audio_encoder": False}
+_SUPPORTED = {"causal_size": 1, "predict_causally": False, "monolithic_audio_encoder": False}
 """Keys that change what is computed, and the only value of each that is supported."""
 _DEFAULTS: dict[str, Any] = {
     "audio_embedding_sums": False,
@@ -76,11 +78,12 @@ def read(given: Mapping[str, Any] | None, shapes: Shapes) -> Reading:
     experimental = given.get("experimental") or {}
     if not isinstance(experimental, Mapping):
         raise UserError("its configuration cannot be understood: experimental is no table")
-    _refuse_unsupported(given, experimental)
+    _refuse_unsupported(given, experimental, shapes)
     remarks = [*_unknown_keys(given, experimental), *_assumed(experimental)]
     if any(key not in given for key in ("size", "version", "tasks", "langs", "capabilities")):
         remarks.append(f"the tensors tell what the configuration does not: {told(shapes)}")
     version = given.get("version")
+    one_vocabulary = HF_EMBEDDINGS in shapes  # which has no place for text
     text = _rows(shapes, "raw_text_emb.weight")
     dim, heads, layers = _size(given.get("size"), shapes)
     split = "classifier.weight" not in shapes
@@ -104,12 +107,11 @@ def read(given: Mapping[str, Any] | None, shapes: Shapes) -> Reading:
         audio_levels=sizes.get("resp_levels", 8),
         audio_tokens=sizes.get("audio_tokens", 1024),
         phoneme_tokens=sizes.get("phoneme_tokens", 256),
-        text_tokens=sizes.get("text_tokens", _TEXT_TOKENS) if version >= 6 else text,
+        text_tokens=sizes.get("text_tokens", _TEXT_TOKENS) if version >= 6 and not one_vocabulary else text,
         architecture=given.get("arch_type", "llama"),
         attention="auto",
         experts=given.get("experts", 1),
         classifier_size=0 if split else shapes["classifier.weight"][0],
-        hf=experimental.get("hf", False),
         interleave=experimental.get("interleave", False),
         classifier_offsets=experimental.get("classifier_offsets", False),
         rvq_level_range=tuple(experimental.get("rvq_level_range") or ()),
@@ -157,7 +159,9 @@ def _missing(shapes: Shapes) -> str:
     )
 
 
-def _refuse_unsupported(given: Mapping[str, Any], experimental: Mapping[str, Any]) -> None:
+def _refuse_unsupported(given: Mapping[str, Any], experimental: Mapping[str, Any], shapes: Shapes) -> None:
+    if experimental.get("hf") and HF_EMBEDDINGS not in shapes:
+        raise UserError(f"hf is true, but there is no tensor {HF_EMBEDDINGS} over its one vocabulary")
     for key, only in _SUPPORTED.items():
         if experimental.get(key, only) not in (only, None):
             raise UserError(f"{key} {experimental[key]!r} is not supported, only {only} is")

@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
+from valle.abilities import tasks_of
 from valle.checkpoints import opening
 from valle.checkpoints.convert import convert
 from valle.checkpoints.vocabulary import pieces, tokens
@@ -65,6 +66,43 @@ def test_logits_and_greedy_tokens_are_those_of_the_reference(golden: dict[str, T
         logits = loaded.model.advance(cache, torch.tensor(made[-1:]))
     assert made == golden["greedy_ar"].tolist()
     assert "taken as stock Llama has them" in loaded.remarks[0]
+
+
+@pytest.mark.parametrize("ending", [".sft", ".pth"])
+def test_one_file_with_one_vocabulary(golden: dict[str, Tensor], tmp_path: Path, ending: str) -> None:
+    """What the reference's `experimental.hf` keeps: the folder's tensors beside its own configuration."""
+    tensors = load_file(FOLDER / "hf" / "model.safetensors")
+    tensors["lm_head.bias"] = torch.ones(17702)
+    experimental = {"hf": True, "audio_embedding_sums": False, "noncausal_masks": False}
+    size = {"dim": 32, "heads": 4, "layers": 3}
+    config = {"version": 6, "size": size, "langs": 6, "tasks": 9, "tones": 1, "experimental": experimental}
+    path = (tmp_path / "model").with_suffix(ending)
+    if ending == ".sft":
+        save_file(tensors, path, {"config": json.dumps(config)})
+    else:
+        torch.save({"module": tensors, "config": config}, path)
+    loaded = opening.load(path)
+    assert loaded.hash == opening.fingerprint(path)
+    assert any("lm_head.bias is ignored" in remark for remark in loaded.remarks)
+    assert "phn" not in tasks_of(loaded.details.config), "the one vocabulary has no text"
+    ours = loaded.model.full([row_of(golden["input_ids"])])[0]
+    assert (ours - golden["logits_ar_range"][-FRAMES - 1 :]).abs().max() < 1e-4
+    convert(path, tmp_path / "back")
+    back = load_file(tmp_path / "back" / "model.safetensors")
+    assert all(torch.equal(back[name], tensor) for name, tensor in tensors.items() if name != "lm_head.bias")
+
+
+def test_a_single_file_of_another_vocabulary_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "model.sft"
+    tensors = {"model.embed_tokens.weight": torch.zeros(16641, 8), "lm_head.weight": torch.zeros(16641, 8)}
+    config = {"size": {"dim": 8, "heads": 2, "layers": 1}, "experimental": {"hf": True}}
+    save_file(tensors, path, {"config": json.dumps(config)})
+    with pytest.raises(UserError, match=r"model\.sft: the vocabulary is \[16641, 8\], \[17702, 8\]"):
+        opening.load(path)
+
+
+def test_the_file_in_a_folder_stands_for_the_folder() -> None:
+    assert opening.describe(FOLDER / "hf" / "model.safetensors") == opening.describe(FOLDER / "hf")
 
 
 def test_a_yaml_beside_says_what_the_folder_does_not(golden: dict[str, Tensor], tmp_path: Path) -> None:

@@ -214,7 +214,7 @@ def test_keys_that_are_absent_have_the_defaults_of_the_reference(write_sft: Writ
     ("config", "experimental", "words"),
     [
         ({}, {"causal_size": 2}, "causal_size 2 is not supported, only 1 is"),
-        ({}, {"hf": True}, "hf True is not supported"),
+        ({}, {"hf": True}, r"hf is true, but there is no tensor model\.embed_tokens\.weight"),
         ({}, {"predict_causally": True}, "predict_causally True is not supported"),
         ({}, {"monolithic_audio_encoder": True}, "monolithic_audio_encoder"),
         ({"version": 7}, {}, "version 7 of the model is not supported, only 5 and 6 are"),
