@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -10,25 +11,26 @@ if TYPE_CHECKING:
 
 def run(settings: Settings) -> int:
     """Open the lab and return its exit code; the caller has made sure that there is a terminal."""
+    # What is made until the first frame lives as long as the lab. Looking through it again and again for what
+    # could be thrown away took a tenth of the start, and would take its time at every collection afterwards.
+    gc.disable()
     import platformdirs
 
-    from valle_lab.lab import Lab
-    from valle_lab.player import Player
+    from valle_lab.opening import open_lab
     from valle_lab.settings import APPLICATION
-    from valle_lab.sinks import open_sink
     from valle_lab.tui.app import LabApp
     from valle_lab.tui.terminal import own_terminal
-    from valle_lab.worker.client import WorkerClient
 
-    logs = platformdirs.user_log_path(APPLICATION)
-    audio = settings.audio
-    with own_terminal(logs / "lab.log"):
-        lab = Lab(
-            settings,
-            lambda on_news: WorkerClient(logs / "worker.log", on_news=on_news, voices=settings.paths.voices),
-            lambda: Player(open_sink(audio.sink, audio.device, audio.player)),
-        )
+    with own_terminal(platformdirs.user_log_path(APPLICATION) / "lab.log"):
+        lab = open_lab(settings)
+        app = LabApp(lab)
+        app.on_begun = _collect_from_now_on
         try:
-            return LabApp(lab).run() or 0
+            return app.run() or 0
         finally:
             lab.close()
+
+
+def _collect_from_now_on() -> None:
+    gc.freeze()
+    gc.enable()

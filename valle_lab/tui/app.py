@@ -27,6 +27,7 @@ from valle_lab.tui.screens.bench import BenchScreen
 from valle_lab.tui.screens.choose import ChooseScreen, Item
 from valle_lab.tui.screens.command_line import CommandLine
 from valle_lab.tui.screens.following import FollowingScreen
+from valle_lab.tui.screens.help import HelpScreen, KeyHelp
 from valle_lab.tui.screens.jump import LETTERS, JumpScreen
 from valle_lab.tui.screens.leave import Answer, LeaveScreen
 from valle_lab.tui.screens.sheet import SheetScreen
@@ -57,6 +58,8 @@ class LabApp(App[int], inherit_bindings=False):
         lab.most_waves = MOST_WAVES
         self._bench = BenchScreen(lab)
         self._edits = StackEdits(self)
+        self.on_begun: Callable[[], None] = lambda: None
+        """Called once the first frame is on the screen and all of it is there."""
         self._lack_told = False
         self._opened: dict[type[FollowingScreen], object] = {}
         """The sheet and the trial that were shown last."""
@@ -74,10 +77,12 @@ class LabApp(App[int], inherit_bindings=False):
         self._dress(settings.theme)
         self.call_after_refresh(self._begin)
 
-    def _begin(self) -> None:
-        """Once the screen stands: the worker behind it, and the poll."""
+    async def _begin(self) -> None:
+        """Once the screen stands: the worker behind it, the tabs that are not seen, and the poll."""
         self.lab.on_news = self._wake
         self.lab.start()
+        await self._bench.complete()
+        self.on_begun()
         self.set_interval(1 / POLLS_PER_SECOND, self.poll)
 
     def _wake(self) -> None:
@@ -192,9 +197,6 @@ class LabApp(App[int], inherit_bindings=False):
 
     def action_help(self) -> None:
         """F1: about the focused widget, or the nearest above it that has something to say."""
-        # Not at the start: Markdown takes a while to import.
-        from valle_lab.tui.screens.help import HelpScreen, KeyHelp
-
         about = ""
         for node in self.focused.ancestors_with_self if self.focused else ():
             if about := getattr(node, "help_now", "") or getattr(node, "HELP", "") or "":

@@ -55,7 +55,9 @@ class BenchScreen(Screen[None]):
 
     def compose(self) -> ComposeResult:
         view = self.view
-        yield Static("", id="too-small", markup=False)
+        # Now, not when the size is told: everything would be styled again.
+        self._arrange(*self.app.size)
+        yield Static(id="too-small", markup=False)
         with Container(id="bench"):
             with Vertical(id="asking"):
                 yield SpokenText(self._lab.text, id="text")
@@ -72,11 +74,16 @@ class BenchScreen(Screen[None]):
         yield KeyLine(id="keys")
 
     def on_mount(self) -> None:
-        self._parts = [node for node in self.walk_children() if isinstance(node, Part)]
         self.query_one("#text").focus()
         self._bring(self.front)
         self.show(News(frozenset({"text", "takes", "model"})))
         self.set_interval(1 / SLOW_BEATS_PER_SECOND, self.beat)
+
+    async def complete(self) -> None:
+        """Add what is not seen at first."""
+        for pane in self.query(Pane):
+            await pane.complete()
+        self._parts = [node for node in self.walk_children() if isinstance(node, Part)]
 
     def show(self, news: News) -> None:
         """Bring up to date whatever these news are about."""
@@ -154,8 +161,9 @@ class BenchScreen(Screen[None]):
         """Have the worker asked about the decision under the cursor, while a pane shows it."""
         shown = any(part.is_on_screen for part in self._parts if isinstance(part, LOOKING))
         self._lab.sight.look(self.view.look if shown else None)
-        attention = self.query_one(AttentionPart)
-        self._lab.attention.look(attention.look if attention.is_on_screen else None)
+        for part in self._parts:
+            if isinstance(part, AttentionPart):
+                self._lab.attention.look(part.look if part.is_on_screen else None)
 
     @on(Timeline.Moved)
     def _moved(self) -> None:
@@ -165,12 +173,15 @@ class BenchScreen(Screen[None]):
     @on(Resize)
     def _fit(self, event: Resize) -> None:
         width, height = event.size
-        fitting = layout_for(width, height)
-        for layout in LAYOUTS:
-            self.set_class(layout == fitting, layout)
+        self._arrange(width, height)
         self.query_one("#too-small", Static).update(
             Content(f"{width} x {height}: too small, {LEAST_WIDTH} x {LEAST_HEIGHT} needed")
         )
+
+    def _arrange(self, width: int, height: int) -> None:
+        fitting = layout_for(width, height)
+        for layout in LAYOUTS:
+            self.set_class(layout == fitting, layout)
 
 
 def _take_parts(view: View) -> dict[str, Widget]:

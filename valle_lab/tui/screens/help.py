@@ -13,7 +13,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.screen import ModalScreen
-from textual.widgets import Markdown, Static
+from textual.widgets import Static
 
 from valle_lab.lab.registry import Registry
 
@@ -42,6 +42,9 @@ class HelpScreen(ModalScreen[None]):
         self._keys = keys
 
     def compose(self) -> ComposeResult:
+        # Takes a while to import, and the keys of this screen are wanted before the lab's first frame.
+        from textual.widgets import Markdown
+
         with VerticalScroll(id="page"):
             if self._about:
                 yield Markdown(self._about)

@@ -45,13 +45,21 @@ class Pane(Vertical):
         self._words = ""
 
     def compose(self) -> ComposeResult:
+        """The tab in front only: the others are not seen at the first frame, and it waits for what is here."""
         for name, part in self._parts.items():
             part.id = part.id or f"part-{name}"
+        front = self._parts[self._front]
         if len(self._parts) == 1:
-            yield from self._parts.values()
+            yield front
             return
-        with ContentSwitcher(initial=self._parts[self._front].id):
-            yield from self._parts.values()
+        with ContentSwitcher(initial=front.id):
+            yield front
+
+    async def complete(self) -> None:
+        """Add the tabs behind."""
+        for part in self._parts.values():
+            if not part.is_attached:
+                await self.query_one(ContentSwitcher).add_content(part)
 
     def on_mount(self) -> None:
         self._entitle()
@@ -62,9 +70,11 @@ class Pane(Vertical):
         return tuple(self._parts)
 
     def show_tab(self, name: str, *, focus: bool = False) -> None:
-        """Bring a tab to the front."""
-        self._front = name
+        """Bring a tab to the front, once it is there."""
         part = self._parts[name]
+        if not part.is_attached:
+            return
+        self._front = name
         if len(self._parts) > 1:
             self.query_one(ContentSwitcher).current = part.id
         self._entitle()
