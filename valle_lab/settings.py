@@ -6,31 +6,21 @@ The commented `lab.toml` at the top of the project is the only place that holds 
 from __future__ import annotations
 
 import difflib
-import re
 import tomllib
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, is_dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args, get_type_hints
 
 import platformdirs
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationError,
-    ValidationInfo,
-)
 
 from valle.errors import UserError
-from valle.samplers.stack import Stack
+from valle_lab import setting_checks as checks
+from valle_lab.setting_checks import APPLICATION as APPLICATION
+from valle_lab.setting_checks import TABLE, Check
 
-APPLICATION = "valle-lab"
 FILE_NAME = "lab.toml"
 COMMAND_LINE = "command line"
-SEED_LIMIT = 2**64
-MOST_THREADS = 1024
 MOST_SECONDS = 600
 
 
@@ -38,58 +28,30 @@ class SettingsError(UserError):
     """A setting cannot be used; the message names the file, the key and the value."""
 
 
-def _threads(value: object) -> object:
-    if value == "auto" or (type(value) is int and 1 <= value <= MOST_THREADS):
-        return value
-    raise ValueError(f'use "auto" or a number from 1 to {MOST_THREADS}')
+@dataclass(frozen=True, slots=True)
+class _Each:
+    """A table of any keys, whose values are checked one by one."""
+
+    check: Check
 
 
-def _seed(value: object) -> object:
-    if value == "new" or (type(value) is int and 0 <= value < SEED_LIMIT):
-        return value
-    raise ValueError('use "new" or a number from 0 to 2^64 - 1')
+Name = Annotated[str, checks.name]
+Folder = Annotated[Path, checks.folder]
+Sink = Literal["auto", "device", "player", "none"]
+Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 
 
-def _device(value: object) -> object:
-    if isinstance(value, str) and re.fullmatch(r"auto|cpu|cuda(:\d{1,3})?", value):
-        return value
-    raise ValueError('use "auto", "cpu", "cuda" or "cuda:N"')
-
-
-def _folder(value: object, info: ValidationInfo) -> object:
-    if not isinstance(value, str) or not value.strip() or "\0" in value:
-        raise ValueError('use the name of a folder, or "auto"')
-    if value == "auto":
-        return Path(platformdirs.user_data_dir(APPLICATION)) / str(info.field_name)
-    return Path(value).expanduser()
-
-
-def _stacks(value: dict[str, Any]) -> dict[str, Any]:
-    if value:
-        try:
-            Stack.from_dict(value)
-        except UserError as error:
-            raise ValueError(str(error).rstrip(".")) from None
-    return value
-
-
-Name = Annotated[str, Field(min_length=1, max_length=4096)]
-Folder = Annotated[Path, BeforeValidator(_folder)]
-
-
-class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class AudioSettings(_Table):
+@dataclass(frozen=True)
+class AudioSettings:
     """The table `[audio]`: where sound goes."""
 
-    sink: Literal["auto", "device", "player", "none"]
+    sink: Annotated[Sink, checks.one_of(get_args(Sink))]
     device: Name
     player: Name
 
 
-class PathSettings(_Table):
+@dataclass(frozen=True)
+class PathSettings:
     """The table `[paths]`, with `auto` resolved to folders in the user's data folder."""
 
     out: Folder
@@ -100,7 +62,8 @@ class PathSettings(_Table):
     adapters: Folder
 
 
-class Settings(_Table):
+@dataclass(frozen=True)
+class Settings:
     """All settings; their meaning and defaults are in `lab.toml`.
 
     `stacks` is the dict form of a Stack, empty where the model's own stacks hold; `keys` a key per command.
@@ -108,23 +71,23 @@ class Settings(_Table):
 
     model: Name
     codec: Name
-    force_codec: bool
+    force_codec: Annotated[bool, checks.switch]
     tokenizer: Name
-    device: Annotated[str, BeforeValidator(_device)]
-    dtype: Literal["auto", "float32", "bfloat16", "float16"]
-    threads: Annotated[Literal["auto"] | int, BeforeValidator(_threads)]
+    device: Annotated[str, checks.device]
+    dtype: Annotated[Dtype, checks.one_of(get_args(Dtype))]
+    threads: Annotated[Literal["auto"] | int, checks.threads]
     attention: Name
-    lora: Annotated[str, Field(max_length=4096)]
+    lora: Annotated[str, checks.text]
     language: Name
     voice: Name
-    seed: Annotated[Literal["new"] | int, BeforeValidator(_seed)]
-    max_duration: Annotated[float, Field(gt=0, le=MOST_SECONDS, allow_inf_nan=False)]
-    memory_budget_gb: Annotated[float, Field(ge=0, le=4096, allow_inf_nan=False)]
+    seed: Annotated[Literal["new"] | int, checks.seed]
+    max_duration: Annotated[float, checks.number(0, MOST_SECONDS, above=True)]
+    memory_budget_gb: Annotated[float, checks.number(0, 4096)]
     theme: Name
     audio: AudioSettings
     paths: PathSettings
-    keys: dict[str, str]
-    stacks: Annotated[dict[str, Any], AfterValidator(_stacks)]
+    keys: Annotated[dict[str, str], _Each(checks.text)]
+    stacks: Annotated[dict[str, Any], checks.stacks]
 
 
 def template() -> str:
@@ -149,10 +112,8 @@ def load_settings(config: Path | None = None, overrides: Mapping[str, Any] | Non
     origins: dict[tuple[str, ...], str] = {}
     for source, layer in _layers(config, overrides or {}):
         _merge(merged, layer, source, origins)
-    try:
-        return Settings.model_validate(merged)
-    except ValidationError as error:
-        raise _explained(error, origins) from None
+    settings: Settings = _read_table(Settings, merged, origins)
+    return settings
 
 
 def _layers(config: Path | None, overrides: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -216,34 +177,59 @@ def _merge(
             target[key] = value
 
 
-def _explained(error: ValidationError, origins: Mapping[tuple[str, ...], str]) -> SettingsError:
-    """The first thing that is wrong, as one sentence."""
-    first = error.errors(include_url=False)[0]
-    place = tuple(str(part) for part in first["loc"])
-    known = [place[:length] for length in range(len(place), 0, -1) if place[:length] in origins]
-    place = known[0] if known else place
-    source, key = origins.get(place, FILE_NAME), ".".join(place)
-    if first["type"] == "extra_forbidden":
-        return SettingsError(f"{source}: unknown key {key!r}; {_nearest(place)}.")
-    return SettingsError(f"{source}: {key} = {_shown(first['input'])} is not possible; {_advice(first)}.")
+def _read_table(
+    table: type[Any], given: Any, origins: Mapping[tuple[str, ...], str], place: tuple[str, ...] = ()
+) -> Any:
+    """A table with every value checked. Raises SettingsError for the first that is wrong."""
+    _check_table(given, place, origins)
+    known = get_type_hints(table, include_extras=True)
+    for key in given:
+        if key not in known:
+            full, near = ".".join((*place, key)), _nearest(key, list(known))
+            raise SettingsError(f"{_source((*place, key), origins)}: unknown key {full!r}; {near}.")
+    return table(
+        **{key: _read_value(hint, given[key], origins, (*place, key)) for key, hint in known.items()}
+    )
 
 
-def _advice(first: Mapping[str, Any]) -> str:
-    context = first.get("ctx", {})
-    match first["type"]:
-        case "value_error":
-            return str(context["error"])
-        case "literal_error":
-            return f"use {context['expected']}"
-        case "model_type" | "dict_type":
-            return "it is a table"
-    return str(first["msg"]).lower().replace("input", "it", 1)
+def _read_value(hint: Any, given: Any, origins: Mapping[tuple[str, ...], str], place: tuple[str, ...]) -> Any:
+    if is_dataclass(hint):
+        assert isinstance(hint, type)
+        return _read_table(hint, given, origins, place)
+    (check,) = hint.__metadata__
+    if isinstance(check, _Each):
+        _check_table(given, place, origins)
+        return {name: _checked(check.check, value, origins, (*place, name)) for name, value in given.items()}
+    return _checked(check, given, origins, place)
 
 
-def _nearest(place: tuple[str, ...]) -> str:
-    tables: dict[tuple[str, ...], type[BaseModel]] = {("audio",): AudioSettings, ("paths",): PathSettings}
-    known = list(tables.get(place[:-1], Settings).model_fields)
-    near = difflib.get_close_matches(place[-1], known, n=1)
+def _check_table(given: Any, place: tuple[str, ...], origins: Mapping[tuple[str, ...], str]) -> None:
+    if not isinstance(given, dict):
+        raise _refused(place, given, TABLE, origins)
+
+
+def _checked(check: Check, given: Any, origins: Mapping[tuple[str, ...], str], place: tuple[str, ...]) -> Any:
+    try:
+        return check(place[-1], given)
+    except ValueError as error:
+        raise _refused(place, given, str(error), origins) from None
+
+
+def _refused(
+    place: tuple[str, ...], given: Any, advice: str, origins: Mapping[tuple[str, ...], str]
+) -> SettingsError:
+    key = ".".join(place)
+    return SettingsError(f"{_source(place, origins)}: {key} = {_shown(given)} is not possible; {advice}.")
+
+
+def _source(place: tuple[str, ...], origins: Mapping[tuple[str, ...], str]) -> str:
+    """Who gave a value, or the nearest table that holds it."""
+    above = (place[:length] for length in range(len(place), 0, -1))
+    return next((origins[part] for part in above if part in origins), FILE_NAME)
+
+
+def _nearest(key: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(key, known, n=1)
     return f"did you mean {near[0]!r}?" if near else "known here: " + ", ".join(known)
 
 

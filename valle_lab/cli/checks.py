@@ -8,7 +8,7 @@ import shutil
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -185,10 +185,7 @@ def check_folders(settings: Settings) -> list[Check]:
     read = ", ".join(map(str, files)) or f"no file; yours would be {user_settings_file()}"
     return [
         Check("settings", "ok", read),
-        *(
-            _folder(f"paths.{name}", getattr(settings.paths, name))
-            for name in type(settings.paths).model_fields
-        ),
+        *(_folder(f"paths.{name}", folder) for name, folder in asdict(settings.paths).items()),
     ]
 
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import tomllib
-from dataclasses import replace
+from dataclasses import asdict, is_dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-from pydantic import BaseModel
 
 from valle.errors import UserError
 from valle_lab.lab.registry import command
@@ -64,21 +62,25 @@ def _with(settings: Settings, other: Settings, parts: list[str]) -> Settings:
     """The settings with one key of the others."""
     top, *rest = parts
     mine, theirs = getattr(settings, top), getattr(other, top)
-    if rest and isinstance(mine, BaseModel):
-        theirs = mine.model_copy(update={rest[0]: getattr(theirs, rest[0])})
+    if rest and is_dataclass(mine):
+        theirs = replace(mine, **{rest[0]: getattr(theirs, rest[0])})  # type: ignore[type-var]
     elif rest and isinstance(mine, dict):
         theirs = {**mine, **theirs}
-    return settings.model_copy(update={top: theirs})
+    return replace(settings, **{top: theirs})
 
 
 def _flat(settings: Settings) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    for key, value in settings.model_dump(mode="json").items():
-        if isinstance(getattr(settings, key), BaseModel):
-            found |= {f"{key}.{inner}": each for inner, each in value.items()}
+    for key, value in asdict(settings).items():
+        if is_dataclass(getattr(settings, key)):
+            found |= {f"{key}.{inner}": _plain(each) for inner, each in value.items()}
         else:
             found[key] = value
     return found
+
+
+def _plain(value: Any) -> Any:
+    return str(value) if isinstance(value, Path) else value
 
 
 def _keys(lab: Lab) -> tuple[str, ...]:

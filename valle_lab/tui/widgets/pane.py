@@ -45,7 +45,7 @@ class Pane(Vertical):
         self._words = ""
 
     def compose(self) -> ComposeResult:
-        """The tab in front only: the others are not seen at the first frame, and it waits for what is here."""
+        """The tab in front; what else there is would only hold up the first frame."""
         for name, part in self._parts.items():
             part.id = part.id or f"part-{name}"
         front = self._parts[self._front]
