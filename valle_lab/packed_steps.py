@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from valle.step import Evidence, Place, StageMeasures, Step
+from valle_lab.shelf import Shelf
 
 Array = NDArray[Any]
 NESTED = {"evidence": Evidence, "null_evidence": Evidence}
@@ -28,18 +29,19 @@ class _Columns:
 
     phase: str
     stages: tuple[str, ...]
-    arrays: dict[str, dict[str, Array]]
-    """By the part of the step: `` for its own, `measures.0`, `evidence`."""
+    numbers: dict[str, dict[str, int]]
+    """Which arrays, by the part of the step: `` for its own, `measures.0`, `evidence`."""
 
-    def numbers(self, part: str, row: int) -> dict[str, Any]:
+    def part(self, arrays: Sequence[Array], part: str, row: int) -> dict[str, Any]:
         """The numbers of one step in one of its parts."""
-        return {name: array[row] for name, array in self.arrays.get(part, {}).items()}
+        return {name: arrays[at][row] for name, at in self.numbers.get(part, {}).items()}
 
 
 class PackedSteps(Sequence[Step]):
     """Reads as a list of steps; every step is made anew when it is asked for."""
 
-    def __init__(self, steps: Iterable[Step]) -> None:
+    def __init__(self, steps: Iterable[Step], shelf: Shelf | None = None) -> None:
+        """With a shelf the columns are put there."""
         alike: dict[Any, list[tuple[int, dict[str, Array]]]] = {}
         places: list[tuple[int, int, int]] = []
         numbers: dict[str, list[float]] = {name: [] for name in NUMBERS}
@@ -62,14 +64,19 @@ class PackedSteps(Sequence[Step]):
         self._where = np.zeros((len(places), 2), np.int32)
         """Of every step: which columns, and which row of them."""
         self._columns: list[_Columns] = []
+        held: list[Array] = []
         for (phase, stages, shapes), found in alike.items():
-            columns: dict[str, dict[str, Array]] = {}
+            columns: dict[str, dict[str, int]] = {}
             for name, _, _ in shapes:
                 part, _, own = name.rpartition(".")
-                columns.setdefault(part, {})[own] = np.stack([arrays[name] for _, arrays in found])
+                columns.setdefault(part, {})[own] = len(held)
+                held.append(np.stack([arrays[name] for _, arrays in found]))
             for row, (at, _) in enumerate(found):
                 self._where[at] = len(self._columns), row
             self._columns.append(_Columns(phase, stages, columns))
+        self._shelf = shelf
+        self._lot = shelf.put(held) if shelf is not None else None
+        self._held = tuple(held) if self._lot is None else ()
 
     def __len__(self) -> int:
         return len(self._places)
@@ -83,14 +90,14 @@ class PackedSteps(Sequence[Step]):
             return [self[number] for number in range(*at.indices(len(self)))]
         at = range(len(self))[at]
         which, row = self._where[at].tolist()
-        columns = self._columns[which]
+        columns, arrays = self._columns[which], self._arrays
         segment, level, step = self._places[at].tolist()
-        values = columns.numbers("", row)
+        values = columns.part(arrays, "", row)
         for name, kind in NESTED.items():
-            if numbers := columns.numbers(name, row):
+            if numbers := columns.part(arrays, name, row):
                 values[name] = kind(**numbers)
         values["measures"] = tuple(
-            StageMeasures(stage, **columns.numbers(f"measures.{index}", row))
+            StageMeasures(stage, **columns.part(arrays, f"measures.{index}", row))
             for index, stage in enumerate(columns.stages)
         )
         values |= {name: column[at].item() for name, column in self._numbers.items()}
@@ -99,9 +106,16 @@ class PackedSteps(Sequence[Step]):
 
     @property
     def nbytes(self) -> int:
-        """Of all columns."""
-        arrays = [a for columns in self._columns for part in columns.arrays.values() for a in part.values()]
-        return sum(array.nbytes for array in (*arrays, self._places, self._where, *self._numbers.values()))
+        """Of all columns in memory."""
+        return sum(
+            array.nbytes for array in (*self._held, self._places, self._where, *self._numbers.values())
+        )
+
+    @property
+    def _arrays(self) -> Sequence[Array]:
+        if self._shelf is not None and self._lot is not None:
+            return self._shelf.arrays(self._lot)
+        return self._held
 
 
 class SomeSteps(Sequence[Step]):

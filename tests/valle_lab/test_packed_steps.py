@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from valle.step import Alternative, Place, Step
 from valle_lab.packed_steps import PackedSteps, SomeSteps
 from valle_lab.session.convert import from_session_take
 from valle_lab.session.save import load_session
+from valle_lab.shelf import Shelf
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "sessions").glob("*.json"))
 
@@ -42,6 +44,27 @@ def test_every_number_of_the_examples_comes_back(path: Path) -> None:
         assert same(steps[-1], packed[-1]) and same(tuple(steps[2:9:3]), tuple(packed[2:9:3]))
         some = SomeSteps(packed, [7, 3])
         assert same(tuple(steps[at] for at in (7, 3)), tuple(some)) and same(steps[3], some[-1])
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_from_a_shelf_every_number_comes_back_and_none_stays_in_memory(path: Path) -> None:
+    shelf = Shelf(most_loaded=1)
+    takes = [from_session_take(record).steps for record in load_session(path).takes] * 2
+    packed = [PackedSteps(steps, shelf) for steps in takes]
+    for steps, put in zip(takes, packed, strict=True):
+        assert same(tuple(steps), tuple(put))
+        assert put.nbytes < PackedSteps(steps).nbytes / 4
+    assert same(takes[0][5], packed[0][5])
+
+
+def test_a_full_disk_leaves_the_numbers_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(**_: Any) -> Any:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", full)
+    (record, *_) = load_session(EXAMPLES[0]).takes
+    steps = from_session_take(record).steps
+    assert same(tuple(steps), tuple(PackedSteps(steps, Shelf())))
 
 
 def test_what_is_rare_comes_back() -> None:

@@ -31,3 +31,7 @@ class Columns:
             self._table = room
         self._table[:, self._length] = values
         self._length += 1
+
+    def settle(self) -> None:
+        """No more rows are to come: give back the room that was kept for them."""
+        self._table = self._table[:, : self._length].copy()

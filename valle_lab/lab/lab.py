@@ -37,6 +37,7 @@ from valle_lab.lab.work import Work
 from valle_lab.model_choice import model_choice
 from valle_lab.player import Player
 from valle_lab.settings import Settings
+from valle_lab.shelf import Shelf
 from valle_lab.views import AttentionLook, AttentionView, Look, StepView
 from valle_lab.worker.messages import Ask, Description, ModelChoice, Progress
 from valle_lab.worker.surface import Wave, Worker
@@ -84,6 +85,8 @@ class Lab:
         """How many of the leading codebooks are heard; None is all."""
         self.playing: str | None = None
         """The take that the player has, if it has one."""
+        self.shelf = Shelf()
+        """The steps of the takes that are over."""
         self.waves: list[str] = []
         """The takes whose sound is kept, those decoded last at the end."""
         self.most_waves: int | None = None
@@ -330,8 +333,12 @@ class Lab:
 
     def hint(self, name: str) -> str:
         """A command with its key, for a message."""
-        key = self.settings.keys.get(name, self.commands[name].key)
+        key = self.key_of(name)
         return f"{name} ({key})" if key else name
+
+    def key_of(self, name: str) -> str:
+        """The key of a command; empty where it has none."""
+        return self.settings.keys.get(name, self.commands[name].key)
 
     def tell(self, text: str, *, error: bool = False) -> None:
         """Have one line shown."""

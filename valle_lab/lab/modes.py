@@ -20,7 +20,7 @@ FIRST = "auto"
 
 def set_task(lab: Lab, task: str) -> None:
     """Set the task of the next take: `tts`, or another that the model has."""
-    _check_known("task", task, _tasks(lab))
+    _check_known("task", task, tasks(lab))
     _set(lab, task=task)
 
 
@@ -84,7 +84,8 @@ def _check_known(what: str, name: str, known: tuple[str, ...]) -> None:
         raise UserError(f"The model has no {what} {name[:40]!r}; it has {', '.join(known)}.")
 
 
-def _tasks(lab: Lab) -> tuple[str, ...]:
+def tasks(lab: Lab) -> tuple[str, ...]:
+    """The tasks that give speech, as far as the model has them."""
     told = lab.description.tasks if lab.description else SPEECH_TASKS
     return tuple(task for task in told if task in SPEECH_TASKS)
 
@@ -102,7 +103,7 @@ def _value(lab: Lab) -> tuple[str, ...]:
 
 
 COMMANDS = (
-    command("mode.task", set_task, complete={"task": _tasks}),
+    command("mode.task", set_task, complete={"task": tasks}),
     command("mode.choose", set_mode, complete={"mode": lambda lab: (FIRST, *_modes(lab))}),
     command("mode.demasking", set_demasking, complete={"name": _parameters, "value": _value}),
     command("mode.source", set_source, rest="voice"),

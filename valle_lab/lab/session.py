@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from valle_lab.lab.lab import Lab
     from valle_lab.session.schema import Session
     from valle_lab.session.schema import Take as Record
+    from valle_lab.shelf import Shelf
 
 
 def save(lab: Lab, file: str | None = None) -> Path:
@@ -70,7 +71,7 @@ def restore(lab: Lab) -> None:
 def _open(lab: Lab, path: Path) -> None:
     if lab.record.unsaved:
         raise UserError("This session has takes that are not saved; save it first.")
-    takes = lab_takes(session := lab.record.restore(path))
+    takes = lab_takes(session := lab.record.restore(path), lab.shelf)
     lab.takes, lab.chosen = takes, takes[-1] if takes else None
     lab.sheet = lab.comparison = lab.trial = None
     lab.trials = {trial.name: trial for trial in _trials(session)}
@@ -78,8 +79,11 @@ def _open(lab: Lab, path: Path) -> None:
     lab.mark("takes", "session", "steps")
 
 
-def lab_takes(session: Session) -> list[LabTake]:
-    """The takes of a session as the lab has them. Raises UserError for one that this version cannot read."""
+def lab_takes(session: Session, shelf: Shelf | None = None) -> list[LabTake]:
+    """The takes of a session as the lab has them, their steps on the shelf.
+
+    Raises UserError for one that this version cannot read.
+    """
     from valle_lab.session.convert import from_session_place, from_session_take
 
     takes: list[LabTake] = []
@@ -99,7 +103,7 @@ def lab_takes(session: Session) -> list[LabTake]:
         restored.parent = record.parent
         restored.fork = None if record.fork is None else from_session_place(record.fork)
         restored.add(take.steps)
-        restored.settle()
+        restored.settle(shelf)
         takes.append(restored)
     for restored in takes:
         _placed(restored, takes)

@@ -12,6 +12,7 @@ from valle.step import Place, Step
 from valle.take import Segment, Take, assemble
 from valle_lab.lab.timeline import Timeline
 from valle_lab.packed_steps import PackedSteps
+from valle_lab.shelf import Shelf
 from valle_lab.views import LevelView
 from valle_lab.worker.messages import Begun, Made
 from valle_lab.worker.surface import Speaking, Wave
@@ -111,11 +112,11 @@ class LabTake:
         for step in steps:
             self.timeline.add(step)
 
-    def settle(self) -> None:
-        """The take is over."""
+    def settle(self, shelf: Shelf | None = None) -> None:
+        """The take is over; its steps go on the shelf, where there is one."""
         if self.made is None and self.begun is not None:
             self.broken_off = self.take.segments
-        packed = PackedSteps(self.steps)
+        packed = PackedSteps(self.steps, shelf)
         self.timeline.settle(packed)
         self.steps = packed
 

@@ -175,7 +175,7 @@ def _end(lab: Lab, take: LabTake, speaking: Speaking) -> None:
         gone = lab.worker is None or lab.worker.death is not None
         if not gone and not isinstance(error, WorkerClosedError):
             lab.tell(take.failure, error=True)
-    take.settle()
+    take.settle(lab.shelf)
 
 
 def shown_takes(lab: Lab) -> list[LabTake]:

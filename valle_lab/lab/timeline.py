@@ -87,6 +87,7 @@ class Timeline:
         """All steps of the take are in columns now; nothing else is to keep them."""
         self.decisions = SomeSteps(steps, self._numbers)
         self._numbers = []
+        self._columns.settle()
 
     def level_0(self, segment: int) -> NDArray[np.int16]:
         """The codes of level 0 of a segment so far, [frames]."""

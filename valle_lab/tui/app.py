@@ -61,6 +61,8 @@ class LabApp(App[int], inherit_bindings=False):
         self.on_begun: Callable[[], None] = lambda: None
         """Called once the first frame is on the screen and all of it is there."""
         self._lack_told = False
+        self._typed_lines: list[str] = []
+        """Commands that were typed, the latest last."""
         self._opened: dict[type[FollowingScreen], object] = {}
         """The sheet and the trial that were shown last."""
         self.animation_level = "none"
@@ -126,6 +128,7 @@ class LabApp(App[int], inherit_bindings=False):
     def do_line(self, line: str | None) -> None:
         """Do a command as typed, and show what it gave."""
         if line is not None:
+            self._typed_lines.append(line)
             self._doing(lambda: self._answered(line))
 
     def _answered(self, line: str) -> None:
@@ -159,7 +162,7 @@ class LabApp(App[int], inherit_bindings=False):
 
     def ask_command(self, start: str = "") -> None:
         """Have a command typed."""
-        self.push_screen(CommandLine(self.lab, start), self.do_line)
+        self.push_screen(CommandLine(self.lab, start, self._typed_lines), self.do_line)
 
     def ask_arguments(self, command: Command) -> None:
         """Have the arguments chosen from a list, where there is one of all that are possible, or typed."""

@@ -84,6 +84,11 @@ class Table(Picture, can_focus=True):
         if higher and self.styles.is_auto_height:
             self.refresh(layout=True)
 
+    @property
+    def hint(self) -> str:
+        """What stands there while there is no row: how to come to one."""
+        return ""
+
     def paint(self) -> None:
         self._lay_out()
 
@@ -152,7 +157,7 @@ class Table(Picture, can_focus=True):
         self._draw_rows()
 
     def _draw_rows(self) -> None:
-        if not self.size or not self._columns:
+        if not self.size or not (self._columns or self.hint):
             self.draw(())
             return
         longer = len(self._rows) > self._room
@@ -165,6 +170,8 @@ class Table(Picture, can_focus=True):
         for y, row in enumerate(seen, self._first):
             over = "" if y != self.row else "cursor" if self.has_focus else "held"
             lines.append(self._line(row, widths, width, over))
+        if not self._rows and self._room and self.hint:
+            lines.append(self._line([Cell(self.hint, style="muted")], [width], width))
         if longer:
             lines = [Strip([*line, self._bar(y - 1)], self.size.width) for y, line in enumerate(lines)]
         self.draw(lines)
@@ -206,6 +213,10 @@ class StepTable(Table):
     def __init__(self, view: View, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self.view = view
+
+    @property
+    def hint(self) -> str:
+        return "Speak, and here stands why each token was chosen."
 
     def table(self) -> tuple[Sequence[str], Sequence[Cells]]:
         """Titles and rows."""

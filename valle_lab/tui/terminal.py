@@ -13,12 +13,13 @@ from pathlib import Path
 def own_terminal(log: Path) -> Iterator[None]:
     """While this holds, Python's stderr is a duplicate of the terminal, for Textual, and fd 2 is a log.
 
-    `sys.stderr` goes with it, so that a crash's traceback reaches the person. Raises OSError for a log that
-    cannot be written.
+    The terminal is fd 2, or where that was sent elsewhere (`valle-lab 2> file`) fd 1. `sys.stderr` goes with
+    it, so that a crash's traceback reaches the person. Raises OSError for a log that cannot be written.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     before = sys.stderr, sys.__stderr__
-    terminal = os.fdopen(os.dup(2), "w", encoding="utf-8", errors="backslashreplace")
+    before_fd = os.dup(2)
+    terminal = os.fdopen(os.dup(2 if os.isatty(2) else 1), "w", encoding="utf-8", errors="backslashreplace")
     noise = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     os.dup2(noise, 2)
     os.close(noise)
@@ -27,6 +28,7 @@ def own_terminal(log: Path) -> Iterator[None]:
         yield
     finally:
         terminal.flush()
-        os.dup2(terminal.fileno(), 2)
+        os.dup2(before_fd, 2)
+        os.close(before_fd)
         sys.stderr, sys.__stderr__ = before  # type: ignore[misc]
         terminal.close()

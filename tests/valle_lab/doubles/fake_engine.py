@@ -204,7 +204,7 @@ class FakeEngine:
             raise UserError("The text has no sound in it.")
         return Request(self.sentences(text), language, stack or STACK, seed or 0, voice, take, **manner)
 
-    tasks = ("tts",)
+    tasks = ("tts", "ns", "len")
     modes = ("ar+nar", "nar-len")
 
     def sentences(self, text: str, language: str = "en", by: str = "sentence") -> tuple[Sentence, ...]:

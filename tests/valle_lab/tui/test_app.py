@@ -109,6 +109,50 @@ async def test_commands_typed_with_completion(stage: OpenStage) -> None:
         assert list(completions(s.lab, "nothing here")) == []
 
 
+async def test_the_command_line_completes_and_recalls(stage: OpenStage) -> None:
+    async with stage() as s:
+        await s.pilot.press("f2", *"text.lim")
+        await s.pilot.pause(0.1)
+        await s.pilot.press("tab", *" 3", "enter")
+        await s.settle()
+        assert s.lab.max_seconds == 3.0
+        await s.pilot.press("f2", *"seed.set 9", "enter", "f2", *"zz", "up", "up")
+        entry = s.app.screen.query_one(Input)
+        assert entry.value == "text.limit 3"
+        await s.pilot.press("down")
+        assert entry.value == "seed.set 9"
+        await s.pilot.press("down", "down")
+        assert entry.value == "zz"
+        entry.value = "seed."
+        await s.pilot.pause()
+        assert "seed.set seed.lock" in s.text
+
+
+async def test_no_key_at_the_bottom_is_cut(stage: OpenStage) -> None:
+    async with stage(size=(80, 24)) as s:
+        await s.pilot.press("f7", "right_square_bracket", "right_square_bracket")
+        await s.settle()
+        shown = s.lines[-1].split()
+        assert "Search" in shown and "Quit" not in shown and "^q" not in shown
+
+
+async def test_the_status_line_tells_file_and_memory(stage: OpenStage) -> None:
+    async with stage() as s:
+        await s.speak()
+        await s.settle()
+        s.lab.memory = 34_000_000
+        s.lab.mark("session")
+        await s.settle()
+        assert "not saved" in s.lines[-2] and "34 of 1000 MB" in s.lines[-2]
+        await s.pilot.press("ctrl+s")
+        await s.settle()
+        name = s.lab.record.file.name
+        assert f"saved {name}" in s.lines[-2]
+        s.app.do("take.rate", 3)
+        await s.settle()
+        assert f"{name} not saved" in s.lines[-2]
+
+
 async def test_the_palette_offers_what_can_be_done_now(stage: OpenStage) -> None:
     async with stage() as s:
         await s.pilot.press("ctrl+p")
@@ -145,6 +189,11 @@ async def test_voice_language_and_seed(stage: OpenStage) -> None:
         s.lab.run("mode.choose", "auto")
         await s.settle()
         assert s.app.query_one("#mode", Choice).value == "auto"
+        task = s.app.query_one("#task", Choice)
+        assert task._names == ("tts", "ns")  # what the model has of the tasks that give speech
+        task.value = "ns"
+        await s.settle()
+        assert s.lab.manner.task == "ns"
         seed = s.app.query_one("#seed", Input)
         seed.focus()
         seed.value = "18446744073709551615"

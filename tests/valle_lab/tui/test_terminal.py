@@ -57,6 +57,18 @@ def test_a_crash_is_seen_by_the_person(tmp_path: Path) -> None:
     process.wait(10)
 
 
+def test_the_screen_stands_where_stderr_was_sent_into_a_file(tmp_path: Path) -> None:
+    master, slave = pty.openpty()
+    with (tmp_path / "errors").open("wb") as errors:
+        process = subprocess.Popen(
+            [sys.executable, "-c", CODE, str(tmp_path / "log")], stdin=slave, stdout=slave, stderr=errors
+        )
+    os.close(slave)
+    assert b"the screen stands" in _read_until_closed(master, 60)
+    assert process.wait(10) == 0
+    assert (tmp_path / "errors").read_text() == "AFTERWARDS\n"
+
+
 def _read_until_closed(terminal: int, seconds: float) -> bytes:
     shown = b""
     end = time.monotonic() + seconds

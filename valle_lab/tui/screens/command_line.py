@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
 from textual import on
@@ -21,19 +21,25 @@ class CommandLine(ModalScreen[str | None]):
     """Asks for one line; gives None where it was not wanted after all."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "dismiss(None)", "Close", id="command.close", tooltip="Do nothing")
+        Binding("escape", "dismiss(None)", "Close", id="command.close", tooltip="Do nothing"),
+        Binding("tab", "complete", priority=True, id="command.complete", tooltip="Take what is suggested"),
+        Binding("up", "recall(-1)", show=False, id="command.before", tooltip="The command before"),
+        Binding("down", "recall(1)", show=False, id="command.after", tooltip="The command after it"),
     ]
 
-    def __init__(self, lab: Lab, start: str = "") -> None:
+    def __init__(self, lab: Lab, start: str = "", typed: Sequence[str] = ()) -> None:
+        """`typed` are the lines of before, the latest last."""
         super().__init__()
         self._lab = lab
         self._start = start
+        self._lines = [*typed, start]
+        self._at = len(typed)
 
     def compose(self) -> ComposeResult:
         with Vertical(id="line"):
             yield Input(
                 self._start,
-                placeholder="a command, such as stack.set temperature.value 0.7",
+                placeholder="a command, such as stack.set temperature.value 0.7; tab completes, ↑ recalls",
                 suggester=CommandSuggester(self._lab),
                 select_on_focus=False,
                 id="typed",
@@ -42,9 +48,28 @@ class CommandLine(ModalScreen[str | None]):
 
     @on(Input.Changed, "#typed")
     def _explain(self, event: Input.Changed) -> None:
+        name = event.value.split(" ", 1)[0]
         known = {command.name: command for command in self._lab.commands}
-        found = known.get(event.value.split(" ", 1)[0])
-        self.query_one("#usage", Static).update(Content(f"{found.usage}: {found.help}" if found else ""))
+        if name in known:
+            words = f"{known[name].usage}: {known[name].help}"
+        else:
+            words = " ".join(other for other in known if name and other.startswith(name))
+        self.query_one("#usage", Static).update(Content(words))
+
+    def action_complete(self) -> None:
+        """The cursor to the end, and once more: there it takes the suggestion."""
+        entry = self.query_one("#typed", Input)
+        entry.action_end()
+        entry.action_cursor_right()
+
+    def action_recall(self, by: int) -> None:
+        """Another of the lines of before; what was being typed stands behind the last of them."""
+        entry = self.query_one("#typed", Input)
+        if self._at == len(self._lines) - 1:
+            self._lines[-1] = entry.value
+        self._at = min(max(self._at + by, 0), len(self._lines) - 1)
+        entry.value = self._lines[self._at]
+        entry.action_end()
 
     @on(Input.Submitted, "#typed")
     def _done(self, event: Input.Submitted) -> None:

@@ -1,4 +1,4 @@
-"""What is asked for: the text, and in the lines below it voice, language, seed and limit."""
+"""What is asked for: the text, and in the lines below it voice, language, seed, limit, task and mode."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from textual.message import Message
 from textual.widgets import Checkbox, Input, Label, Select, TextArea
 
 from valle_lab.lab import Lab
-from valle_lab.lab.modes import FIRST
+from valle_lab.lab.modes import FIRST, tasks
 from valle_lab.lab.voices import AUTO
 from valle_lab.tui.messages import CommandWanted
 
@@ -77,12 +77,23 @@ class Choice(Select[str]):
             self.post_message(self.Chosen(self, event.value))
 
 
+class Lock(Checkbox):
+    """A box that is empty unless it is on: Textual's own tells the two apart by colour alone."""
+
+    @property
+    def _button(self) -> Content:
+        button = super()._button
+        return button if self.value else button[:1] + Content.styled(" ", "on $panel") + button[2:]
+
+
 class AskLine(Container):
-    """Voice, language, seed, limit and mode of the next take."""
+    """Voice, language, seed, limit, task and mode of the next take."""
 
     HELP = (
-        "Voice and language of the next take; how long a sentence may sound at most. The mode is how level "
-        "0 is made, `auto` being the model's first; `mode.show` tells all that goes with it. The seed makes "
+        "Voice and language of the next take; how long a sentence may sound at most. The task is what is "
+        "made of text and voice: `tts` speaks the text, `tts-c` goes on from the recording, `ns` takes the "
+        "noise out of it, `sr` the speech; the mode is how level 0 is made, `auto` being the model's first; "
+        "`mode.show` tells all that goes with both. The seed makes "
         "the noise: the same seed and settings give the same take. Locked it stays; else each take draws a "
         "new one, which is shown here."
     )
@@ -100,11 +111,13 @@ class AskLine(Container):
         with Horizontal(id="seeding"):
             yield Label("seed", classes="name")
             yield Input(placeholder="new", type="integer", max_length=20, compact=True, id="seed")
-            yield Checkbox("locked", compact=True, id="locked")
+            yield Lock("locked", compact=True, id="locked")
         with Horizontal(id="limits"):
             yield Label("limit", classes="name")
             yield Input(placeholder="s", type="number", max_length=6, compact=True, id="limit")
-            yield Label("s each", classes="unit")
+            yield Label("s", classes="unit")
+            yield Label("task", classes="name")
+            yield Choice(self._lab.manner.task, id="task")
             yield Label("mode", classes="name")
             yield Choice(FIRST, id="mode")
 
@@ -123,6 +136,7 @@ class AskLine(Container):
         limit = self.query_one("#limit", Input)
         if not limit.has_focus:
             limit.value = f"{lab.max_seconds:g}"
+        self.query_one("#task", Choice).show(tasks(lab) if described else (), lab.manner.task)
         modes = described.modes if described else ()
         self.query_one("#mode", Choice).show((FIRST, *modes), lab.manner.mode or FIRST)
 
@@ -134,6 +148,10 @@ class AskLine(Container):
     @on(Choice.Chosen, "#language")
     def _language(self, event: Choice.Chosen) -> None:
         self.post_message(CommandWanted("text.language", event.name))
+
+    @on(Choice.Chosen, "#task")
+    def _choose_task(self, event: Choice.Chosen) -> None:
+        self.post_message(CommandWanted("mode.task", event.name))
 
     @on(Choice.Chosen, "#mode")
     def _mode(self, event: Choice.Chosen) -> None:

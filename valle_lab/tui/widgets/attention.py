@@ -132,6 +132,8 @@ class AttentionPart(Picture, can_focus=True):
         return strips[:height]
 
     def _words(self, seen: AttentionView | None) -> str:
+        if self.view.take is None:
+            return "speak, and here stands where the model looks"
         if seen is None:
             return self.view.lab.attention.failure or "asked for"
         text, prompt, response = seen.shares[self.chosen_layer, self.chosen_head]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any, ClassVar
 
 from rich.cells import cell_len
@@ -45,11 +46,11 @@ class KeyLine(Widget):
         self.screen.bindings_updated_signal.subscribe(self, self._changed)
 
     def render(self) -> Content:
-        left = [_drawn(entry) for entry in self._entries]
-        palette = self._shown_palette
+        shown, palette = self._shown, self._shown_palette
+        left = [_drawn(entry) for entry in shown]
         if palette is None:
             return Content.assemble(*left)
-        room = self.size.width - sum(entry.cells for entry in self._entries) - palette.cells
+        room = self.size.width - sum(entry.cells for entry in shown) - palette.cells
         return Content.assemble(*left, " " * room, _drawn(palette))
 
     def on_click(self, event: Click) -> None:
@@ -85,12 +86,18 @@ class KeyLine(Widget):
     def _at(self, x: int) -> Entry | None:
         """The key in this column."""
         begin = 0
-        for entry in self._entries:
+        for entry in self._shown:
             if begin <= x < begin + entry.cells - GAP:
                 return entry
             begin += entry.cells
         palette = self._shown_palette
         return palette if palette is not None and x >= self.size.width - palette.cells else None
+
+    @property
+    def _shown(self) -> list[Entry]:
+        """The keys that there is room for, none of them cut."""
+        ends = accumulate(entry.cells for entry in self._entries)
+        return [entry for entry, end in zip(self._entries, ends, strict=True) if end - GAP <= self.size.width]
 
     @property
     def _shown_palette(self) -> Entry | None:

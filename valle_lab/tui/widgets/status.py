@@ -13,11 +13,12 @@ ROOM_FOR_MARK = 4
 
 
 class StatusLine(Static):
-    """Model, device, dtype, pace, sound and session, in one line."""
+    """Model, device, dtype, pace, session, sound and memory, in one line."""
 
     HELP = (
         "The model, its device and dtype; steps a second and compute seconds per second of audio (RTF: 0.5 "
-        "is twice real time) of the chosen take; where sound goes; whether the session is saved."
+        "is twice real time) of the chosen take; the session's file and whether it is saved; where sound "
+        "goes; how much of the memory budget the model's process has filled with what can be made again."
     )
 
     def __init__(self, *, id: str | None = None) -> None:
@@ -26,7 +27,7 @@ class StatusLine(Static):
 
     def show(self, lab: Lab) -> None:
         """Say how things stand."""
-        parts = [model_words(lab), pace_words(lab), session_words(lab), sound_words(lab)]
+        parts = [model_words(lab), pace_words(lab), session_words(lab), sound_words(lab), memory_words(lab)]
         words = SEPARATOR.join(part for part in parts if part)
         if words != self._words:
             self._words = words
@@ -81,6 +82,13 @@ def session_words(lab: Lab) -> str:
     """Whether anything would be lost."""
     if not lab.takes:
         return "no takes"
-    if lab.record.unsaved or lab.record.file is None:
+    if lab.record.file is None:
         return "not saved"
-    return f"saved {lab.record.file.name}"
+    return f"{lab.record.file.name} not saved" if lab.record.unsaved else f"saved {lab.record.file.name}"
+
+
+def memory_words(lab: Lab) -> str:
+    """How much is kept that can be made again, and the most that may be."""
+    if not lab.memory:
+        return ""
+    return f"{lab.memory / 1e6:.0f} of {lab.settings.memory_budget_gb * 1e3:.0f} MB"

@@ -58,6 +58,10 @@ class TakeList(Table):
         self._order: list[LabTake] = []
         """The takes as they are shown: each before those that go on from it."""
 
+    @property
+    def hint(self) -> str:
+        return f"No takes yet: write a text; {self.view.lab.key_of('take.speak')} speaks it."
+
     def paint(self) -> None:
         shown, chosen = {take.name: take for take in shown_takes(self.view.lab)}, self.view.lab.chosen
         twigs = tree(tuple(shown.values()))

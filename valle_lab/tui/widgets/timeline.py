@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import takewhile
 from typing import ClassVar
 
 import numpy as np
@@ -175,8 +176,12 @@ class Timeline(Picture, can_focus=True):
     def _mark(
         self, cells: list[str], styles: list[str], step: int, start: int, end: int, mark: str, style: str
     ) -> None:
+        """Put a mark on the axis; half a label beside it would be read as another number."""
         if start <= step < end:
             column = column_of(step - start, end - start, len(cells))
+            for way in (range(column, len(cells)), range(column - 1, -1, -1)):
+                for at in takewhile(lambda at: cells[at].isalnum() or cells[at] == ".", way):
+                    cells[at] = " "
             cells[column], styles[column] = mark, style
 
     def action_move(self, by: int) -> None:
