@@ -27,11 +27,10 @@ def head_line(view: StepView) -> str:
     if view.supposed:
         change = "again" if view.token == view.choice else f"instead of {_token(view.token, view)}"
         forced = f" was taken; this stack takes {_token(view.choice, view)} {change}"
+    alone = view.runner_up < 0
+    margin = "no other was left" if alone else f"margin {view.margin:.2f} over {_token(view.runner_up, view)}"
     where = f" position {view.position}" if view.positions > 1 else ""
-    return (
-        f"{view.take} {view.place}{where}: {_token(view.token, view)}{forced} by {view.chooser}, "
-        f"margin {view.margin:.2f} over {_token(view.runner_up, view)}"
-    )
+    return f"{view.take} {view.place}{where}: {_token(view.token, view)}{forced} by {view.chooser}, {margin}"
 
 
 def waterfall_lines(view: StepView) -> Lines:

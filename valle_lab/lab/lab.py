@@ -182,6 +182,7 @@ class Lab:
         if self.worker is not None:
             self.worker.close()
         self._death_told = False
+        self.memory = 0
         self.sight.forget()
         self.attention.forget()
         self.marks.forget()

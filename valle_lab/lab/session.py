@@ -75,6 +75,9 @@ def _open(lab: Lab, path: Path) -> None:
     lab.takes, lab.chosen = takes, takes[-1] if takes else None
     lab.sheet = lab.comparison = lab.trial = None
     lab.trials = {trial.name: trial for trial in _trials(session)}
+    if takes and not lab.text.strip():
+        lab.text = takes[-1].text
+        lab.mark("text")
     lab.tell(f"{len(takes)} take{'s'[: len(takes) != 1]} from {path.name}")
     lab.mark("takes", "session", "steps")
 

@@ -77,10 +77,13 @@ class View:
         if seen is None:
             return f"{self.step.place} {self.lab.sight.failure}"
         again = " · made again" if seen.remade else ""
+        alone = seen.runner_up < 0
         if seen.supposed:
             told = f"still {seen.token}" if seen.choice == seen.token else f"{seen.token} → {seen.choice}"
-            return f"{seen.place} · what-if: {told}, by {seen.margin:.2f}{again}"
-        return f"{seen.place} · token {seen.token}, next {seen.runner_up} by {seen.margin:.2f}{again}"
+            by = "no other was left" if alone else f"by {seen.margin:.2f}"
+            return f"{seen.place} · what-if: {told}, {by}{again}"
+        following = "no other was left" if alone else f"next {seen.runner_up} by {seen.margin:.2f}"
+        return f"{seen.place} · token {seen.token}, {following}{again}"
 
     @property
     def window(self) -> tuple[int, int]:

@@ -203,6 +203,7 @@ def test_a_lab_that_was_killed_leaves_a_journal_that_the_next_one_offers(
     after = Bench(tmp_path)
     assert any("session.restore (f8) brings it back" in notice.text for notice in after.told())
     after.lab.run("session.restore")
+    assert after.lab.text == after.lab.takes[-1].text != ""
     first, second = after.lab.takes
     assert (first.text, first.stop) == ("First words", "stop")
     assert (second.text, second.stop, second.take.frames) == ("Second words", "cancel", 6)

@@ -9,6 +9,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import pytest
+from textual.events import Key
 from textual.widgets import Button, Checkbox, Input, TextArea
 
 from valle_lab.session.save import load_session
@@ -17,6 +18,7 @@ from valle_lab.tui.screens.command_line import CommandLine, completions
 from valle_lab.tui.screens.help import HelpScreen
 from valle_lab.tui.screens.leave import LeaveScreen
 from valle_lab.tui.widgets.ask import Choice
+from valle_lab.tui.widgets.pane import Pane
 from valle_lab.tui.widgets.progress import Bar
 from valle_lab.tui.widgets.timeline import Timeline
 
@@ -126,6 +128,24 @@ async def test_the_command_line_completes_and_recalls(stage: OpenStage) -> None:
         entry.value = "seed."
         await s.pilot.pause()
         assert "seed.set seed.lock" in s.text
+
+
+async def test_keys_that_come_at_once_find_their_pane(stage: OpenStage) -> None:
+    async with stage() as s:
+        for key in ("f7", "right_square_bracket", "right_square_bracket"):
+            s.app.post_message(Key(key, None))
+        await s.pilot.pause()
+        await s.pilot.pause()
+        assert s.app.query_one("#takes", Pane)._front == "voices"
+
+
+async def test_the_focus_outlives_a_terminal_that_is_too_small_for_a_while(stage: OpenStage) -> None:
+    async with stage() as s:
+        await s.pilot.press("f5")
+        for size in ((50, 15), (40, 10), (80, 24)):
+            await s.pilot.resize_terminal(*size)
+            await s.pilot.pause()
+        assert isinstance(s.app.focused, Timeline)
 
 
 async def test_no_key_at_the_bottom_is_cut(stage: OpenStage) -> None:

@@ -52,6 +52,8 @@ class BenchScreen(Screen[None]):
         self.front = "stack"
         """The pane that is seen where there is room for one only."""
         self._parts: list[Part] = []
+        self._held: Widget | None = None
+        """What had the focus when the terminal became too small."""
 
     def compose(self) -> ComposeResult:
         view = self.view
@@ -121,10 +123,10 @@ class BenchScreen(Screen[None]):
         """Put the focus on a pane, in front of the others if need be."""
         if name == "asking":
             self.remove_class("-zoomed")
-            self.query_one("#text").focus()
+            self.set_focus(self.query_one("#text"))
             return
         self._bring(name)
-        self.call_after_refresh(self.query_one(f"#{name}", Pane).enter)
+        self.query_one(f"#{name}", Pane).enter()
 
     def zoom(self) -> None:
         """Give the whole screen to the pane that has the focus, or take it back."""
@@ -173,7 +175,13 @@ class BenchScreen(Screen[None]):
     @on(Resize)
     def _fit(self, event: Resize) -> None:
         width, height = event.size
+        small = layout_for(width, height) == "-too-small"
+        if small and self.focused is not None:
+            self._held = self.focused
         self._arrange(width, height)
+        if not small and self._held is not None:
+            self.set_focus(self._held)
+            self._held = None
         self.query_one("#too-small", Static).update(
             Content(f"{width} x {height}: too small, {LEAST_WIDTH} x {LEAST_HEIGHT} needed")
         )

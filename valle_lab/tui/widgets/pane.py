@@ -79,7 +79,7 @@ class Pane(Vertical):
             self.query_one(ContentSwitcher).current = part.id
         self._entitle()
         if focus:
-            first_focusable(part).focus()
+            self.enter()
 
     def action_turn(self, by: int) -> None:
         """The next tab, or the one before."""
@@ -104,8 +104,8 @@ class Pane(Vertical):
             self.refresh(Region(0, height, width, 1))
 
     def enter(self) -> None:
-        """Put the focus on what is in front."""
-        first_focusable(self._parts[self._front]).focus()
+        """Put the focus on what is in front; now, or the next of two keys pressed at once goes astray."""
+        self.screen.set_focus(first_focusable(self._parts[self._front]))
 
     def _entitle(self) -> None:
         title = Content.assemble((f"{self._key} " if self._key else "", "dim"), self._title)
