@@ -79,6 +79,11 @@ def test_the_stack_as_data_brings_nothing_heavy() -> None:
     assert probe(["valle.samplers", "valle.samplers.stack", "valle.samplers.noise"], HEAVY) == ""
 
 
+def test_the_first_frame_of_the_lab_waits_for_nothing_that_takes_a_while() -> None:
+    modules = ["valle_lab.cli.app", "valle_lab.opening", "valle_lab.lab", "valle_lab.tui.app"]
+    assert probe(modules, ("pydantic", "markdown_it", *HEAVY[:3], *HEAVY[4:])) == ""
+
+
 def test_the_probe_sees_a_heavy_import() -> None:
     assert probe(["valle", "textual.color"], HEAVY) == "textual.color brings textual"
 

@@ -38,7 +38,7 @@ from valle.samplers.stack import Stack
 from valle.step import Step
 from valle.take import Segment
 from valle.text.phonemes import Phonemizer, Versions
-from valle.text.sentences import SplitBy, split
+from valle.text.sentences import LONGEST_SENTENCE, SplitBy, split
 from valle.voices import Voice, voice_codes
 
 if TYPE_CHECKING:
@@ -48,8 +48,6 @@ if TYPE_CHECKING:
     from valle.decoding.run import Run
     from valle.text.tokens import Tokenizer
 
-LONGEST_SENTENCE = 160
-"""Characters spoken in one segment, about ten seconds of speech; longer sentences are cut at clauses."""
 MAX_SECONDS = 20.0
 SMALL_MODEL = 20_000_000
 """Parameters below which one thread computes: so small a product gains little from a second one, and where

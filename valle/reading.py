@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 from valle.errors import UserError
-from valle.inference import LONGEST_SENTENCE, Engine
 from valle.request import Sentence
 from valle.text.phonemes import has_sound
-from valle.text.sentences import SplitBy, split
+from valle.text.sentences import LONGEST_SENTENCE, SplitBy, split
 from valle.text.tokens import BOS, EOS
+
+if TYPE_CHECKING:
+    from valle.inference import Engine
 
 PhonemizedBy = Literal["espeak", "model", "ipa"]
 """By espeak-ng, by the task `phn` of the model itself, or not at all: the text is in IPA already."""

@@ -10,6 +10,8 @@ from typing import Literal
 from valle.text.dots import belongs_to_word
 
 SplitBy = Literal["sentence", "line", "none"]
+LONGEST_SENTENCE = 160
+"""Characters spoken in one segment, about ten seconds of speech; longer sentences are cut at clauses."""
 
 _END = re.compile(r"(?:[.!?…]+|[。！？]+)[\"'”’»)\]」』]*")
 _CLAUSE_END = re.compile(r"[;:,—–，、；：][\"'”’»)\]]*(?=\s)|(?<=\s)[—–-]+(?=\s)|[，、；：]")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from fake_worker import FakeWorker
 from textual.pilot import Pilot
-from textual.widgets import Input
+from textual.widgets import Input, TextArea
 
 from valle_lab.lab import Lab, trials
 from valle_lab.player import Player
@@ -64,7 +64,7 @@ class Sitting:
             for key in keys:
                 await pilot.press(key)
                 await pilot.pause()
-            for entry in self.app.screen.query(Input):
+            for entry in (*self.app.screen.query(Input), *self.app.screen.query(TextArea)):
                 entry.cursor_blink = False
                 entry._cursor_visible = True
             for _ in range(3):
@@ -123,6 +123,7 @@ def test_a_take_as_it_runs(
 
 
 SHOWN = {
+    "asking": ("f3",),
     "waterfall": ("f6",),
     "histogram": ("f6", TAB),
     "candidates": ("f6", TAB, TAB),
