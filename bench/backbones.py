@@ -5,10 +5,10 @@ so that whatever else the machine does meets all alike. Times are of one thread 
 medians. Memory is of each in a process of its own: by how much its resident set rises at most in a training
 batch, and what a take keeps of its past. `--learn STEPS` trains each for so many steps of level 0 on the
 short utterances of an encoded shard instead, and measures held-out losses as `evaluate heldout` does, in a
-table of its own.
+table of its own. `--only NAME...` measures some and leaves the others' rows in the page as they are.
 
-    python bench/backbones.py --page docs/backbones.md
-    python bench/backbones.py --learn 100 --dim 64 --layers 2 --heads 2 --folder FOLDER
+    python bench/backbones.py --page docs/models.md
+    python bench/backbones.py --learn 100 --dim 64 --layers 2 --heads 2 --folder FOLDER --page PAGE
 """
 
 from __future__ import annotations
@@ -47,6 +47,7 @@ SPEED = {
     "train_mb": "its memory, MB",
 }
 LEARNT = {
+    "steps": "steps",
     "right_text": "held-out loss",
     "wrong_text": "with the wrong text",
     "seconds": "seconds of training",
@@ -130,6 +131,7 @@ def learnt(name: str, options: argparse.Namespace) -> dict[str, float]:
     seconds = time.thread_time() - begun
     found = heldout_losses(trainer.model, heldout, (Kind.AR,))
     return {
+        "steps": options.learn,
         "right_text": found["ar"]["loss"],
         "wrong_text": found["ar, wrong text"]["loss"],
         "unigram": found["unigram"]["loss"],
@@ -170,7 +172,9 @@ def table(rows: list[dict[str, Any]], options: argparse.Namespace) -> list[str]:
     """The figures as a table of Markdown."""
     columns = LEARNT if options.learn else SPEED
     lines = [f"| backbone | {' | '.join(columns.values())} |", "|---" + "|--:" * len(columns) + "|"]
-    lines += [f"| `{each['name']}` | {' | '.join(f'{each[key]:.2f}' for key in columns)} |" for each in rows]
+    for each in rows:
+        numbers = (each[key] if isinstance(each[key], int) else f"{each[key]:.2f}" for key in columns)
+        lines.append(f"| `{each['name']}` | {' | '.join(map(str, numbers))} |")
     said = f"Dim {options.dim}, {options.layers} layers, {options.heads} heads, one thread"
     if not options.learn:
         return [
@@ -179,15 +183,18 @@ def table(rows: list[dict[str, Any]], options: argparse.Namespace) -> list[str]:
             *lines,
         ]
     unigram = f"the codes of level 0 by themselves have an entropy of {rows[0]['unigram']:.2f}"
-    return [f"{said}, {options.learn} steps; losses are in nats of level 0, and {unigram}.", "", *lines]
+    return [f"{said}; losses are in nats of level 0, and {unigram}.", "", *lines]
 
 
 def write(page: Path, kind: str, lines: list[str]) -> None:
-    """Put a table into a page, between the two marks of its kind."""
+    """Put a table into a page, between the two marks of its kind; rows of others that stand there stay."""
     begin, end = f"<!-- {kind} -->", f"<!-- /{kind} -->"
     before, _, rest = page.read_text(encoding="utf-8").partition(begin)
-    text = "\n".join([begin, "", *lines, "", end])
-    page.write_text(before + text + rest.partition(end)[2], encoding="utf-8")
+    there, _, after = rest.partition(end)
+    rows = {row.split("`")[1]: row for row in (*there.splitlines(), *lines) if row.startswith("| `")}
+    head = [line for line in lines if not line.startswith("| `")]
+    ordered = [rows[name] for name in BACKBONES if name in rows]
+    page.write_text("\n".join([before + begin, "", *head, *ordered, "", end + after]), encoding="utf-8")
 
 
 def parse() -> argparse.Namespace:

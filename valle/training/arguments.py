@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
+from valle.errors import UserError
 from valle.training import adapter_training
 
 DESCRIPTION = (
@@ -14,9 +15,16 @@ DESCRIPTION = (
 )
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors are those of the user, and one line."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message}; `{self.prog} --help` tells what there is")
+
+
 def parser() -> argparse.ArgumentParser:
-    """Every command with its options."""
-    found = argparse.ArgumentParser(prog="python -m valle.training", description=DESCRIPTION)
+    """Every command with its options; parsing raises UserError for what is none of them."""
+    found = _Parser(prog="python -m valle.training", description=DESCRIPTION)
     found.add_argument(
         "--folder", type=Path, default=None, help="where the runs lie (the user's cache folder)"
     )
@@ -34,7 +42,7 @@ Commands = argparse._SubParsersAction
 """What commands are added to; argparse has no public name for it."""
 
 
-def _add_data(commands: Commands[argparse.ArgumentParser]) -> None:
+def _add_data(commands: Commands[_Parser]) -> None:
     """What is trained on."""
     data = commands.add_parser("data", help="render the shards that the model is trained on")
     data.add_argument("--utterances", type=int, default=2000, help="in each shard")
@@ -50,7 +58,7 @@ def _add_data(commands: Commands[argparse.ArgumentParser]) -> None:
     commands.add_parser("voices", help="record the package's voices")
 
 
-def _add_trainings(commands: Commands[argparse.ArgumentParser]) -> None:
+def _add_trainings(commands: Commands[_Parser]) -> None:
     """What is trained."""
     codec = commands.add_parser("codec", help="train the codec")
     codec.add_argument("--utterances", type=int, default=5000)
@@ -73,19 +81,16 @@ def _add_trainings(commands: Commands[argparse.ArgumentParser]) -> None:
     for command, steps in ((codec, 10000), (model, 2000), (recogniser, 2000)):
         command.add_argument("--steps", type=int, default=None, help=f"of a fresh run ({steps})")
         command.set_defaults(usual_steps=steps)
-        command.add_argument(
-            "--warmup", type=int, default=100, help="steps in which the rate of a fresh run rises"
-        )
-        command.add_argument("--fall", choices=("linear", "cosine"), default="linear", help="how it falls")
-        command.add_argument(
-            "--decay", type=float, default=0.3, help="share of the steps in which the rate falls"
-        )
-        command.add_argument("--finish", action="store_true", help="begin the decay now")
-        command.add_argument("--more", type=int, default=0, help="so many steps after those of the saved run")
+        command.add_argument("--warmup", type=int, help="steps in which the rate of a fresh run rises (100)")
+        command.add_argument("--fall", choices=("linear", "cosine"), help="how it falls (linear)")
+        command.add_argument("--decay", type=float, help="share of the steps in which the rate falls (0.3)")
+        goes_on = command.add_mutually_exclusive_group()
+        goes_on.add_argument("--finish", action="store_true", help="begin the decay now")
+        goes_on.add_argument("--more", type=int, default=0, help="so many steps after those of the saved run")
     adapter_training.add_options(commands.add_parser("adapter", help="train an adapter on recordings"))
 
 
-def _add_results(commands: Commands[argparse.ArgumentParser]) -> None:
+def _add_results(commands: Commands[_Parser]) -> None:
     """What a run has become."""
     export = commands.add_parser("export", help="write the package's files from the saved runs")
     export.add_argument(
@@ -113,7 +118,7 @@ def _numbers(text: str) -> tuple[float, ...]:
 
 
 SETTINGS: dict[str, tuple[Callable[[str], Any], str]] = {
-    "architecture": (str, "the backbone: `valle-lab models --backbones` lists them"),
+    "architecture": (str, "the backbone: `valle-lab models` lists them"),
     "dim": (int, "width of the stream"),
     "layers": (int, "how many"),
     "heads": (int, "of attention or retention"),

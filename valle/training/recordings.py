@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,6 +46,14 @@ def find_recordings(folder: Path) -> list[Recording]:
         )
     speakers = sorted({file.parent for file in files})
     return [Recording(file, _transcript(file), speakers.index(file.parent)) for file in files]
+
+
+def listing(recordings: list[Recording], folder: Path) -> str:
+    """What recordings of a folder are, a line each: name, bytes and text as JSON."""
+    lines = (
+        [each.file.relative_to(folder).as_posix(), each.file.stat().st_size, each.text] for each in recordings
+    )
+    return "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
 
 
 def encode_recordings(

@@ -52,16 +52,16 @@ class Schedule:
 
         A run with fresh optimisers that begins with weights of `begin` steps warms up from there.
         """
-        length = max(1, round(steps * decay))
+        length = fall_of(steps, decay)
         return cls(warmup, begin + steps - length, length, begin, fall)
 
     def finishing(self, step: int, decay: float) -> Schedule:
         """This schedule with a fall that begins now and lasts a share `decay` of the steps so far."""
-        return replace(self, decay_start=step, decay_steps=max(1, round(step * decay)))
+        return replace(self, decay_start=step, decay_steps=fall_of(step, decay))
 
     def extended(self, step: int, steps: int, decay: float) -> Schedule:
         """A schedule of so many steps more: the full rate again, and a fall over their last share."""
-        length = max(1, round(steps * decay))
+        length = fall_of(steps, decay)
         return replace(self, decay_start=step + steps - length, decay_steps=length)
 
     @property
@@ -75,6 +75,11 @@ class Schedule:
         way = min(1.0, max(0.0, (step - self.decay_start) / self.decay_steps))
         fallen = way if self.fall == "linear" else (1 - math.cos(math.pi * way)) / 2
         return rise * (1 - (1 - LOWEST) * fallen)
+
+
+def fall_of(steps: int, decay: float) -> int:
+    """How many steps a share `decay` of them is, one at least."""
+    return max(1, round(steps * decay))
 
 
 class Run:
@@ -179,20 +184,26 @@ def train(
     """
     results: list[Any] = []
     begun, first = time.monotonic(), trainer.step
+
+    def report() -> None:
+        found = trainer.summary(processes.gather(results))
+        if processes.is_first:
+            run.log(step=trainer.step, of=schedule.last_step, **found)
+            pace = (trainer.step - first) / (time.monotonic() - begun)
+            run.show(_progress(trainer.step, schedule.last_step, pace, found))
+        results.clear()
+
     while trainer.step < schedule.last_step and not processes.any(run.stop_asked):
         if processes.any(not ready(trainer.step)):
             time.sleep(WAIT)
             continue
         results.append(trainer.train_step(schedule.factor(trainer.step)))
         if trainer.step % report_every == 0:
-            found = trainer.summary(processes.gather(results))
-            if processes.is_first:
-                run.log(step=trainer.step, of=schedule.last_step, **found)
-                pace = (trainer.step - first) / (time.monotonic() - begun)
-                run.show(_progress(trainer.step, schedule.last_step, pace, found))
-            results = []
+            report()
         if processes.is_first and run.is_due():
             run.save(trainer.state(), schedule, trainer.step)
+    if results:
+        report()
     run.end_line()
     if processes.is_first:
         run.save(trainer.state(), schedule, trainer.step)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import itertools
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,11 +15,12 @@ from valle.training.arguments import given_settings
 if TYPE_CHECKING:
     from valle.training.codec_data import CodecData
     from valle.training.model_recipe import ModelRecipe
-    from valle.training.model_training import ModelTrainer
+    from valle.training.model_training import ModelTrainer, ShardSource
     from valle.training.processes import Processes
     from valle.training.runs import Run, Schedule, Trainer
 
 DECODER_RATE = 6e-4
+WARMUP, DECAY = 100, 0.3
 
 
 def _prepare(threads: int) -> None:
@@ -43,29 +44,43 @@ def _resumed(trainer: Trainer, folder: Path) -> tuple[Run, dict[str, Any] | None
 
 
 def _schedule(arguments: argparse.Namespace, step: int, state: dict[str, Any] | None) -> Schedule:
-    from valle.training.runs import Schedule
+    """The schedule of a fresh run, or of the saved one, which the command line must not contradict."""
+    from valle.training.runs import Schedule, fall_of
 
     for name, least in (("steps", 1), ("more", 0), ("warmup", 1)):
         value = getattr(arguments, name)
         if value is not None and value < least:
             raise UserError(f"--{name} is {value}, it must be {least} or more")
-    if not 0 < arguments.decay <= 1:
-        raise UserError(f"--decay is {arguments.decay:g}, it must be a share above 0, 1 at most")
+    decay = DECAY if arguments.decay is None else arguments.decay
+    if not 0 < decay <= 1:
+        raise UserError(f"--decay is {decay:g}, it must be a share above 0, 1 at most")
     if state is None:
-        steps = arguments.steps or arguments.usual_steps
-        return Schedule.over(steps, arguments.decay, arguments.warmup, begin=step, fall=arguments.fall)
+        steps, warmup = arguments.steps or arguments.usual_steps, arguments.warmup or WARMUP
+        return Schedule.over(steps, decay, warmup, begin=step, fall=arguments.fall or "linear")
     schedule = Schedule(**state["schedule"])
-    if arguments.more:
-        return schedule.extended(step, arguments.more, arguments.decay)
-    if arguments.finish:
-        return schedule.finishing(step, arguments.decay)
+    _require_same("warmup", arguments.warmup, schedule.warmup)
+    if arguments.more or arguments.finish:
+        schedule = replace(schedule, fall=arguments.fall or schedule.fall)
+        if arguments.more:
+            return schedule.extended(step, arguments.more, decay)
+        return schedule.finishing(step, decay)
     planned = schedule.last_step - schedule.begin
     if arguments.steps not in (None, planned):
         raise UserError(
             f"The saved run is one of {planned} steps, not {arguments.steps}; leave --steps out to go on, "
             "or give --more N for N steps after them."
         )
+    _require_same("fall", arguments.fall, schedule.fall)
+    if arguments.decay is not None and fall_of(planned, decay) != schedule.decay_steps:
+        _require_same("decay", decay, round(schedule.decay_steps / planned, 3))
     return schedule
+
+
+def _require_same(name: str, given: object, saved: object) -> None:
+    if given not in (None, saved):
+        raise UserError(
+            f"The saved run was begun with {name} {saved}, not {given}; leave --{name} out to go on with it."
+        )
 
 
 def codec(arguments: argparse.Namespace, folder: Path) -> None:
@@ -122,6 +137,7 @@ def model(arguments: argparse.Namespace, folder: Path) -> None:
         _train_model(arguments, folder, processes)
     finally:
         processes.leave()
+        gc.unfreeze()  # else nothing in cycles is freed at exit, and triton tells of each of its objects
 
 
 def _train_model(arguments: argparse.Namespace, folder: Path, processes: Processes) -> None:
@@ -136,7 +152,7 @@ def _train_model(arguments: argparse.Namespace, folder: Path, processes: Process
     if state is not None:
         trainer.restore(state)
     schedule = None if state is None else _schedule(arguments, trainer.step, state)
-    shards = _shards(arguments, folder, processes)
+    shards = _shards(arguments, folder, processes, begun=state is not None)
     if state is None:
         _start(trainer, arguments.start)
         schedule = _schedule(arguments, trainer.step, None)
@@ -159,15 +175,22 @@ def _recipe(arguments: argparse.Namespace, state: dict[str, Any] | None) -> Mode
     return settle(given, saved, stretch=arguments.more > 0)
 
 
-def _shards(arguments: argparse.Namespace, folder: Path, processes: Processes) -> Any:
-    """What is trained on: the shards of the folder, or one of the recordings, kept with the run."""
+def _shards(arguments: argparse.Namespace, folder: Path, processes: Processes, begun: bool) -> ShardSource:
+    """What is trained on: the shards of the folder, or that of the recordings, which is kept with the run."""
+    from valle.training.make_data import keep_recordings
     from valle.training.model_training import ShardSource
     from valle.training.speech import speech_path
 
-    if arguments.recordings is not None:
-        place = folder / arguments.run
-        if processes.is_first and not speech_path(place, 0).exists():
-            encode_folder(arguments.recordings, speech_path(place, 0))
+    place, recordings = folder / arguments.run, arguments.recordings
+    has_own = speech_path(place, 0).exists()
+    if begun and not has_own and recordings is not None and not arguments.more:
+        raise UserError(
+            "The saved run is not one of recordings; leave --recordings out to go on with it, give --more N "
+            "to train it on them for N steps, or begin another with --name NAME."
+        )
+    if recordings is not None and processes.is_first:
+        keep_recordings(recordings, place)
+    if recordings is not None or has_own:
         return ShardSource(place, 1, arguments.shard_every, 1)
     there = next(index for index in itertools.count() if not speech_path(folder, index).exists())
     total = arguments.shards or there
@@ -176,22 +199,6 @@ def _shards(arguments: argparse.Namespace, folder: Path, processes: Processes) -
             f"{folder} holds no shard; make one with `data` and `encode`, or train with --recordings FOLDER"
         )
     return ShardSource(folder, arguments.first_shards or total, arguments.shard_every, total)
-
-
-def encode_folder(recordings: Path, path: Path) -> None:
-    """Encode a folder of recordings into a shard, and say which of them cannot be used."""
-    from valle.audio.builtin.codec import BuiltinCodec
-    from valle.request import FRAME_RATE
-    from valle.training.export import BUILTIN
-    from valle.training.recordings import encode_recordings, find_recordings
-
-    found = find_recordings(recordings)
-    shard, left_out = encode_recordings(found, BuiltinCodec.load(BUILTIN / "codec.safetensors"))
-    for line in left_out:
-        print(f"left out: {line}", file=sys.stderr)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    shard.save(path)
-    print(f"{path}: {len(shard.speakers)} recordings, {len(shard.codes) / FRAME_RATE:.1f} s")
 
 
 def _start(trainer: ModelTrainer, name: str | None) -> None:

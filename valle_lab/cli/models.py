@@ -43,11 +43,11 @@ def models(
         typer.Option(metavar="hf:OWNER/NAME[:PATH]|encodec", help="Fetch this from the network first."),
     ] = None,
     backbones: Annotated[
-        bool, typer.Option("--backbones", help="List the backbones that a model can have instead.")
+        bool, typer.Option("--backbones", help="List only the backbones that a model can have.")
     ] = False,
     json_output: Annotated[bool, typer.Option("--json", help="A list of objects on stdout.")] = False,
 ) -> int | None:
-    """List the built-in model, those in the models folder, and those fetched from the hub."""
+    """List the built-in model, those of the models folder and of the hub; then what backbones can do."""
     if backbones:
         _list_backbones(json_output)
         return None
@@ -59,6 +59,8 @@ def models(
     else:
         heads = ("model", "backbone", "parameters", "languages", "codec", "file")
         print_table([heads, *map(_row, found)])
+        print()
+        _list_backbones(json_output)
     return None
 
 

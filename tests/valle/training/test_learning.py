@@ -1,6 +1,11 @@
-"""Every backbone, trained for a second: it learns more than how often each code is, and it reads the text."""
+"""Every backbone, trained for a second: it learns more than how often each code is, and it reads the text.
+
+Broken off shortly before the end it goes on from its file with the same losses.
+"""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +15,7 @@ from valle.training.corpus import Corpus, Kind, Mix
 from valle.training.heldout import COMPLETE, measured, unigram_entropy
 from valle.training.model_recipe import ModelRecipe
 from valle.training.model_training import ModelTrainer
+from valle.training.runs import Run, Schedule
 from valle.training.speech import SpeechShard
 
 FRAMES, WORDS, SOUNDS = 8, 8, 4
@@ -38,7 +44,7 @@ def babble(count: int, seed: int) -> Corpus:
 
 
 @pytest.mark.parametrize("name", BACKBONES)
-def test_it_learns_the_codes_and_reads_the_text(name: str) -> None:
+def test_it_learns_the_codes_and_reads_the_text(name: str, tmp_path: Path) -> None:
     recipe = ModelRecipe(
         dim=16,
         layers=1,
@@ -50,9 +56,15 @@ def test_it_learns_the_codes_and_reads_the_text(name: str) -> None:
         experts=4 if name == "mixtral" else 1,
         mix=Mix(kinds=(1, 0, 0, 0, 0), hidden=0.0, without_voice=0.0, without_both=0.0),
     )
-    trainer = ModelTrainer(recipe, babble(200, seed=0))
-    for _ in range(40):
+    corpus = babble(200, seed=0)
+    trainer, resumed = (ModelTrainer(recipe, corpus) for _ in range(2))
+    for _ in range(38):
+        trainer.train_step(1.0)
+    Run(tmp_path).save(trainer.state(), Schedule(), trainer.step)
+    resumed.restore(Run(tmp_path).load() or {})
+    for _ in range(2):
         (result,) = trainer.train_step(1.0)
+        assert resumed.train_step(1.0) == [result]
     assert (result.router > 0) == (name == "mixtral")
     heldout = babble(60, seed=1)
     right = measured(trainer.model, heldout, Kind.AR, COMPLETE)["loss"]

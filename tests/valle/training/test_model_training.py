@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -159,6 +160,22 @@ def test_a_run_saves_its_end_and_its_metrics(model_recipe: ModelRecipe, tmp_path
     assert state is not None
     assert state["step"] == 3
     assert len((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()) == 3
+
+
+def test_every_step_is_told_of_once(model_recipe: ModelRecipe, corpus: Corpus, tmp_path: Path) -> None:
+    """Also those that end before a line was due, and what ends with a signal."""
+    run, schedule = Run(tmp_path), Schedule.over(7, 0.5, warmup=2)
+    trainer = ModelTrainer(model_recipe, corpus)
+
+    def stop_at_4(step: int) -> bool:
+        run.stop_asked = step == 3
+        return True
+
+    train(trainer, run, schedule, 3, stop_at_4)
+    run.stop_asked = False
+    train(trainer, run, schedule, 3)
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [3, 4, 6, 7]
 
 
 def test_schedules_go_by_steps() -> None:

@@ -93,3 +93,18 @@ def test_training_goes_on_from_the_package(folder: Path, tmp_path: Path) -> None
     assert 0 < max(changes) < 0.01
     with pytest.raises(UserError, match="holds no shard"):
         run(["--folder", str(tmp_path / "other"), "--threads", "1", "model", "--steps", "1"])
+
+
+def test_a_run_keeps_its_recordings(folder: Path, tmp_path: Path) -> None:
+    command = ["--folder", str(tmp_path), "--threads", "1", "model", "--name", "mine"]
+    small = ["--dim", "16", "--layers", "1", "--heads", "2", "--budget", "100", "--batches", "1"]
+    run([*command, *small, "--warmup", "1", "--steps", "1", "--recordings", str(folder)])
+    kept = (tmp_path / "mine" / "speech-000.npz").read_bytes()
+    run([*command, "--more", "1"])
+    run([*command, "--more", "1", "--recordings", str(folder)])
+    after = (tmp_path / "mine" / "state.pt").read_bytes()
+    next(folder.rglob("*.txt")).write_text("It says something else.", encoding="utf-8")
+    with pytest.raises(UserError, match="holds other recordings than those that the run began with"):
+        run([*command, "--more", "1", "--recordings", str(folder)])
+    assert (tmp_path / "mine" / "speech-000.npz").read_bytes() == kept
+    assert (tmp_path / "mine" / "state.pt").read_bytes() == after

@@ -200,6 +200,12 @@ def test_a_run_is_refused_before_anything_is_written(tmp_path: Path) -> None:
     for words, problem in (
         ("--dim 24", "begun with dim 16, not 24"),
         ("--steps 3", "one of 1 steps, not 3"),
+        ("--warmup 2", "begun with warmup 1, not 2; leave --warmup out"),
+        ("--more 1 --warmup 2", "begun with warmup 1, not 2"),
+        ("--fall cosine", "begun with fall linear, not cosine"),
+        ("--recordings .", "The saved run is not one of recordings"),
+        ("--more 1 --finish", "not allowed with argument --more"),
+        ("--dim wide", "invalid int value: 'wide'; `python -m valle.training model --help`"),
         ("--name new --architecture lama", "unknown architecture 'lama'; .* did you mean llama"),
         ("--name new --dim 25", "must split into 4 heads"),
         ("--name new --start builtin --dim 16 --heads 2", "another configuration"),

@@ -105,7 +105,9 @@ def test_models_are_listed_with_what_they_are(
     assert "cannot be used" in str(found["broken"]["problem"])
     assert small["backbone"] == "llama"
     assert main(["models", *config]) == 0
-    assert "small" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "small" in printed
+    assert [line.split()[0] for line in printed.splitlines()[-len(BACKBONES) :]] == list(BACKBONES)
 
 
 def test_backbones_are_listed_with_what_they_can_do(capsys: pytest.CaptureFixture[str]) -> None:

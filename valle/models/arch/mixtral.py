@@ -32,7 +32,7 @@ class Mixtral(Llama):
         observer: Observer | None = None,
     ) -> Tensor:
         """Run embeddings [R, T, D] at positions [R, T], all below `limit`, through all blocks."""
-        self._present = present(hidden)
+        self._present = present(hidden) if self.training else None
         return super().forward(hidden, positions, limit, mask, state, observer)
 
     def auxiliary_loss(self) -> Tensor | None:

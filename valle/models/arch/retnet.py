@@ -115,7 +115,7 @@ class RetNet(Backbone):
     ) -> Tensor:
         """Run embeddings [R, T, D] at positions [R, T], all below `limit`, through all blocks."""
         given = hidden
-        self._present = present(hidden)
+        self._present = present(hidden) if self.training and self._config.experts > 1 else None
         common = Pass(
             self._rotary.at(positions, limit),
             mask,

@@ -11,6 +11,7 @@ from transformers.modeling_outputs import BaseModelOutputWithPast
 
 from valle.models.arch.attention import Mask
 from valle.models.arch.backbone import Backbone
+from valle.models.arch.bitnet import use_bit_linear
 from valle.models.arch.observer import Observer
 from valle.models.arch.recurrent import RecurrentState
 from valle.models.arch.retnet import RetNet
@@ -27,6 +28,8 @@ class RetNetConfig(PretrainedConfig):  # type: ignore[misc]
     num_hidden_layers: int = 2
     num_attention_heads: int = 2
     num_local_experts: int = 1
+    ternary: bool = False
+    """Whether the linear layers are those of BitNet."""
     max_position_embeddings: int = 2048
     """Positions that a state made by `use_cache` has room for."""
 
@@ -51,6 +54,8 @@ class RetNetModel(PreTrainedModel):  # type: ignore[misc]
     def __init__(self, config: RetNetConfig) -> None:
         super().__init__(config)
         self.retnet = RetNet(config.sizes())
+        if config.ternary:
+            use_bit_linear(self.retnet)
         self.post_init()
 
     def _init_weights(self, module: torch.nn.Module) -> None:
@@ -94,6 +99,7 @@ class RetNetHF(Backbone):
             num_hidden_layers=config.layers,
             num_attention_heads=config.heads,
             num_local_experts=config.experts,
+            ternary=config.bitnet,
         )
         self.model = RetNetModel(sizes)
 
