@@ -63,8 +63,9 @@ class BitLinear(nn.Linear):
 
     def _ternary(self) -> tuple[Tensor, Tensor]:
         """The weights as -1, 0 and 1, and what these are multiplied by."""
-        # A weight that an adapter computes is another one each time; it may lie where the last one lay.
-        if torch.is_grad_enabled() or "weight" not in self._parameters:
+        # A weight that an adapter computes is another one each time; it may lie where the last one lay. One
+        # that was made under inference mode counts no versions.
+        if torch.is_grad_enabled() or "weight" not in self._parameters or self.weight.is_inference():
             return ternary_of(self.weight)
         key = (id(self.weight), self.weight._version, self.weight.data_ptr(), self.weight.device)
         if self._kept is None or self._kept[0] != key:
