@@ -1,7 +1,7 @@
 """Attention backends side by side in one run, and what watching attention costs a step.
 
-Backends take turns in short blocks; figures are minima over the blocks, as ratios of torch's sdpa, and on the
-CPU of computing time, so that whatever else the machine does matters little. On a GPU: bfloat16, head sizes
+Backends take turns; figures are the least of their turns, as ratios of torch's sdpa, and for what watching adds
+the median of neighbouring turns, on the CPU of computing time, so that what else the machine does matters little. On a GPU: bfloat16, head sizes
 64 and 128, lengths 512 to 8192, forward, and forward with backward. On the CPU: float32, shorter, and our
 kernel is left out, since there it is only interpreted.
 
@@ -15,6 +15,7 @@ import argparse
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
+from statistics import median
 
 import torch
 from torch import Tensor
@@ -40,10 +41,10 @@ def usable(device: str, dtype: str) -> list[str]:
     return [name for name in names if not (name == "fused" and device == "cpu")]
 
 
-def in_turns(calls: dict[str, Call], repeats: int, device: str) -> dict[str, float]:
-    """Milliseconds of each, the least of its turns after the first; on the CPU those that it computed."""
+def in_turns(calls: dict[str, Call], repeats: int, device: str) -> dict[str, list[float]]:
+    """Milliseconds of each, of every turn after the first; on the CPU those that it computed."""
     clock = time.process_time if device == "cpu" else time.perf_counter
-    best = dict.fromkeys(calls, float("inf"))
+    taken: dict[str, list[float]] = {name: [] for name in calls}
     for turn in range(repeats + 1):
         for name, call in calls.items():
             _wait(device)
@@ -51,8 +52,18 @@ def in_turns(calls: dict[str, Call], repeats: int, device: str) -> dict[str, flo
             call()
             _wait(device)
             if turn:
-                best[name] = min(best[name], (clock() - begun) * 1e3)
-    return best
+                taken[name].append((clock() - begun) * 1e3)
+    return taken
+
+
+def least(taken: dict[str, list[float]]) -> dict[str, float]:
+    """The shortest turn of each."""
+    return {name: min(turns) for name, turns in taken.items()}
+
+
+def added(taken: dict[str, list[float]], name: str) -> float:
+    """What one adds to the `plain` turn right before it, as a share of it: the median over all turns."""
+    return median(one / plain - 1 for one, plain in zip(taken[name], taken["plain"], strict=True))
 
 
 def _wait(device: str) -> None:
@@ -79,9 +90,8 @@ def kernels(options: argparse.Namespace) -> None:
             for told, run in (("forward", forward), ("with backward", with_backward)):
                 backward = told != "forward"
                 chosen = [n for n in names if n not in slow and not (backward and _no_gradients(n, options))]
-                best = in_turns(
-                    {name: partial(run, name, *tensors) for name in chosen}, options.repeats, options.device
-                )
+                calls = {name: partial(run, name, *tensors) for name in chosen}
+                best = least(in_turns(calls, options.repeats, options.device))
                 slow |= {name for name in best if best[name] > SLOWEST * best["sdpa"]}
                 ratios = [
                     f"{best[name] / best['sdpa']:.2f}" if name in best else "-"
@@ -114,9 +124,7 @@ def watching(options: argparse.Namespace) -> None:
     model = ArNar(config).to(options.device).eval().requires_grad_(False)
     row = Inputs(phonemes=torch.randint(4, 200, (40,)), language=0, prompt=torch.randint(0, 1024, (225, 8)))
     (layout,) = model.layouts([row], growing=True)
-    print(
-        f"\na step of the built-in model's size on {options.device}, plain and watched (ratio of the minima)"
-    )
+    print(f"\na step of the built-in model's size on {options.device}, plain and watched (medians)")
     print("| backend | plain ms | measures | maps |")
     print("|---|---|---|---|")
     for name in usable(options.device, "float32"):
@@ -133,10 +141,9 @@ def watching(options: argparse.Namespace) -> None:
             caches[kind] = (cache, observer)
 
         calls = {kind: partial(step, model, *caches[kind]) for kind in observers}
-        best = in_turns(calls, options.steps, options.device)
-        plain = best["plain"]
-        shares = " | ".join(f"{best[kind] / plain - 1:+.0%}" for kind in ("measures", "maps"))
-        print(f"| {name} | {plain:.2f} | {shares} |")
+        taken = in_turns(calls, options.steps, options.device)
+        shares = " | ".join(f"{added(taken, kind):+.0%}" for kind in ("measures", "maps"))
+        print(f"| {name} | {median(taken['plain']):.2f} | {shares} |")
 
 
 def step(model: ArNar, cache: Cache, kept: Observer | None) -> None:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, fields
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from valle.decoding.attention import FLOOR
+from valle.decoding.attention import Floats, measured
 from valle.decoding.branches import Pair, in_one_pass, with_frames
 from valle.errors import UserError
 from valle.models.ar_nar import ArNar
 from valle.request import Recipe
-from valle.samplers.measures import BIT
 from valle.samplers.rows import AttentionMeasures
 
 
@@ -78,29 +78,18 @@ class _LastQueries:
 
     def __init__(self, count: int, outputs: int) -> None:
         self._count, self._outputs = count, outputs
-        self._layers: list[tuple[Tensor, ...]] = []
+        self._layers: list[tuple[Floats, ...]] = []
 
     def attention(self, layer: int, query: Tensor, key: Tensor) -> None:
         """Take the query [R, H, Tq, d] and all keys [R, H, Tk, d] of a layer; see `Observer`."""
         first = key.shape[2] - self._outputs
-        rows = slice(first, first + self._count)
-        scores = query[0, :, rows].float() @ key[0].float().transpose(1, 2) / math.sqrt(query.shape[-1])
-        seen = torch.arange(key.shape[2]) <= torch.arange(first, first + self._count)[:, None]
-        self._layers.append(_measured(scores, seen.to(scores.device)))
+        rows = torch.arange(first, first + self._count)
+        asked = query[0, :, first : first + self._count].float()
+        scores = asked @ key[0].float().transpose(1, 2) / math.sqrt(query.shape[-1])
+        seen = torch.arange(key.shape[2]) <= rows[:, None]
+        self._layers.append(measured(scores.transpose(0, 1).cpu().numpy(), seen[:, None].numpy()))
 
     def measures(self) -> AttentionMeasures:
-        """For every decision, by layer."""
-        return AttentionMeasures(*(torch.stack(part, 1) for part in zip(*self._layers, strict=True)))
-
-
-def _measured(scores: Tensor, seen: Tensor) -> tuple[Tensor, ...]:
-    """Entropy, varentropy, agreement and interaction [N] of raw scores [heads, N, keys] where they are seen;
-    the definitions are those of `valle.decoding.attention.measured`."""
-    log_probability = scores.masked_fill(~seen, float("-inf")).log_softmax(-1)
-    probability = log_probability.exp()
-    bits = -BIT * log_probability.clamp_min(FLOOR)
-    entropy = (probability * bits).sum(-1)
-    varentropy = (probability * (bits - entropy[..., None]) ** 2).sum(-1)
-    apart = (probability - probability.mean(0, keepdim=True)).abs().sum(-1) / 2
-    interaction = scores.abs().mul(seen).sum(-1) / seen.sum(-1)
-    return entropy.mean(0), varentropy.mean(0), 1.0 - apart.mean(0), interaction.mean(0)
+        """For every decision, by layer, [N, layers]."""
+        parts = zip(*self._layers, strict=True)
+        return AttentionMeasures(*(torch.from_numpy(np.stack(part, 1)) for part in parts))

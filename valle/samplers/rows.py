@@ -38,7 +38,7 @@ class AttentionMeasures:
         count = self.entropy.shape[1]
         if beyond := [layer for layer in layers if layer >= count]:
             raise StackError(f"there is no layer {beyond[0]}: the model has {count}, counted from 0")
-        picked = list(layers or range(count))
+        picked = list(layers) or slice(None)
         parts = {field.name: getattr(self, field.name)[:, picked].mean(1) for field in fields(self)}
         return AttentionMeasures(**parts)
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -61,13 +62,21 @@ def by_hand(scores: list[list[float]]) -> list[float]:
 def test_two_heads_on_two_keys() -> None:
     scores = [[0.0, 0.0], [math.log(3), 0.0]]
     assert by_hand(scores) == pytest.approx([0.905639, 0.235510, 0.875, math.log(3) / 4], abs=1e-6)
-    found = numbers(measured(torch.tensor([scores])))[:, 0].tolist()
+    found = [float(part[0]) for part in measured(np.array([scores], np.float32))]
     assert found == pytest.approx(by_hand(scores), abs=1e-6)
 
 
 def test_a_head_that_looks_at_one_key_only_has_no_entropy() -> None:
-    found = measured(torch.tensor([[[200.0, -200.0, 0.0]] * 3]))
-    assert numbers(found)[:, 0].tolist() == pytest.approx([0.0, 0.0, 1.0, 400 / 3], abs=1e-4)
+    found = measured(np.array([[200.0, -200.0, 0.0]] * 3, np.float32))
+    assert [float(part) for part in found] == pytest.approx([0.0, 0.0, 1.0, 400 / 3], abs=1e-4)
+
+
+def test_keys_that_are_not_seen_count_for_nothing() -> None:
+    random = np.random.default_rng(0)
+    scores = random.normal(0.0, 3.0, (5, 2, 9)).astype(np.float32)
+    seen = random.random((5, 1, 9)) < 0.6
+    for row, part in enumerate(zip(*measured(scores, seen), strict=True)):
+        assert list(part) == pytest.approx(by_hand(scores[row][:, seen[row, 0]].tolist()), abs=1e-5)
 
 
 def test_the_scores_of_the_reference() -> None:
