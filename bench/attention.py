@@ -1,9 +1,10 @@
 """Attention backends side by side in one run, and what watching attention costs a step.
 
-Backends take turns; figures are the least of their turns, as ratios of torch's sdpa, and for what watching adds
-the median of neighbouring turns, on the CPU of computing time, so that what else the machine does matters little. On a GPU: bfloat16, head sizes
-64 and 128, lengths 512 to 8192, forward, and forward with backward. On the CPU: float32, shorter, and our
-kernel is left out, since there it is only interpreted.
+Backends take turns; figures are the least of their turns, as ratios of torch's sdpa. What watching adds is
+the median over neighbouring turns. On the CPU it is computing time, so that what else the machine does
+matters little. On a GPU: bfloat16, head sizes 64 and 128, lengths 512 to 8192, forward, and forward with
+backward. On the CPU: float32, shorter, and our kernel is left out, since there it is only interpreted. A
+backend that fails is told with its reason, and the others go on.
 
     python bench/attention.py
     python bench/attention.py --device cuda --train 300
@@ -12,6 +13,7 @@ kernel is left out, since there it is only interpreted.
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -91,6 +93,7 @@ def kernels(options: argparse.Namespace) -> None:
                 backward = told != "forward"
                 chosen = [n for n in names if n not in slow and not (backward and _no_gradients(n, options))]
                 calls = {name: partial(run, name, *tensors) for name in chosen}
+                calls = {name: call for name, call in calls.items() if works(name, call)}
                 best = least(in_turns(calls, options.repeats, options.device))
                 slow |= {name for name in best if best[name] > SLOWEST * best["sdpa"]}
                 ratios = [
@@ -99,6 +102,17 @@ def kernels(options: argparse.Namespace) -> None:
                     if name != "sdpa"
                 ]
                 print(f"| {width} | {length} | {told} | {best['sdpa']:.2f} |", " | ".join(ratios), "|")
+
+
+def works(name: str, call: Call) -> bool:
+    """Whether a first call goes well; where not, its reason is told."""
+    try:
+        call()
+    except Exception as error:  # whatever a compiler, a driver or too little memory makes of it
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        print(f"{name} fails: {reason}", file=sys.stderr)
+        return False
+    return True
 
 
 def forward(name: str, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
@@ -155,27 +169,38 @@ def step(model: ArNar, cache: Cache, kept: Observer | None) -> None:
 
 
 def train(options: argparse.Namespace) -> None:
-    """Losses of a short training by every backend with gradients, the same batches for all."""
-    print(f"\nmean loss of steps {options.train - 19} to {options.train}, {options.dtype}, by backend")
-    for name in usable(options.device, options.dtype):
-        if _no_gradients(name, options) or name == "default":
-            continue
-        torch.manual_seed(1)
-        config = ModelConfig(dim=128, layers=4, heads=2, ffn=512, capabilities=("ar", "nar"), attention=name)
-        model = ArNar(config).to(options.device).train()
-        optimizer = torch.optim.AdamW(model.parameters(), 1e-3)
-        losses = []
-        half = options.dtype != "float32"
-        for step in range(options.train):
-            rows = _rows(step)
-            with torch.autocast(options.device, getattr(torch, options.dtype), enabled=half):
-                loss = model.loss(rows).mean
-            loss.backward()
-            optimizer.step()
-            optimizer.zero_grad()
-            losses.append(loss.item())
-        tail = losses[-20:]
-        print(f"{name}: {sum(tail) / len(tail):.4f}")
+    """Losses of a short training by every backend with gradients, the same weights and batches for all.
+
+    `math` once more with other weights tells what is noise.
+    """
+    names = [name for name in usable(options.device, options.dtype) if name not in ("math", "default")]
+    print(f"\na training of {options.train} steps, {options.dtype}: mean losses by backend")
+    ends = sorted({min(options.train, end) for end in (20, options.train // 2, options.train)})
+    print("| backend |", " | ".join(f"to step {end}" for end in ends), "|")
+    print("|---|" + "--:|" * len(ends))
+    for name, seed in (("math", 1), ("math", 2), *((name, 1) for name in names)):
+        losses: list[float] = []
+        if not _no_gradients(name, options) and works(name, partial(_trained, name, seed, options, losses)):
+            means = [sum(losses[max(0, end - 20) : end]) / min(20, end) for end in ends]
+            told = name if seed == 1 else f"{name}, other weights"
+            print(f"| {told} |", " | ".join(f"{mean:.4f}" for mean in means), "|", flush=True)
+
+
+def _trained(name: str, seed: int, options: argparse.Namespace, losses: list[float]) -> None:
+    """Train a small model; its losses go to the list."""
+    torch.manual_seed(seed)
+    config = ModelConfig(dim=128, layers=4, heads=2, ffn=512, capabilities=("ar", "nar"), attention=name)
+    model = ArNar(config).to(options.device).train()
+    optimizer = torch.optim.AdamW(model.parameters(), 1e-3)
+    half = options.dtype != "float32"
+    kind = options.device.partition(":")[0]
+    for step in range(options.train):
+        with torch.autocast(kind, getattr(torch, options.dtype), enabled=half):
+            loss = model.loss(_rows(step)).mean
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        losses.append(loss.item())
 
 
 def _rows(step: int) -> Sequence[Inputs]:

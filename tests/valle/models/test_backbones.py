@@ -17,7 +17,7 @@ from valle.checkpoints.details import CodecName, Details
 from valle.errors import UserError
 from valle.models.ar_nar import ArNar
 from valle.models.arch import BACKBONES, build, recurrent
-from valle.models.arch.attention import Mask, use_attention
+from valle.models.arch.attention import Mask
 from valle.models.arch.bitnet import BitLinear
 from valle.models.arch.retention import chunkwise, decays, parallel
 from valle.models.arch.retention import recurrent as one_by_one
@@ -25,7 +25,6 @@ from valle.models.base import Inputs
 from valle.models.config import ModelConfig
 
 EVERY = tuple(BACKBONES)
-WITH_STATE = tuple(name for name, backbone in BACKBONES.items() if not backbone.attends)
 TOKENS = torch.tensor([[3, 0, 41, 7, 7, 12, 9], [9, 44, 2, 1, 30, 5, 5], [11, 12, 13, 14, 15, 16, 17]])
 
 
@@ -143,23 +142,6 @@ def test_the_other_levels(name: str, models: dict[str, ArNar], make_row: RowMake
     assert (plain[0] - changed[0]).abs().max() > 1e-4  # the first frame sees the last one
     beside = models[name].full([row, make_row(9, 3, 4, level=1), make_row(2, 0, 3)])
     assert close(beside[0], plain)
-
-
-@pytest.mark.parametrize("backend", ["eager", "default", "sdpa", "flash", "flex", "fused"])
-@pytest.mark.parametrize("name", [name for name in EVERY if name not in WITH_STATE])
-def test_every_backend_on_every_backbone_that_attends(
-    name: str, backend: str, models: dict[str, ArNar], make_row: RowMaker
-) -> None:
-    """Steps of a padded batch, and a padded batch of causal and full rows."""
-    model = models[name]
-    begun, mixed = rows(make_row), [make_row(5, 6, 7), make_row(9, 3, 4, level=2)]
-    found = []
-    for each in ("math", backend):
-        use_attention(model, each)
-        cache, logits = model.begin(begun, 2)
-        found.append([logits, model.advance(cache, TOKENS[:, 0]), *model.full(mixed)])
-    use_attention(model, "auto")
-    assert all(close(*pair) for pair in zip(*found, strict=True))
 
 
 @pytest.mark.parametrize("name", EVERY)

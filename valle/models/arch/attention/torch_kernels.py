@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache, partial
+from functools import cache
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.nn.functional import pad
 
 from valle.errors import UserError
 from valle.models.arch.attention.mask import Mask
@@ -38,21 +39,33 @@ def mem_efficient(query: Tensor, key: Tensor, value: Tensor, mask: Mask) -> Tens
 
 def flash(query: Tensor, key: Tensor, value: Tensor, mask: Mask) -> Tensor:
     """Insist on torch's flash kernel."""
-    return by_rows(partial(_unmasked, SDPBackend.FLASH_ATTENTION), query, key, value, mask)
+    return by_rows(_flash, query, key, value, mask)
 
 
 def cudnn(query: Tensor, key: Tensor, value: Tensor, mask: Mask) -> Tensor:
     """Insist on cuDNN's kernel."""
-    return by_rows(partial(_unmasked, SDPBackend.CUDNN_ATTENTION), query, key, value, mask)
+    return by_rows(_cudnn, query, key, value, mask)
 
 
-def _unmasked(kernel: SDPBackend, query: Tensor, key: Tensor, value: Tensor, causal: bool) -> Tensor:
-    """A kernel on rows that are whole."""
+def _flash(query: Tensor, key: Tensor, value: Tensor, causal: bool) -> Tensor:
+    """The flash kernel on rows that are whole."""
     queries, keys = query.shape[2], key.shape[2]
     square = causal and queries == keys
     bias = _aligned(query, key) if causal and 1 < queries < keys else None
-    with sdpa_kernel(kernel):
+    with sdpa_kernel(SDPBackend.FLASH_ATTENTION):
         return functional.scaled_dot_product_attention(query, key, value, attn_mask=bias, is_causal=square)
+
+
+def _cudnn(query: Tensor, key: Tensor, value: Tensor, causal: bool) -> Tensor:
+    """cuDNN's kernel on rows that are whole; it aligns the first query with the first key, so that there are
+    queries of zeros for the keys in front."""
+    queries, keys = query.shape[2], key.shape[2]
+    causal = causal and queries > 1
+    if causal:
+        query = pad(query, (0, 0, keys - queries, 0))
+    with sdpa_kernel(SDPBackend.CUDNN_ATTENTION):
+        answer = functional.scaled_dot_product_attention(query, key, value, is_causal=causal)
+    return answer[:, :, -queries:]
 
 
 def _aligned(query: Tensor, key: Tensor) -> Tensor:
