@@ -6,7 +6,7 @@ prompt and with one. Told of the takes: how far their voice prints lie from that
 many it is the nearest of 17 voices, for how many the text is the nearest of all sentences by the distance of
 dynamic time warping from espeak-ng's own rendering, and how many ended by themselves.
 
-    python bench/adapter.py --out linda
+    python bench/adapter.py
 """
 
 from __future__ import annotations
@@ -106,8 +106,8 @@ def table(options: argparse.Namespace) -> Iterator[str]:
     codes = engine.codec.encode(sitter.says(recorded[0]))
     prompt = Prompt(codes, engine.codec.hash, sitter.name)
     through = [engine.codec.decode(engine.codec.encode(sitter.says(text))) for text in texts]
-    yield f"\n{options.count} sentences; espeak-ng's own through the codec lie at "
-    yield f"{np.mean([voices.distance(wave) for wave in through]):.2f}\n"
+    own = float(np.mean([voices.distance(wave) for wave in through]))
+    yield f"\n{options.count} sentences; espeak-ng's own, through the codec, lie at {own:.2f}\n"
     yield "| | prompt | distance | nearest voice | text | ended by itself |\n|---|---|--:|--:|--:|--:|"
     for name, strength in STRENGTHS.items():
         engine.use_adapters([(file, strength)] if strength else [])
@@ -127,7 +127,9 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=150, help="of the training")
     parser.add_argument("--count", type=int, default=12, help="sentences that are spoken")
     parser.add_argument("--model", default="builtin")
-    parser.add_argument("--out", type=Path, required=True, help="a folder for recordings, run and adapter")
+    parser.add_argument(
+        "--out", type=Path, default=Path("out/adapter"), help="folder of recordings, run and adapter"
+    )
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
     try:

@@ -243,10 +243,7 @@ def main() -> None:
             train(options)
     except UserError as error:
         raise SystemExit(str(error)) from None
-    print(
-        "\n"
-        + "\n".join(f"{each.name}: {each.tested_on or 'untested on a device'}" for each in BACKENDS.values())
-    )
+    print("\n" + "\n".join(f"{each.name}: {each.tested}" for each in BACKENDS.values()))
 
 
 if __name__ == "__main__":

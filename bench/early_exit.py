@@ -4,8 +4,13 @@ All ways make the same take: all layers, drafts of several lengths at several la
 thresholds. Times are minima over the turns, on the CPU of computing time. Drafts must give the tokens of all
 layers; how many do is told, as is how far exits lead away.
 
+With `--random` the backbone is a larger one of random weights instead, whose layers above the first of
+`--layers` add only `--later` times what they would: so much as a training for it would have them agree. It
+says nothing of speech; it says what a draft is worth where the early layers are right so often.
+
     python bench/early_exit.py
     python bench/early_exit.py --model skip.safetensors --layers 3 4 --drafts 2 4 --thresholds 2 4
+    python bench/early_exit.py --random 12 768 --layers 2 --drafts 2 4 8 --later 0.05 --thresholds
 """
 
 from __future__ import annotations
@@ -19,10 +24,13 @@ import torch
 from valle.early_exit import EarlyExit
 from valle.errors import UserError
 from valle.inference import Engine
+from valle.models.ar_nar import ArNar
 from valle.request import Request
 from valle.step import Step
 from valle.voices import BUILTIN_FOLDER, read_folder
 
+_LIVELY = 20.0
+"""What makes random logits differ as much as those of a trained model, and the early layers matter."""
 TEXT = "The boats came home before the storm reached the coast."
 
 
@@ -70,6 +78,22 @@ def row(way: Way, plain: Way) -> str:
     return f"| {way.name} | {per_step:.2f} | {pace:.2f} | {accepted} | {left:.0%} | {agree} |"
 
 
+def enlarge(engine: Engine, layers: int, dim: int, early: int, later: float) -> None:
+    """Give an engine a backbone of random weights, whose layers above `early` are quieter by a factor."""
+    torch.manual_seed(0)
+    config = replace(engine.model.config, layers=layers, dim=dim, heads=dim // 64, ffn=4 * dim)
+    model = ArNar(config).eval().requires_grad_(False)
+    for name, weight in model.named_parameters():
+        if name.startswith("classifier"):
+            weight.mul_(_LIVELY)
+            if len(weight) > config.stop:
+                weight[config.stop] = 0.0  # far below the best, so that there is something to measure
+        elif name.endswith(("o_proj.weight", "down_proj.weight")):
+            quieter = later if int(name.split(".")[2]) >= early else 1.0
+            weight.mul_(quieter * _LIVELY)
+    engine.model = model
+
+
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(
@@ -80,8 +104,10 @@ def main() -> None:
     parser.add_argument("--layers", type=int, nargs="+", default=[3, 4, 5])
     parser.add_argument("--drafts", type=int, nargs="+", default=[2, 4])
     parser.add_argument(
-        "--thresholds", type=float, nargs="+", default=[2.0, 4.0], help="bits; twice for varentropy"
+        "--thresholds", type=float, nargs="*", default=[2.0, 4.0], help="bits; twice for varentropy"
     )
+    parser.add_argument("--random", type=int, nargs=2, metavar=("LAYERS", "DIM"), help="see above")
+    parser.add_argument("--later", type=float, default=0.05)
     parser.add_argument("--text", default=TEXT)
     parser.add_argument("--seconds", type=float, default=2.0)
     parser.add_argument("--seed", type=int, default=1)
@@ -94,6 +120,8 @@ def main() -> None:
     except UserError as error:
         raise SystemExit(str(error)) from None
     torch.set_num_threads(options.threads)
+    if options.random:
+        enlarge(engine, *options.random, options.layers[0], options.later)
     stack = engine.default_stack
     if options.greedy:
         stack = stack.set("temperature.value", 0.0)
@@ -109,7 +137,8 @@ def main() -> None:
             ways[f"leave from layer {layer} below {bits:g} bits"] = EarlyExit(layer, bits, 2 * bits)
     plain, *others = in_turns(engine, request, ways, options.repeats)
     engine.close()
-    print(f"{len(plain.steps)} steps of {options.model} on {options.device}")
+    told = f"{options.random[0]} random layers of {options.random[1]}" if options.random else options.model
+    print(f"{len(plain.steps)} steps of {told} on {options.device}")
     print("| way | ms a step | of all layers | drafts taken | steps that left | same tokens |")
     print("|---|---|---|---|---|---|")
     for way in (plain, *others):

@@ -40,6 +40,11 @@ class EarlyExit:
                     f"The {name} threshold of early exit must be from 0 to {MOST_BITS:g}, not {threshold}."
                 )
 
+    def __str__(self) -> str:
+        if self.draft:
+            return f"drafts of {self.draft} by {self.layer} layers, decided by all"
+        return f"leaving from layer {self.layer} on below {self.entropy:g} bits and {self.varentropy:g} bits^2"
+
     def check(self, layers: int) -> None:
         """Raise UserError where a model with so many layers has none to leave out."""
         if self.layer >= layers:

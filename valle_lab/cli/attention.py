@@ -36,7 +36,7 @@ def attention(
                     "help": each.backend.help,
                     "usable": each.problem is None,
                     "problem": each.problem,
-                    "tested": each.backend.tested_on or "untested on a device",
+                    "tested": each.backend.tested,
                     "auto": each.backend.name == auto,
                 }
                 for each in found
@@ -44,9 +44,14 @@ def attention(
         )
         return None
     rows = [
-        (each.backend.name, "yes" if each.problem is None else "no", each.problem or each.backend.help)
+        (
+            each.backend.name,
+            "yes" if each.problem is None else "no",
+            each.backend.tested,
+            each.problem or each.backend.help,
+        )
         for each in found
     ]
-    print_table([("backend", "usable", "what it is, or why not"), *rows])
+    print_table([("backend", "usable", "tested", "what it is, or why not"), *rows])
     narrate(f"for {device} in {dtype}; auto takes {auto}")
     return None

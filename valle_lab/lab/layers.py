@@ -38,6 +38,8 @@ def every(lab: Lab) -> None:
 
 
 def _set(lab: Lab, exits: EarlyExit) -> EarlyExit:
+    if lab.description is not None and lab.description.layers:
+        exits.check(lab.description.layers)
     lab.early_exit = exits
     lab.mark("settings")
     return exits

@@ -64,6 +64,8 @@ class Description:
     tasks: tuple[str, ...] = ("tts",)
     modes: tuple[str, ...] = ("ar+nar",)
     """The first is taken where none is chosen."""
+    layers: int = 0
+    """How many the model has; 0 where that is not told."""
 
 
 @dataclass(frozen=True, slots=True)

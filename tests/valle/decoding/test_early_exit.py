@@ -155,6 +155,11 @@ def test_settings_out_of_range(arguments: dict[str, Any], said: str) -> None:
         EarlyExit(**arguments)
 
 
+def test_it_is_told_in_words() -> None:
+    assert str(EarlyExit(4, 3.5, 9)) == "leaving from layer 4 on below 3.5 bits and 9 bits^2"
+    assert str(EarlyExit(3, draft=2)) == "drafts of 2 by 3 layers, decided by all"
+
+
 def test_what_does_not_go_together(speak: Speak) -> None:
     with pytest.raises(UserError, match=r"exit layer 4 leaves nothing out of a model of 4 layers; .* 1 to 3"):
         speak(EarlyExit(4))

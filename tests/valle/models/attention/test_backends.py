@@ -58,7 +58,7 @@ def test_what_is_not_finite_is_named() -> None:
     found = case("causal", 3)
     key = found.key.detach().clone()
     key[1, 0, 4, 2] = torch.nan
-    with pytest.raises(ValueError, match="the key of row 1, head 0, position 4 is not finite"):
+    with pytest.raises(UserError, match="the key of row 1, head 0, position 4 is not finite"):
         find("default")(found.query, key, found.value, found.mask)
 
 

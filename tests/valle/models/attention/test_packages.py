@@ -7,6 +7,7 @@ import torch
 
 from tests.valle.models.attention.cases import QUERIES, SHAPES, case, difference
 from tests.valle.models.attention.stand_ins import NAMES, install
+from valle.errors import UserError
 from valle.models.arch.attention import BACKENDS, Mask, resolve
 
 
@@ -24,7 +25,7 @@ def test_flash_attn_takes_version_2_where_that_is_installed(monkeypatch: pytest.
 
 
 def test_volta_refuses_heads_that_are_too_wide() -> None:
-    with pytest.raises(ValueError, match="narrower than 128"):
+    with pytest.raises(UserError, match="narrower than 128"):
         BACKENDS["flash_attn_v100"].load()(*case("full", 3, width=128).tensors(), Mask())
 
 

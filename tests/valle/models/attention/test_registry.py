@@ -47,6 +47,8 @@ def test_names_aliases_and_auto() -> None:
     [
         ("cudnn", (7, 5), "not made for a card"),
         ("cudnn", (9, 0), None),
+        ("flash", (7, 5), "not made for a card"),
+        ("flash", (8, 0), None),
         ("fused", (7, 0), None),
         ("fused", (6, 1), r"not made for a card \(compute capability 6.1\); use sdpa"),
     ],
@@ -62,8 +64,28 @@ def test_older_cards(
     if said is not None:
         with pytest.raises(UserError, match=said):
             resolve(name, "cuda:0", "bfloat16")
-    with pytest.raises(UserError, match="computes in float16 or bfloat16, not in float32"):
-        resolve("cudnn", "cuda:0", "float32")
+    for half in ("cudnn", "flash"):
+        with pytest.raises(UserError, match="computes in float16 or bfloat16, not in float32"):
+            resolve(half, "cuda:0", "float32")
+
+
+def test_an_old_version_of_a_package_and_an_old_card(monkeypatch: pytest.MonkeyPatch) -> None:
+    """flash-attn 1 has no version 2 interface, and the Turing cards that it is for no bfloat16."""
+    monkeypatch.setattr("valle.models.arch.attention.registry.find_spec", lambda name: object())
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: (8, 0))
+    for version, usable in (("1.0.9", False), ("2.0.4", False), ("2.1.0", True), ("2.10.1", True)):
+        monkeypatch.setattr("importlib.metadata.version", lambda name, found=version: found)
+        assert (resolve("auto", "cuda", "float16") == "flash_attention_2") == usable
+        problem = BACKENDS["flash_attention_2"].problem("cuda", "float16")
+        assert usable == (problem is None)
+        assert usable or f'flash_attn is {version}; install "flash-attn>=2.1"' in str(problem)
+        assert BACKENDS["flash_attn"].problem("cuda", "float16") is None
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: (7, 5))
+    assert BACKENDS["flash_attn"].problem("cuda", "float16") is None
+    assert BACKENDS["flash_attn"].problem("cuda", "bfloat16") == (
+        "the card is too old for bfloat16; choose --dtype float16"
+    )
 
 
 def test_amd_cards_have_what_is_made_for_them(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,6 +14,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from valle.errors import UserError
 from valle.models.arch.attention.mask import Mask
 
 _NARROWEST = 16  # the least that tl.dot multiplies
@@ -21,9 +22,9 @@ _WIDEST = 256
 
 
 def fused(query: Tensor, key: Tensor, value: Tensor, mask: Mask) -> Tensor:
-    """Compute attention; see the module. Raises ValueError for heads wider than 256."""
+    """Compute attention; see the module. Raises UserError for heads wider than 256."""
     if query.shape[-1] > _WIDEST:
-        raise ValueError(f"fused takes heads up to {_WIDEST}, not {query.shape[-1]}")
+        raise UserError(f"The attention backend fused takes heads up to {_WIDEST}, not {query.shape[-1]}.")
     rows, keys = len(query), key.shape[2]
     spans = mask.once(
         "fused", lambda: torch.tensor(mask.spans(rows, keys), dtype=torch.int32, device=query.device)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from valle.errors import UserError
 from valle.models.arch.attention.mask import Mask
 from valle.models.arch.attention.unpadded import Packed, by_rows, end_to_end
 
@@ -39,10 +40,13 @@ def flash_attn(query: Tensor, key: Tensor, value: Tensor, mask: Mask) -> Tensor:
 def flash_attn_v100(query: Tensor, key: Tensor, value: Tensor, mask: Mask) -> Tensor:
     """Compute the port of flash-attention to Volta cards.
 
-    Raises ValueError for heads that are too wide for it.
+    Raises UserError for heads that are too wide for it.
     """
     if query.shape[-1] >= _VOLTA_HEAD:
-        raise ValueError(f"flash_attn_v100 takes heads narrower than {_VOLTA_HEAD}, not {query.shape[-1]}")
+        raise UserError(
+            f"The attention backend flash_attn_v100 takes heads narrower than {_VOLTA_HEAD}, not "
+            f"{query.shape[-1]}; use sdpa."
+        )
     return by_rows(_volta, query, key, value, mask)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from valle.errors import UserError
 from valle.models.arch.attention.mask import Mask
 
 
@@ -20,10 +21,12 @@ def eager(query: Tensor, key: Tensor, value: Tensor, mask: Mask) -> Tensor:
 def default(query: Tensor, key: Tensor, value: Tensor, mask: Mask) -> Tensor:
     """Compute attention in float64, and say where a number that is not finite comes from.
 
-    Raises ValueError for a query, key or value that is not finite.
+    Raises UserError for a query, key or value that is not finite.
     """
     for name, tensor in (("query", query), ("key", key), ("value", value)):
         if not tensor.isfinite().all():
             row, head, place, _ = (~tensor.isfinite()).nonzero()[0].tolist()
-            raise ValueError(f"the {name} of row {row}, head {head}, position {place} is not finite")
+            raise UserError(
+                f"Attention: the {name} of row {row}, head {head}, position {place} is not finite."
+            )
     return eager(query.double(), key.double(), value.double(), mask).to(value.dtype)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from importlib import import_module
+from importlib import import_module, metadata
 from importlib.util import find_spec
 
 import torch
@@ -20,6 +21,9 @@ Attend = Callable[[Tensor, Tensor, Tensor, Mask], Tensor]
 """Called with query [R, H, Tq, d], key and value [R, H, Tk, d]; returns [R, H, Tq, d]."""
 HALF = ("float16", "bfloat16")
 AUTO = "auto"
+STAND_IN = "stand-in"
+BFLOAT16_FROM = (8, 0)
+"""The first cards that compute in bfloat16."""
 _OURS = "valle.models.arch.attention"
 
 
@@ -27,9 +31,10 @@ _OURS = "valle.models.arch.attention"
 class Backend:
     """One way to compute attention.
 
-    target: module and function. devices: types of device that it runs on. dtypes: what it computes with,
-    empty for all. package: what must be installed beside torch. capability: the least that the card must
-    have, and the first that it must not. rocm: whether it runs on AMD cards.
+    target: module and function. devices: types of device that it runs on. dtypes: what it computes with on a
+    card, empty for all. package: what must be installed beside torch, in the version `least` or a newer one.
+    capability: the least that the card must have, and the first that it must not. rocm: whether it runs on
+    AMD cards.
     """
 
     name: str
@@ -39,26 +44,34 @@ class Backend:
     dtypes: tuple[str, ...] = ()
     package: str = ""
     install: str = ""
+    least: tuple[int, int] = (0, 0)
     capability: tuple[tuple[int, int], tuple[int, int]] = ((0, 0), (99, 0))
     rocm: bool = True
     aliases: tuple[str, ...] = ()
     tested_on: str = "cpu"
     """On what it was run; `stand-in` where only its calls were."""
 
+    @property
+    def tested(self) -> str:
+        """How far it was tested, for people."""
+        return "untested on a device" if self.tested_on == STAND_IN else self.tested_on
+
     def problem(self, device: str = "cpu", dtype: str = "float32") -> str | None:
         """Why it cannot be used with a device and a dtype, and what would help; None if it can."""
         kind = device.partition(":")[0]
         if self.package and find_spec(self.package) is None:
             return f"the package {self.package} is not installed; {self.install}"
+        if (older := _older(self.package, self.least)) is not None:
+            return f"the package {self.package} is {older}; {self.install}"
         if self.name == "fused" and kind == "cpu" and os.environ.get("TRITON_INTERPRET") == "1":
             return None
         if kind not in self.devices:
             return f"it runs on {' and '.join(self.devices)}, not on {kind}; use sdpa there"
-        if self.dtypes and dtype not in self.dtypes:
+        if self.dtypes and kind != "cpu" and dtype not in self.dtypes:
             return (
                 f"it computes in {' or '.join(self.dtypes)}, not in {dtype}; choose one of them with --dtype"
             )
-        return _card_problem(self, device) if kind == "cuda" else None
+        return _card_problem(self, device, dtype) if kind == "cuda" else None
 
     def load(self) -> Attend:
         """The function itself."""
@@ -72,13 +85,19 @@ BACKENDS: dict[str, Backend] = {
         Backend("default", f"{_OURS}.plain:default", "written out in float64, names what is not finite"),
         Backend("sdpa", f"{_OURS}.torch_kernels:sdpa", "whichever of torch's kernels torch thinks best"),
         Backend("math", f"{_OURS}.torch_kernels:math", "torch's own without a fused kernel"),
-        Backend("flash", f"{_OURS}.torch_kernels:flash", "torch's flash kernel"),
+        Backend(
+            "flash",
+            f"{_OURS}.torch_kernels:flash",
+            "torch's flash kernel",
+            dtypes=HALF,
+            capability=((8, 0), (99, 0)),
+        ),
         Backend(
             "mem_efficient",
             f"{_OURS}.torch_kernels:mem_efficient",
             "torch's memory-efficient kernel",
             devices=("cuda",),
-            tested_on="",
+            tested_on=STAND_IN,
         ),
         Backend(
             "cudnn",
@@ -88,7 +107,7 @@ BACKENDS: dict[str, Backend] = {
             dtypes=HALF,
             capability=((8, 0), (99, 0)),
             rocm=False,
-            tested_on="",
+            tested_on=STAND_IN,
         ),
         Backend("flex", f"{_OURS}.torch_kernels:flex", "torch's flex_attention, compiled on a GPU"),
         Backend(
@@ -99,8 +118,9 @@ BACKENDS: dict[str, Backend] = {
             dtypes=HALF,
             package="flash_attn",
             install='install "flash-attn>=2.1", which needs a card of Ampere or newer and the CUDA compiler',
+            least=(2, 1),
             capability=((8, 0), (99, 0)),
-            tested_on="stand-in",
+            tested_on=STAND_IN,
         ),
         Backend(
             "flash_attn",
@@ -111,7 +131,7 @@ BACKENDS: dict[str, Backend] = {
             package="flash_attn",
             install='install "flash-attn<2" for a card of Turing, else "flash-attn>=2.1"',
             capability=((7, 5), (99, 0)),
-            tested_on="stand-in",
+            tested_on=STAND_IN,
         ),
         Backend(
             "flash_attn_v100",
@@ -123,7 +143,7 @@ BACKENDS: dict[str, Backend] = {
             install="build it from github.com/ZRayZzz/flash-attention-v100, for a V100",
             capability=((7, 0), (7, 3)),
             rocm=False,
-            tested_on="stand-in",
+            tested_on=STAND_IN,
         ),
         Backend(
             "xformers",
@@ -132,7 +152,7 @@ BACKENDS: dict[str, Backend] = {
             devices=("cuda",),
             package="xformers",
             install="install xformers in the version that fits this torch",
-            tested_on="stand-in",
+            tested_on=STAND_IN,
         ),
         Backend(
             "fused",
@@ -194,6 +214,16 @@ def find(name: str) -> Attend:
     return BACKENDS["sdpa" if name == AUTO else find_backend(name).name].load()
 
 
+def _older(package: str, least: tuple[int, int]) -> str | None:
+    """The version of an installed package that is older than the least; None where that is not so."""
+    try:
+        found = metadata.version(package) if any(least) else ""
+    except metadata.PackageNotFoundError:
+        return None  # a module that lies on the path by itself tells no version
+    numbers = tuple(int(part) for part in re.findall(r"\d+", found)[:2])
+    return found if found and numbers < least else None
+
+
 @cache
 def _load(target: str) -> Attend:
     module, _, name = target.partition(":")
@@ -201,7 +231,7 @@ def _load(target: str) -> Attend:
     return attend
 
 
-def _card_problem(backend: Backend, device: str) -> str | None:
+def _card_problem(backend: Backend, device: str, dtype: str) -> str | None:
     if not torch.cuda.is_available():
         return "this torch sees no CUDA device; use sdpa"
     if torch.version.hip is not None:
@@ -211,4 +241,6 @@ def _card_problem(backend: Backend, device: str) -> str | None:
     if not least <= found < beyond:
         card = torch.cuda.get_device_name(device)
         return f"it is not made for {card} (compute capability {found[0]}.{found[1]}); use sdpa"
+    if dtype == "bfloat16" and backend.dtypes and found < BFLOAT16_FROM:
+        return "the card is too old for bfloat16; choose --dtype float16"
     return None
