@@ -43,7 +43,9 @@ class EarlyExit:
     def __str__(self) -> str:
         if self.draft:
             return f"drafts of {self.draft} by {self.layer} layers, decided by all"
-        return f"leaving from layer {self.layer} on below {self.entropy:g} bits and {self.varentropy:g} bits^2"
+        return (
+            f"leaving from layer {self.layer} on below {self.entropy:g} bits and {self.varentropy:g} bits^2"
+        )
 
     def check(self, layers: int) -> None:
         """Raise UserError where a model with so many layers has none to leave out."""

@@ -133,6 +133,11 @@ class Engine(Hindsight):
         """The modes that the model speaks in; the first is taken where none is asked for."""
         return modes_of(self.model.config)
 
+    @property
+    def layers(self) -> int:
+        """How many layers the model has."""
+        return self.model.config.layers
+
     def versions(self, language: str = "en") -> Versions:
         """What makes the phonemes of a language."""
         return self.phonemizer(language).versions()

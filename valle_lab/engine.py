@@ -96,6 +96,9 @@ class Engine(Protocol):
     def modes(self) -> tuple[str, ...]: ...
 
     @property
+    def layers(self) -> int: ...
+
+    @property
     def default_stack(self) -> Stack: ...
 
     @property

@@ -128,7 +128,7 @@ class Service:
             remarks=engine.remarks,
             tasks=engine.tasks,
             modes=engine.modes,
-            layers=engine.model.config.layers,
+            layers=engine.layers,
         )
 
     def begin(self, ask: Ask | Request | Fork, control: Control) -> Generation:

@@ -206,6 +206,7 @@ class FakeEngine:
 
     tasks = ("tts", "ns", "len")
     modes = ("ar+nar", "nar-len")
+    layers = 4
 
     def sentences(self, text: str, language: str = "en", by: str = "sentence") -> tuple[Sentence, ...]:
         parts = [part.strip() for part in text.split(".") if part.strip()]
