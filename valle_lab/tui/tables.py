@@ -178,6 +178,8 @@ class Table(Picture, can_focus=True):
 
     def _widths(self, width: int) -> list[int]:
         """Of the columns: as their longest text wants; the last one is cut where there is less left."""
+        if not self._columns:
+            return []
         columns = zip(self._columns, *([cell.text for cell in row] for row in self._rows), strict=True)
         widths = [max(map(cell_len, texts)) for texts in columns]
         left = width - sum(widths[:-1]) - len(widths) + 1
@@ -216,7 +218,7 @@ class StepTable(Table):
 
     @property
     def hint(self) -> str:
-        return "Speak, and here stands why each token was chosen."
+        return "" if self.view.take else "Speak, and here stands why each token was chosen."
 
     def table(self) -> tuple[Sequence[str], Sequence[Cells]]:
         """Titles and rows."""

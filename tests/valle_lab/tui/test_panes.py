@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from valle_lab.tui.screens.jump import JumpScreen
+from valle_lab.tui.widgets.pane import Pane
 from valle_lab.tui.widgets.stack import StackList
 from valle_lab.tui.widgets.takes import TakeList
 from valle_lab.tui.widgets.timeline import Timeline
@@ -101,6 +102,22 @@ async def test_the_worker_is_asked_about_a_step_only_while_it_is_shown(stage: Op
             await s.settle()
         assert len(s.worker.service.looks) == 1
         assert "token" in s.text
+
+
+async def test_every_tab_of_a_fresh_lab_says_how_to_begin_or_is_blank(stage: OpenStage) -> None:
+    told = {"waterfall": "why each token", "candidates": "why each token", "takes": "No takes yet"}
+    async with stage() as s:
+        for pane in ("step", "takes"):
+            for tab in s.app.query_one(f"#{pane}", Pane).tabs:
+                s.app.action_pane_tab(pane, tab)
+                s.app._bench.go(pane)
+                await s.settle()
+                told = {
+                    "waterfall": "why each token",
+                    "candidates": "why each token",
+                    "takes": "No takes yet",
+                }
+                assert told.get(tab, "") in s.text
 
 
 async def test_hidden_parts_are_never_painted(stage: OpenStage, monkeypatch: pytest.MonkeyPatch) -> None:
