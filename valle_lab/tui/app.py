@@ -132,8 +132,10 @@ class LabApp(App[int], inherit_bindings=False):
             self._doing(lambda: self._answered(line))
 
     def _answered(self, line: str) -> None:
-        result = self.lab.run_line(line)
-        self.lab.tell(line if result is None else f"{line}: {result}")
+        from valle_lab.text_views import in_words
+
+        gave = "\n".join(in_words(self.lab.run_line(line)))
+        self.lab.tell(f"{line}: {gave}" if gave else line)
 
     def _doing(self, act: Callable[[], Any]) -> Any:
         result, said = None, Notice("")

@@ -105,6 +105,9 @@ async def test_commands_typed_with_completion(stage: OpenStage) -> None:
         await s.pilot.press("f2", *"stack.set temperature.value hot", "enter")
         await s.settle()
         assert "✗" in s.notice and "temperature.value" in s.notice
+        await s.pilot.press("f2", *"take.speak Hi.", "enter")
+        await s.settle()
+        assert "take.speak Hi.: take-1, running" in s.notice
         assert list(completions(s.lab, "stack.un")) == ["stack.undo"]
         assert "stack.set temperature.value" in completions(s.lab, "stack.set temp")
         assert list(completions(s.lab, "text.language d")) == ["text.language de"]
