@@ -35,14 +35,14 @@ def prompt_of(
     """
     if fit not in get_args(Fit):
         raise UserError(f"A prompt is fitted by {', '.join(get_args(Fit))}, not by {fit!r}.")
-    codes = voice_codes(voice, engine.codec, start)
+    frames = 0 if seconds is None else round(seconds * FRAME_RATE)
+    if seconds is not None and frames < 1:
+        raise UserError(f"A prompt must last at least one frame, 1/{FRAME_RATE} s, not {seconds:g} s.")
+    codes = voice_codes(voice, engine.codec, start, seconds)
     if seconds is not None:
-        frames = round(seconds * FRAME_RATE)
-        if frames < 1:
-            raise UserError(f"A prompt must last at least one frame, 1/{FRAME_RATE} s, not {seconds:g} s.")
         if fit == "repeat":
             codes = repeated(codes, frames)
-        elif fit == "silence" and len(codes) > frames:
+        elif fit == "silence" and voice.seconds - start > seconds:
             wave = voice.wave()[round(start * wav.SAMPLE_RATE) :]
             frames = pause(wave, frames)
         codes = codes[:frames]

@@ -29,6 +29,8 @@ from valle.files import write_atomically
 APPLICATION = "valle-lab"
 INDEX = "voices.toml"
 SOUND_FILES = frozenset([".wav", ".flac", ".ogg", ".mp3", ".aiff", ".aif", ".opus", ".m4a", ".w64", ".caf"])
+LONGEST = 60.0
+"""Seconds of a recording that a model is given at once; all go through it before the first step."""
 BUILTIN_FOLDER = Path(__file__).parent / "builtin" / "voices"
 
 _NAME = re.compile(r"[^\W_][\w-]{0,63}")
@@ -143,8 +145,9 @@ def voice_codes(
 
     The whole recording is encoded once per codec and kept as .npy in `cache` (by default
     `cache_folder()`); a cache that cannot be written is done without. Raises UserError for a recording that
-    cannot be used and a part that lies outside it.
+    cannot be used, a part that lies outside it, and one that no model takes in at once.
     """
+    _require_short(voice, start, seconds)
     file = (cache or cache_folder()) / f"{voice.hash()[:32]}-{codec.hash[:32]}.npy"
     codes = _cached(file, codec)
     if codes is None:
@@ -160,6 +163,16 @@ def voice_codes(
         part = f"{start:g}+{seconds:g}" if seconds is not None else f"{start:g}"
         raise UserError(f"voice {voice.name}: the part {part} s lies outside its {length:.2f} s")
     return codes[first : first + count]
+
+
+def _require_short(voice: Voice, start: float, seconds: float | None) -> None:
+    lasting = voice.seconds - start
+    lasting = lasting if seconds is None else min(lasting, seconds)
+    if lasting > LONGEST:
+        raise UserError(
+            f"voice {voice.name}: {lasting:.0f} s are more than a model takes in at once, {LONGEST:g} s; take "
+            "a part of it (--prompt START+SECONDS, or --input-prompt-length of python -m valle)"
+        )
 
 
 def read_folder(folder: Path) -> list[Voice]:

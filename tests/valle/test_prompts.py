@@ -91,6 +91,19 @@ def test_lengths_and_ways_that_make_no_sense(engine: Any, voice: Voice) -> None:
         prompt_of(engine, voice, 1.0, "guess")  # type: ignore[arg-type]
 
 
+def test_a_recording_of_ten_minutes_needs_a_part(engine: Any, voice: Voice) -> None:
+    rate = 100
+    wav.write(voice.recording, np.sin(np.arange(600 * rate)).astype(np.float32), rate=rate)
+    with pytest.raises(UserError, match="600 s are more than a model takes in at once, 60 s") as caught:
+        prompt_of(engine, voice)
+    assert "--input-prompt-length" in str(caught.value) and "\n" not in str(caught.value)
+    with pytest.raises(UserError, match="500 s are more"):
+        prompt_of(engine, voice, start=100.0)
+    assert len(prompt_of(engine, voice, 3.0).codes) == 225
+    assert len(prompt_of(engine, voice, 3.0, "silence", start=9.0).codes) <= 225
+    assert len(prompt_of(engine, voice, 61.0, "repeat", start=597.0).codes) == 61 * 75
+
+
 def test_repeating_goes_on_from_the_beginning() -> None:
     codes = toy_codes()[:3]
     assert np.array_equal(repeated(codes, 7), codes[[0, 1, 2, 0, 1, 2, 0]])
