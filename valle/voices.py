@@ -170,8 +170,8 @@ def _require_short(voice: Voice, start: float, seconds: float | None) -> None:
     lasting = lasting if seconds is None else min(lasting, seconds)
     if lasting > LONGEST:
         raise UserError(
-            f"voice {voice.name}: {lasting:.0f} s are more than a model takes in at once, {LONGEST:g} s; take "
-            "a part of it (--prompt START+SECONDS, or --input-prompt-length of python -m valle)"
+            f"voice {voice.name}: {lasting:.0f} s are more than a model takes in at once, {LONGEST:g} s; "
+            "take a part of it (--prompt START+SECONDS, or --input-prompt-length of python -m valle)"
         )
 
 
