@@ -25,8 +25,7 @@ class CodecRecipe:
     """How the codec is trained.
 
     `frozen` leaves encoder and codebooks as they are: decoder and pitch reader go on learning, and no code
-    changes. Where the data has codes that a model has made, it then hears these for the share `spoken` of the
-    crops.
+    changes. Where the data has codes that a model has made, the share `spoken` of the batches is of these.
     """
 
     batch: int = 6
@@ -40,7 +39,7 @@ class CodecRecipe:
     clip: float = 2.0
     seed: int = 0
     frozen: bool = False
-    spoken: float = 0.7
+    spoken: float = 0.5
     shape: CodecShape = field(default_factory=CodecShape)
 
 
@@ -48,7 +47,7 @@ class CodecRecipe:
 class CodecBatch:
     """Crops of one second: waves [batch, frames * 320], and per frame pitch, voicing and phoneme ids.
 
-    spoken [batch, frames, 8]: codes to decode in the place of the encoder's; -1 where there are none.
+    spoken [batch, frames, 8]: codes to decode in the place of the encoder's, if there are any.
     """
 
     wave: Tensor
@@ -104,21 +103,27 @@ class CodecTrainer:
         self.network.load_state_dict(network.state_dict())
 
     def batch(self, random: np.random.Generator, count: int) -> CodecBatch:
-        """Crops at random places, a little louder or softer than the data."""
+        """Crops at random places, a little louder or softer than the data where the encoder hears them."""
         lengths = np.diff(self.data.starts)
         usable = np.flatnonzero(lengths > FRAMES)
+        spoken = self.data.spoken
+        if spoken is not None:
+            wanted = random.random() < self.recipe.spoken
+            usable = usable[(spoken[self.data.starts[usable], 0] >= 0) == wanted]
+            spoken = spoken if wanted else None
         weights = lengths[usable] / lengths[usable].sum()
         chosen = random.choice(usable, count, p=weights)
         places = self.data.starts[chosen] + random.integers(0, lengths[chosen] - FRAMES + 1)
         frames = places[:, None] + np.arange(FRAMES)
         samples = places[:, None] * HOP + np.arange(FRAMES * HOP)
-        gain = 10 ** (random.uniform(-3, 3, (count, 1)) / 20)
+        loudness = 3.0 if spoken is None else 0.0
+        gain = 10 ** (random.uniform(-loudness, loudness, (count, 1)) / 20)
         return CodecBatch(
             torch.from_numpy((self.data.wave[samples] / 32768 * gain).astype(np.float32)),
             torch.from_numpy(self.data.pitch[frames]),
             torch.from_numpy(self.data.voicing[frames]),
             torch.from_numpy(self.data.phonemes[frames].astype(np.int64)),
-            None if self.data.spoken is None else torch.from_numpy(self.data.spoken[frames].astype(np.int64)),
+            None if spoken is None else torch.from_numpy(spoken[frames].astype(np.int64)),
         )
 
     @torch.no_grad()
@@ -165,9 +170,11 @@ class CodecTrainer:
         levels = int(random.integers(1, all_levels + 1)) if fewer else all_levels
         if self.recipe.frozen:
             with torch.no_grad():
-                codes = self.network.quantise(self.network.encoder(batch.wave, batch.pitch, batch.voicing))
-                if batch.spoken is not None and random.random() < self.recipe.spoken:
-                    codes, levels = torch.where(batch.spoken < 0, codes, batch.spoken), all_levels
+                if batch.spoken is not None:
+                    codes, levels = batch.spoken, all_levels
+                else:
+                    latents = self.network.encoder(batch.wave, batch.pitch, batch.voicing)
+                    codes = self.network.quantise(latents)
                 quantised, first = self.network.vectors(codes[..., :levels])
             return quantised, first, quantised.new_zeros(())
         with mixed("cpu"):
