@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from valle.inference import Engine
 from valle.request import Prompt, Request
 from valle.training.espeak import espeak
-from valle.training.measures import log_mel, voice_print, warped_distances
+from valle.training.measures import log_mel, warped_distances
 from valle.training.recogniser import Recogniser
 from valle.training.speakers import UNSEEN, Speaker
 from valle.training.text import TextMaker, common_line, unseen_line
+from valle.training.voice_ear import VoiceEar
 from valle.training.voices import PORTRAITS, RATE
 
 Floats = NDArray[np.float32]
@@ -25,6 +26,9 @@ STANDARD_VOICES = ("clear-man", "low-man", "calm-woman", "bright-woman")
 UNSEEN_VOICES = tuple(UNSEEN[:4])
 PROMPT_TEXT = "The weather was kind to us, and the boat came home early."
 DISTRACTORS = 20
+ACQUAINTANCE = 10
+"""Sentences by which a voice is known before it is to be told from others."""
+ACQUAINTANCE_SEED = 99
 SHORT, LONG = (18, 70), (110, 150)
 
 
@@ -77,6 +81,7 @@ class TakeResult:
     right_text: bool
     right_voice: bool
     codec_right_voice: bool
+    espeak_right_voice: bool
     stopped: bool
     length_ratio: float
     distance: float
@@ -104,7 +109,10 @@ class Listener:
 
     def __init__(self, engine: Engine, recogniser: Recogniser, sitters: Sequence[Sitter]) -> None:
         self.engine, self.recogniser, self.sitters = engine, recogniser, sitters
-        self._prints = [voice_print(sitter.says(sitter.transcript)) for sitter in sitters]
+        lines = [sentences(ACQUAINTANCE, common_line, ACQUAINTANCE_SEED + k) for k in range(len(sitters))]
+        self._ear = VoiceEar(
+            [[sitter.says(text) for text in said] for sitter, said in zip(sitters, lines, strict=True)]
+        )
 
     def takes(
         self, texts: Sequence[str], sitters: Sequence[Sitter], requests: Requests | None = None
@@ -142,6 +150,7 @@ class Listener:
             heard and int(distances.argmin()) == 0,
             heard and self.nearest(wave) == sitter.name,
             self.nearest(round_trip) == sitter.name,
+            self.nearest(reference) == sitter.name,
             take.stop == "stop",
             len(wave) / len(reference),
             float(distances[0]),
@@ -150,8 +159,7 @@ class Listener:
 
     def nearest(self, wave: Floats) -> str:
         """The name of the voice that a wave sounds most like."""
-        own = voice_print(wave)
-        return self.sitters[int(np.argmin([np.linalg.norm(each - own) for each in self._prints]))].name
+        return self.sitters[self._ear.nearest(wave)].name
 
 
 def summary(results: Sequence[TakeResult]) -> dict[str, float]:
@@ -171,6 +179,7 @@ def summary(results: Sequence[TakeResult]) -> dict[str, float]:
         "errors_median": median([each.errors for each in results]),
         "text_identified": mean([each.right_text for each in results]),
         "voice_identified": mean([each.right_voice for each in results]),
+        "voice_identified_of_espeak": mean([each.espeak_right_voice for each in results]),
         "voice_identified_of_codec": mean([each.codec_right_voice for each in results]),
         "stopped": mean([each.stopped for each in results]),
         "length_ratio": median([each.length_ratio for each in results]),

@@ -13,6 +13,7 @@ from valle.training.measures import (
     voice_print,
     warped_distances,
 )
+from valle.training.voice_ear import VoiceEar
 
 SECONDS = np.arange(36000) / 24000
 
@@ -85,3 +86,16 @@ def test_voice_prints_tell_pitches_apart() -> None:
         voice_print(tone(hertz, 0.002, seed)) for hertz, seed in ((100, 1), (101, 2), (220, 3))
     )
     assert np.linalg.norm(low - same) < np.linalg.norm(low - high)
+
+
+def test_an_ear_that_knows_voices_hears_past_what_differs_from_sentence_to_sentence() -> None:
+    """Two voices that differ in pitch alone, with noise that changes every spectrum far more."""
+    noises = (0.002, 0.03, 0.06, 0.1)
+    low, high = ([tone(hertz, noise, k) for k, noise in enumerate(noises)] for hertz in (118, 126))
+    ear = VoiceEar([low, high])
+    heard = [ear.nearest(tone(hertz, noise, 9)) for hertz in (118, 126) for noise in (0.01, 0.05, 0.08)]
+    assert heard == [0, 0, 0, 1, 1, 1]
+    single = [voice_print(waves[0]) for waves in (low, high)]
+    noisy = voice_print(tone(126, 0.1, 9))
+    spectra = [np.linalg.norm((each - noisy)[:-1]) for each in single]
+    assert min(spectra) > 10 * abs(single[0][-1] - single[1][-1])
