@@ -47,18 +47,23 @@ def drawn_from(probabilities: list[float], **cuts: float) -> list[int]:
     return np.flatnonzero(np.isfinite(found[0])).tolist()
 
 
+def attention_of(scores: Tensor) -> AttentionMeasures:
+    """What scaled scores [layers, heads, keys] come to, for one row."""
+    return AttentionMeasures(*(torch.from_numpy(part[None]) for part in measured(scores.numpy())))
+
+
 def test_attention_that_looks_at_one_place_has_no_entropy() -> None:
     """Defect 32: it takes the softmax of probabilities, so that attention to one place looks spread out."""
     one_place = torch.zeros(1, 2, 30)
     one_place[..., 7] = 60.0
-    assert float(measured(one_place).entropy) == pytest.approx(0.0, abs=1e-6)
-    assert float(measured(torch.zeros(1, 2, 32)).entropy) == pytest.approx(5.0, abs=1e-5)
+    assert float(attention_of(one_place).entropy) == pytest.approx(0.0, abs=1e-6)
+    assert float(attention_of(torch.zeros(1, 2, 32)).entropy) == pytest.approx(5.0, abs=1e-5)
 
 
 def test_the_interaction_is_not_a_constant_of_the_length() -> None:
     """Defect 33: of probabilities its mean is one over the length, whatever they are."""
     scores = random_logits(4, 30, 1).reshape(1, 4, 30)
-    weak, strong = measured(scores), measured(3 * scores)
+    weak, strong = attention_of(scores), attention_of(3 * scores)
     assert float(strong.interaction) == pytest.approx(3 * float(weak.interaction), rel=1e-5)
 
 
@@ -66,8 +71,8 @@ def test_agreement_is_high_where_heads_agree() -> None:
     """Defect 34: what it calls agreement is how far the heads are apart."""
     alike = random_logits(1, 30, 2).expand(1, 4, 30)
     apart = torch.eye(4, 30)[None] * 50
-    assert float(measured(alike).agreement) == pytest.approx(1.0, abs=1e-5)
-    assert float(measured(apart).agreement) < 0.3
+    assert float(attention_of(alike).agreement) == pytest.approx(1.0, abs=1e-5)
+    assert float(attention_of(apart).agreement) < 0.3
 
 
 def test_a_sure_row_is_decided() -> None:
@@ -132,7 +137,7 @@ def test_attention_is_measured_in_bits_and_as_a_mean() -> None:
     """Defect 43: it mixes nats and bits, and takes sums for means."""
     two_places = torch.full((1, 3, 10), -90.0)
     two_places[..., :2] = 0.0
-    of_three = measured(two_places.expand(5, 3, 10))
+    of_three = attention_of(two_places.expand(5, 3, 10))
     assert of_three.over().entropy.tolist() == pytest.approx([1.0], abs=1e-5)
     assert of_three.over([0, 3]).entropy.tolist() == pytest.approx([1.0], abs=1e-5)
 
