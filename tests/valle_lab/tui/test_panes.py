@@ -159,3 +159,16 @@ async def test_a_resize_while_it_speaks(stage: OpenStage) -> None:
             await s.settle()
             assert all(len(line) <= size[0] for line in s.lines) and len(s.lines) == size[1]
         assert s.lab.running is not None and len(s.lab.chosen.timeline) == 55
+
+
+async def test_where_it_is_narrow_the_limit_is_seen_only_while_somebody_is_at_the_text(
+    stage: OpenStage,
+) -> None:
+    async with stage(size=(80, 24)) as s:
+        limits = s.app.screen.query_one("#limits")
+        seen = []
+        for key in ("f3", "tab", "f4", "f3", "f6"):
+            await s.pilot.press(key)
+            await s.pilot.pause()
+            seen.append(limits.display)
+        assert seen == [True, True, False, True, False]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from textual import on
 from textual.app import ComposeResult
-from textual.containers import Container, Vertical
+from textual.containers import Container
 from textual.content import Content
 from textual.events import DescendantFocus, Resize
 from textual.screen import Screen
@@ -18,6 +18,7 @@ from valle_lab.tui.layout import DECK, LAYOUTS, LEAST_HEIGHT, LEAST_WIDTH, PANES
 from valle_lab.tui.part import CURSOR, Interest, Part
 from valle_lab.tui.view import View
 from valle_lab.tui.widgets.ask import AskLine, SpokenText
+from valle_lab.tui.widgets.asking import Asking
 from valle_lab.tui.widgets.attention import AttentionPart
 from valle_lab.tui.widgets.candidates import Candidates
 from valle_lab.tui.widgets.deck_bar import DeckBar
@@ -61,7 +62,7 @@ class BenchScreen(Screen[None]):
         self._arrange(*self.app.size)
         yield Static(id="too-small", markup=False)
         with Container(id="bench"):
-            with Vertical(id="asking"):
+            with Asking(id="asking"):
                 yield SpokenText(self._lab.text, id="text")
                 yield PhonemeLine(self._lab, id="phonemes")
                 yield AskLine(self._lab, id="ask")

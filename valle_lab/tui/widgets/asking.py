@@ -1,0 +1,20 @@
+"""The pane in which is asked for a take: all of it is there while somebody is at it."""
+
+from __future__ import annotations
+
+from textual import events, on
+from textual.containers import Vertical
+
+
+class Asking(Vertical):
+    """Has the class `-used` while the focus is on it or in it.
+
+    Not by `:focus-within`: Textual styles again only below the nodes that such a rule is about, and these lie
+    beside the text.
+    """
+
+    @on(events.DescendantFocus)
+    @on(events.DescendantBlur)
+    def _follow(self) -> None:
+        # The two messages of one move come in any order; both look where the focus is.
+        self.set_class(self.has_focus_within, "-used")
