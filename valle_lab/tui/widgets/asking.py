@@ -1,4 +1,4 @@
-"""The pane in which is asked for a take: all of it is there while somebody is at it."""
+"""The pane in which is asked for a take: all of it is there while somebody writes."""
 
 from __future__ import annotations
 
@@ -7,14 +7,16 @@ from textual.containers import Vertical
 
 
 class Asking(Vertical):
-    """Has the class `-used` while the focus is on it or in it.
+    """Has the class `-used` while the focus is on the text or a field below it.
 
     Not by `:focus-within`: Textual styles again only below the nodes that such a rule is about, and these lie
-    beside the text.
+    beside the text. A button that takes the focus changes nothing: it would move away beneath the mouse.
     """
 
     @on(events.DescendantFocus)
     @on(events.DescendantBlur)
     def _follow(self) -> None:
         # The two messages of one move come in any order; both look where the focus is.
-        self.set_class(self.has_focus_within, "-used")
+        focused = self.screen.focused
+        if focused is None or self.query_one("#controls") not in focused.ancestors:
+            self.set_class(self.has_focus_within, "-used")
