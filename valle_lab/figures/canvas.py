@@ -34,9 +34,13 @@ class Picture:
         if (engine := self.figure.get_layout_engine()) is not None:
             engine.execute(self.figure)
             self.figure.set_layout_engine("none")
+            # The solver's last digits differ from run to run, and SVG names its parts by where they are.
+            for axes in self.figure.axes:
+                axes.set_position(tuple(round(edge, 6) for edge in axes.get_position().bounds))
 
     def data(self, format: Format) -> bytes:
         """The figure as the bytes of a file; the same ones each time."""
+        self.settle()
         metadata: dict[str, Any] = {"Date": None} if format == "svg" else {"Software": None}
         buffer = io.BytesIO()
         # SVG names its parts by chance otherwise.
