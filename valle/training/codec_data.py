@@ -12,13 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from valle.audio.builtin.pitch import HOP, SAMPLE_RATE, track_pitch
+from valle.request import LEVELS
 from valle.training.espeak import Rendering, espeak
 from valle.training.speakers import Speaker, any_speaker
 from valle.training.text import TextMaker, training_line
 
 STRESS = str.maketrans("", "", "ˈˌ")
 FRAME_RATE = SAMPLE_RATE // HOP
-LEVELS = 8
 
 
 @dataclass(frozen=True)
