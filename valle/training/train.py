@@ -91,6 +91,8 @@ def codec(arguments: argparse.Namespace, folder: Path) -> None:
     from valle.training.export import BUILTIN
     from valle.training.runs import train
 
+    if arguments.spoken and not arguments.decoder:
+        raise UserError("--spoken has an effect only with --decoder; add it")
     _prepare(arguments.threads)
     path = folder / "codec_data.npz"
     if not path.exists():
