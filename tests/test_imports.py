@@ -84,6 +84,13 @@ def test_the_first_frame_of_the_lab_waits_for_nothing_that_takes_a_while() -> No
     assert probe(modules, ("pydantic", "markdown_it", *HEAVY[:3], *HEAVY[4:])) == ""
 
 
+def test_opening_the_lab_without_options_parses_no_command_line() -> None:
+    code = "import sys; from valle_lab.cli import main; main([]); sys.exit('typer' in sys.modules)"
+    done = run_python(code)
+    assert done.returncode == 0, done.stderr
+    assert "needs a terminal" in done.stderr
+
+
 def test_the_probe_sees_a_heavy_import() -> None:
     assert probe(["valle", "textual.color"], HEAVY) == "textual.color brings textual"
 

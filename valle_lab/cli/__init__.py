@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
 from collections.abc import Sequence
 
 DONE, NEGATIVE, CANNOT, INTERRUPTED = 0, 1, 2, 130
 """Exit codes: done; the work's own verdict is negative; usage, configuration or input; Ctrl-C."""
+COMPLETION = "_VALLE_LAB_COMPLETE"
+"""Set by a shell that asks for completions, the words being in other variables."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -30,6 +33,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: list[str]) -> int:
+    if not arguments and COMPLETION not in os.environ:
+        # Nothing to parse: what parses would hold up the first frame by a tenth of a second.
+        from valle_lab.cli.screen import open_screen
+
+        return open_screen()
     from typer import TyperException
 
     from valle_lab.cli.app import command

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from typing import Annotated
 
 import typer
 
 import valle
-from valle.errors import UserError
 from valle_lab.cli import (
     attention,
     audition,
@@ -29,6 +27,7 @@ from valle_lab.cli import (
     wins,
 )
 from valle_lab.cli.common import Common, with_options
+from valle_lab.cli.screen import open_screen
 
 HELP = """A laboratory for the decoding of VALL-E style speech models.
 
@@ -86,10 +85,4 @@ def lab(
     context.obj = common
     if context.invoked_subcommand is not None:
         return None
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        raise UserError(
-            'The lab needs a terminal, and here is none; to speak without one: valle-lab say "TEXT"'
-        )
-    from valle_lab.tui import run
-
-    return run(common.settings(**({"audio.sink": "none"} if no_audio else {})))
+    return open_screen(common.config, **common.given, **({"audio.sink": "none"} if no_audio else {}))

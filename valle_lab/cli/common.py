@@ -66,7 +66,12 @@ class Common:
         """The settings, with these options and `more` of the command line over them. Raises UserError."""
         from valle_lab.settings import load_settings
 
-        return load_settings(self.config, {**{name: getattr(self, name) for name in SETTINGS}, **more})
+        return load_settings(self.config, {**self.given, **more})
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """The options that are keys of the settings; None where one was not given."""
+        return {name: getattr(self, name) for name in SETTINGS}
 
 
 def with_options(command: Callable[..., int | None]) -> Callable[..., int | None]:

@@ -119,7 +119,7 @@ class Lab:
         self.strengths_before: dict[str, float] = {}
         """How strong adapters were that are switched off."""
         self.description: Description | None = None
-        self.loading: Progress | None = None
+        self.loading: Progress | None = Progress("starting", 0.0)
         self.memory = 0
         """Bytes that the worker keeps so that takes can be looked at; its limit is `memory_budget_gb`."""
         self.on_news: Callable[[], None] = lambda: None

@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import gc
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from valle_lab.settings import Settings
 
 
-def run(settings: Settings) -> int:
-    """Open the lab and return its exit code; the caller has made sure that there is a terminal."""
+def run(load: Callable[[], Settings]) -> int:
+    """Open the lab with the settings that `load` gives, and return its exit code.
+
+    The caller has made sure that there is a terminal. Raises SettingsError.
+    """
     # What is made until the first frame lives as long as the lab. Looking through it again and again for what
     # could be thrown away took a tenth of the start, and would take its time at every collection afterwards.
     gc.disable()
+    try:
+        return _run(load())
+    finally:
+        gc.enable()
+
+
+def _run(settings: Settings) -> int:
     import platformdirs
 
     from valle_lab.opening import open_lab

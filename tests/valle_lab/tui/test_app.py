@@ -13,6 +13,7 @@ from textual.events import Key
 from textual.widgets import Button, Checkbox, Input, TextArea
 
 from valle_lab.session.save import load_session
+from valle_lab.tui.app import LabApp
 from valle_lab.tui.keys import part_bindings
 from valle_lab.tui.screens.command_line import CommandLine, completions
 from valle_lab.tui.screens.help import HelpScreen
@@ -23,6 +24,20 @@ from valle_lab.tui.widgets.progress import Bar
 from valle_lab.tui.widgets.timeline import Timeline
 
 OpenStage = Callable[..., AbstractAsyncContextManager[Any]]
+
+
+async def test_the_first_frame_has_what_the_lab_is_made_of(
+    stage: OpenStage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def nothing(app: LabApp) -> None:
+        """Whatever comes after the first frame."""
+
+    monkeypatch.setattr(LabApp, "_begin", nothing)
+    async with stage(size=(120, 40)) as s:
+        for words in ("F3 text", "F4 stack", "F5 timeline", "F6 step", "F7 takes", "starting", "Speak"):
+            assert words in s.text
+        await s.pilot.press(*"Hi")
+        assert s.lab.text == "Hi"
 
 
 async def test_typing_speaking_and_saving(stage: OpenStage) -> None:

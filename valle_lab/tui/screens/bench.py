@@ -83,14 +83,15 @@ class BenchScreen(Screen[None]):
         self.set_interval(1 / SLOW_BEATS_PER_SECOND, self.beat)
 
     async def complete(self) -> None:
-        """Add what is not seen at first."""
+        """Add what the first frame did not wait for."""
+        await self.query_one(AskLine).complete()
         for pane in self.query(Pane):
             await pane.complete()
         self._parts = [node for node in self.walk_children() if isinstance(node, Part)]
 
     def show(self, news: News) -> None:
         """Bring up to date whatever these news are about."""
-        if not self.is_mounted:
+        if not self.children:
             return
         subjects: frozenset[Interest] = news.subjects
         for notice in news.notices:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from textual import on
-from textual.app import ComposeResult
 from textual.containers import Container, Horizontal
 from textual.content import Content
 from textual.message import Message
@@ -101,28 +100,41 @@ class AskLine(Container):
     def __init__(self, lab: Lab, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._lab = lab
+        self._complete = False
 
-    def compose(self) -> ComposeResult:
-        with Horizontal():
-            yield Label("voice", classes="name")
-            yield Choice(self._lab.voice or NO_VOICE, id="voice")
-            yield Label("language", classes="name")
-            yield Choice(self._lab.language, id="language")
-        with Horizontal(id="seeding"):
-            yield Label("seed", classes="name")
-            yield Input(placeholder="new", type="integer", max_length=20, compact=True, id="seed")
-            yield Lock("locked", compact=True, id="locked")
-        with Horizontal(id="limits"):
-            yield Label("limit", classes="name")
-            yield Input(placeholder="s", type="number", max_length=6, compact=True, id="limit")
-            yield Label("s", classes="unit")
-            yield Label("task", classes="name")
-            yield Choice(self._lab.manner.task, id="task")
-            yield Label("mode", classes="name")
-            yield Choice(FIRST, id="mode")
+    async def complete(self) -> None:
+        """Add the fields: half of all widgets are in them, and they would hold up the first frame."""
+        await self.mount(
+            Horizontal(
+                Label("voice", classes="name"),
+                Choice(self._lab.voice or NO_VOICE, id="voice"),
+                Label("language", classes="name"),
+                Choice(self._lab.language, id="language"),
+            ),
+            Horizontal(
+                Label("seed", classes="name"),
+                Input(placeholder="new", type="integer", max_length=20, compact=True, id="seed"),
+                Lock("locked", compact=True, id="locked"),
+                id="seeding",
+            ),
+            Horizontal(
+                Label("limit", classes="name"),
+                Input(placeholder="s", type="number", max_length=6, compact=True, id="limit"),
+                Label("s", classes="unit"),
+                Label("task", classes="name"),
+                Choice(self._lab.manner.task, id="task"),
+                Label("mode", classes="name"),
+                Choice(FIRST, id="mode"),
+                id="limits",
+            ),
+        )
+        self._complete = True
+        self.show()
 
     def show(self) -> None:
-        """Show what the lab has."""
+        """Show what the lab has, once the fields are there."""
+        if not self._complete:
+            return
         lab, described = self._lab, self._lab.description
         voices = described.voices if described else ()
         self.query_one("#voice", Choice).show((AUTO, *voices, NO_VOICE), lab.voice or NO_VOICE)
