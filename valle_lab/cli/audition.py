@@ -159,6 +159,7 @@ def _doing(lab: Lab, found: Audition) -> str:
     made = sum(not take.running for take in found.takes)
     take = found.hearing
     heard = "" if take is None else f", {found.current + 1}: {found.label(take)}"
+    heard += ", first codebook" if found.preview else ""
     return f"{made}/{len(found.ways)} made{heard}"
 
 

@@ -92,6 +92,8 @@ class Audition:
         self._heard = heard
         self._loud = False
         self._waiting = False
+        self.preview = False
+        """Whether the first take is heard by its first codebook, before it is whole."""
 
     @property
     def hearing(self) -> LabTake | None:
@@ -116,6 +118,10 @@ class Audition:
             self.takes.append(self._begin(self.ways[len(self.takes)]))
         if not self._heard:
             self.over = self.made
+        elif self.preview:
+            if _whole(self.takes[self.current], self._lab.levels or LEVELS):
+                self.preview = False
+                self._go_to(self.current)
         elif not self._waiting and the_player(self._lab).state != "playing":
             if self._loud and self._lab.stream is not None and not self._lab.stream.over:
                 return
@@ -162,7 +168,7 @@ class Audition:
         return ask if way.preset is None else replace(ask, stack=stack_of(lab, way.preset))
 
     def _silence(self) -> None:
-        self._lab.stream, self._waiting, self._loud = None, False, False
+        self._lab.stream, self._waiting, self._loud, self.preview = None, False, False, False
         if self._lab.player is not None:
             self._lab.player.stop()
 
@@ -175,14 +181,17 @@ class Audition:
             if index < len(self.takes) and not self.takes[index].running:
                 self.current = index
             return
-        take, player = self.takes[index], the_player(self._lab)
+        take, player, levels = self.takes[index], the_player(self._lab), self._lab.levels or LEVELS
+        # Nothing was heard yet: the first codebook is there seconds before the others.
+        self.preview = self.current < 0 and levels > 1 and take.running and not _whole(take, levels)
         self.current, self._lab.chosen = index, take
         self._lab.mark("takes")
         if take.running:
             player.stream()
-            self._lab.stream = Stream(self._lab, take, self._lab.levels or LEVELS)
+            self._lab.stream = Stream(self._lab, take, 1 if self.preview else levels)
             self._lab.playing, self._loud = take.name, True
             return
+        self._lab.stream = None
         if not any(segment.frames for segment in take.segments):
             return
         self._waiting = True
@@ -195,6 +204,14 @@ class Audition:
                 self._lab.playing = take.name
 
         with_wave(self._lab, take, sound, self._lab.levels)
+
+
+def _whole(take: LabTake, levels: int) -> bool:
+    """Whether the take, or at least its first sentence, can be heard in so many levels."""
+    if not take.running:
+        return True
+    first = take.segments[0] if take.segments else None
+    return first is not None and len(first.levels[levels - 1]) == first.frames > 0
 
 
 def stack_of(lab: Lab, preset: str) -> Stack:
@@ -254,6 +271,11 @@ def stop(lab: Lab) -> None:
     _audition(lab).stop()
 
 
+def show(lab: Lab) -> Audition:
+    """Show the takes of the audition in a table, with what hints at a failure."""
+    return _audition(lab)
+
+
 def _open(lab: Lab, ways: list[Candidate]) -> Audition:
     if not lab.text.strip():
         raise UserError("There is no text to speak; text.set gives one.")
@@ -262,7 +284,8 @@ def _open(lab: Lab, ways: list[Candidate]) -> Audition:
     lab.audition = Audition(
         lab, lab.text.strip(), ways, heard=lab.player is not None and lab.player.sink.audible
     )
-    lab.tell(f"{len(ways)} takes, made and heard in turn; audition.next, keep, again and stop.")
+    keys = ", ".join(f"{lab.key_of(f'audition.{name}')} {name}" for name in ("next", "keep", "again", "stop"))
+    lab.tell(f"{len(ways)} takes, made and heard in turn: {keys}.")
     return lab.audition
 
 
@@ -272,6 +295,10 @@ def _audition(lab: Lab) -> Audition:
 
 
 def _none(lab: Lab) -> str | None:
+    return None if lab.audition is not None else "there is no audition."
+
+
+def _over(lab: Lab) -> str | None:
     return None if lab.audition is not None and not lab.audition.over else "there is no audition."
 
 
@@ -280,8 +307,9 @@ COMMANDS = (
     command("audition.seeds", seeds),
     command("audition.presets", presets, rest="names"),
     command("audition.windows", parts),
-    command("audition.next", following, unavailable=_none),
-    command("audition.keep", keep, unavailable=_none),
-    command("audition.again", again, unavailable=_none),
-    command("audition.stop", stop, unavailable=_none),
+    command("audition.next", following, key="alt+j", unavailable=_over),
+    command("audition.keep", keep, key="alt+k", unavailable=_over),
+    command("audition.again", again, key="alt+a", unavailable=_over),
+    command("audition.stop", stop, key="alt+q", unavailable=_over),
+    command("audition.show", show, unavailable=_none),
 )

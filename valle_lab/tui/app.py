@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import Future
 from contextlib import suppress
+from functools import partial
 from typing import Any, ClassVar
 
 from textual import on
@@ -15,13 +17,17 @@ from textual.widgets import TextArea
 
 from valle.errors import UserError
 from valle_lab.lab import Lab
+from valle_lab.lab.audition import Audition
 from valle_lab.lab.commands import all_commands
 from valle_lab.lab.registry import Command
+from valle_lab.lab.sheet import Sheet
 from valle_lab.lab.state import News, Notice
+from valle_lab.lab.trials import BlindTrial
 from valle_lab.tui.edits import StackEdits
 from valle_lab.tui.keys import bindings, keymap, part_bindings
 from valle_lab.tui.messages import CommandWanted, TextWanted
 from valle_lab.tui.palette import LabCommands
+from valle_lab.tui.screens.answer import AnswerScreen
 from valle_lab.tui.screens.ask_text import AskTextScreen
 from valle_lab.tui.screens.bench import BenchScreen
 from valle_lab.tui.screens.choose import ChooseScreen, Item
@@ -65,6 +71,8 @@ class LabApp(App[int], inherit_bindings=False):
         """Commands that were typed, the latest last."""
         self._opened: dict[type[FollowingScreen], object] = {}
         """The sheet and the trial that were shown last."""
+        self._judged: Audition | None = None
+        """The audition whose table was shown at its end."""
         self.animation_level = "none"
 
     def get_default_screen(self) -> BenchScreen:
@@ -129,13 +137,31 @@ class LabApp(App[int], inherit_bindings=False):
         """Do a command as typed, and show what it gave."""
         if line is not None:
             self._typed_lines.append(line)
-            self._doing(lambda: self._answered(line))
+            self._doing(lambda: self.answer(line, self.lab.run_line(line)))
 
-    def _answered(self, line: str) -> None:
+    def do_and_answer(self, name: str, *arguments: Any) -> None:
+        """Do a command that a person has chosen by its name, and show what it gave."""
+
+        def act() -> None:
+            if (result := self.lab.run(name, *arguments)) is not None:
+                self.answer(name, result)
+
+        self._doing(act)
+
+    def answer(self, title: str, result: Any) -> None:
+        """Show what a command gave: a line where lines are told, or a page over the screen."""
         from valle_lab.text_views import in_words
 
-        gave = "\n".join(in_words(self.lab.run_line(line)))
-        self.lab.tell(f"{line}: {gave}" if gave else line)
+        if isinstance(result, Future):
+            self.lab.answers.expect(result, partial(self.answer, title))
+            return
+        if _opens_its_own(result):
+            return
+        lines = in_words(result)
+        if len(lines) > 1:
+            self.push_screen(AnswerScreen(title, lines))
+        else:
+            self.lab.tell(": ".join((title, *lines)))
 
     def _doing(self, act: Callable[[], Any]) -> Any:
         result, said = None, Notice("")
@@ -154,6 +180,7 @@ class LabApp(App[int], inherit_bindings=False):
             if isinstance(self.screen, FollowingScreen):
                 self.screen.follow(news)
         self._open_what_is_new()
+        self._judge_the_audition()
 
     def _open_what_is_new(self) -> None:
         """A sheet or a trial that was begun, by whatever command, has a screen of its own."""
@@ -161,6 +188,13 @@ class LabApp(App[int], inherit_bindings=False):
             if now is not None and now is not self._opened.get(screen) and self.screen is self._bench:
                 self._opened[screen] = now
                 self.push_screen(screen(self.lab))
+
+    def _judge_the_audition(self) -> None:
+        """An audition that is over, by itself or by key, ends with its table."""
+        ended = self.lab.audition
+        if ended is not None and ended.over and ended is not self._judged and self.screen is self._bench:
+            self._judged = ended
+            self.answer("audition", ended)
 
     def ask_command(self, start: str = "") -> None:
         """Have a command typed."""
@@ -176,7 +210,7 @@ class LabApp(App[int], inherit_bindings=False):
 
         def chosen(name: str | None) -> None:
             if name is not None:
-                self.do(command.name, name)
+                self.do_and_answer(command.name, name)
 
         self.push_screen(ChooseScreen(f"{command.title}: {command.help}", items, free=True), chosen)
 
@@ -297,3 +331,8 @@ class LabApp(App[int], inherit_bindings=False):
         except UserError as error:
             self.lab.tell(str(error), error=True)
         self.poll()
+
+
+def _opens_its_own(result: Any) -> bool:
+    """Whether what a command began is shown otherwise than by its words: on a screen, or by being heard."""
+    return isinstance(result, Sheet | BlindTrial) or (isinstance(result, Audition) and not result.takes)

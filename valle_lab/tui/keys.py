@@ -54,6 +54,7 @@ def part_bindings() -> list[Binding]:
     """The bindings of the parts of the screen, and of what opens over it."""
     from valle_lab.tui import tables
     from valle_lab.tui.screens import (
+        answer,
         ask_text,
         choose,
         command_line,
@@ -81,7 +82,13 @@ def part_bindings() -> list[Binding]:
     owners = (
         *(timeline.Timeline, stack.StackList, slider.Slider, picker.Picker, words.Words, pane.Pane),
         *(attention.AttentionPart, takes.TakeList, sound.SoundView, voices.VoicePane),
-        *(ask_text.AskTextScreen, choose.ChooseScreen, command_line.CommandLine, form.FormScreen),
+        *(
+            answer.AnswerScreen,
+            ask_text.AskTextScreen,
+            choose.ChooseScreen,
+            command_line.CommandLine,
+            form.FormScreen,
+        ),
         *(help.HelpScreen, jump.JumpScreen, leave.LeaveScreen),
         *(tables.Table, candidates.Candidates, sheet.SheetTable, sheet.SheetScreen, trial.TrialScreen),
     )

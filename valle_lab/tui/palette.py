@@ -45,7 +45,7 @@ class LabCommands(Provider):
     def _action(self, command: Command) -> partial[None]:
         if command.needs_arguments:
             return partial(self._lab_app.ask_arguments, command)
-        return partial(self._lab_app.do, command.name)
+        return partial(self._lab_app.do_and_answer, command.name)
 
     @property
     def _lab_app(self) -> LabApp:

@@ -110,6 +110,29 @@ def test_the_first_take_is_heard_while_it_is_made(bench: Bench) -> None:
     assert lab.player.duration > 0 and audition.current == 0
 
 
+def test_the_first_sound_is_the_first_codebook_and_then_the_whole(bench: Bench) -> None:
+    lab = bench.lab
+    lab.run("text.set", "word " * 8)
+    bench.workers[0].allow(0)
+    audition = lab.run("audition.seeds", 2)
+    polled(bench, 3)
+    bench.workers[0].allow(20)
+    polled(bench, 10)
+    assert lab.player is not None and lab.running is not None
+    assert audition.preview and lab.player.duration > 0, "heard before the other codebooks are there"
+    play_out(bench)
+    polled(bench)
+    assert audition.current == 0 and audition.preview, "what is not whole yet is not over"
+    bench.workers[0].allow()
+    polled(bench, 60)
+    assert audition.current == 0 and not audition.preview
+    assert lab.player.state == "playing" and lab.player.position == 0
+    assert lab.player.duration == pytest.approx(audition.takes[0].timeline.frames / 75, abs=0.01)
+    play_out(bench)
+    polled(bench)
+    assert audition.current == 1 and not audition.preview, "nothing is silent any more"
+
+
 def test_voices_presets_and_windows(bench: Bench, tmp_path: Path) -> None:
     lab = bench.lab
     asks = []

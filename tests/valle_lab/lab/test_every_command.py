@@ -141,6 +141,7 @@ TOUR: tuple[tuple[str, Check], ...] = (
     ("audition.again", lambda lab, got: lab.audition is not None),
     ("audition.keep", lambda lab, got: lab.audition is not None),
     ("audition.stop", lambda lab, got: lab.audition is not None and lab.audition.over),
+    ("audition.show", lambda lab, got: got is lab.audition),
     ("audition.voices hum", lambda lab, got: [way.voice for way in got.ways] == ["hum"]),
     ("audition.presets mine llama3", lambda lab, got: [way.preset for way in got.ways] == ["mine", "llama3"]),
     ("audition.windows 0.5 0.5 hum", lambda lab, got: len(got.ways) == 2),

@@ -13,8 +13,10 @@ from textual.events import Key
 from textual.widgets import Button, Checkbox, Input, TextArea
 
 from valle_lab.session.save import load_session
+from valle_lab.sinks import NullSink
 from valle_lab.tui.app import LabApp
 from valle_lab.tui.keys import part_bindings
+from valle_lab.tui.screens.answer import AnswerScreen
 from valle_lab.tui.screens.command_line import CommandLine, completions
 from valle_lab.tui.screens.help import HelpScreen
 from valle_lab.tui.screens.leave import LeaveScreen
@@ -107,6 +109,56 @@ async def test_the_strip_grows_and_marks_changes(stage: OpenStage) -> None:
         assert sum(line.count("⠀") for line in second) < sum(line.count("⠀") for line in first)
         assert "▲" in second[-1] and "▲" not in first[-1]
         assert all(len(line) == strip.size.width for line in second)
+
+
+async def test_an_answer_of_several_lines_is_a_page(stage: OpenStage) -> None:
+    async with stage(size=(80, 24)) as s:
+        await s.pilot.press("f2", *"stack.show", "enter")
+        await s.settle()
+        assert isinstance(s.app.screen, AnswerScreen)
+        assert "temperature" in s.text and "stack.show" in s.text
+        await s.pilot.press("j", "y")
+        assert "temperature" in s.app.clipboard and "characters copied" in s.text
+        await s.pilot.press("escape")
+        assert s.app.screen is s.app._bench
+        s.app.do_and_answer("text.phonemes", "Hi you. And me.")
+        await s.settle()
+        await s.settle()
+        assert isinstance(s.app.screen, AnswerScreen)
+
+
+async def test_an_audition_is_led_by_keys_and_ends_with_a_table(
+    stage: OpenStage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(NullSink, "audible", True)
+    async with stage(size=(100, 30)) as s:
+        s.worker.allow()
+        s.app.do("text.set", "Hi.")
+        await s.pilot.press("f2", *"audition.seeds 4", "enter")
+        for _ in range(4):
+            await s.settle()
+        assert s.app.screen is s.app._bench and s.lab.audition.current == 0
+        assert "alt+j next" in s.notice
+        await s.pilot.press("alt+j", "alt+k")
+        await s.settle()
+        assert len(s.lab.audition.kept) == 1
+        await s.pilot.press("alt+q")
+        await s.settle()
+        assert s.lab.audition.over and isinstance(s.app.screen, AnswerScreen)
+        assert "seed 1" in s.text
+        await s.pilot.press("escape")
+        await s.settle()
+        assert s.app.screen is s.app._bench, "the table is shown once"
+
+
+async def test_a_command_of_the_palette_shows_what_it_gave(stage: OpenStage) -> None:
+    async with stage() as s:
+        await s.pilot.press("ctrl+p", *"mode: show")
+        await s.pilot.pause(0.5)
+        await s.pilot.press("enter")
+        await s.pilot.pause(0.2)
+        await s.settle()
+        assert isinstance(s.app.screen, AnswerScreen) and "task = tts" in s.text
 
 
 async def test_commands_typed_with_completion(stage: OpenStage) -> None:
