@@ -55,6 +55,13 @@ def levels_of(config: ModelConfig) -> int:
     return min(LEVELS, config.rvq_level_range[-1] + 1) if config.rvq_level_range else LEVELS
 
 
+def able_lists(config: ModelConfig, lists: Mapping[str, Any]) -> dict[str, Any]:
+    """Of the lists of a stack those whose phases the model has the parts for."""
+    return {
+        name: stages for name, stages in lists.items() if _lacking(config, [name.partition(".")[0]]) is None
+    }
+
+
 def check_able(config: ModelConfig, request: Request, name: str) -> None:
     """Raise UserError where the model `name` lacks what a request needs."""
     needed = [phase for phase in request.phases if phase != "nar" or request.max_levels > 1]

@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from valle.abilities import check_able, completed, default_mode, ids_of, levels_of, modes_of, tasks_of
+from valle.abilities import (
+    able_lists,
+    check_able,
+    completed,
+    default_mode,
+    ids_of,
+    levels_of,
+    modes_of,
+    tasks_of,
+)
 from valle.audio.opening import BUILTIN_CODEC as BUILTIN_CODEC
 from valle.batch import BatchGeneration, together
 from valle.checkpoints.details import tokenizer_of
@@ -69,7 +78,8 @@ class Engine(Hindsight):
         self.tokenizer = tokenizer_of(loaded.details, name)
         self.text_tokenizer: Tokenizer | None = None
         """Of plain text, for models that read or write it."""
-        self.default_stack = Stack.from_dict(loaded.details.default_stacks)
+        lists = able_lists(loaded.model.config, loaded.details.default_stacks)
+        self.default_stack = Stack.from_dict(lists)
         self._phonemizers: dict[str, Phonemizer] = {}
 
     @classmethod

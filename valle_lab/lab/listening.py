@@ -145,16 +145,23 @@ def around(lab: Lab, seconds: float) -> None:
 
 
 def next_surprise(lab: Lab, kind: str = "entropy", back: bool = False) -> int:
-    """Go to the next peak of entropy, or with `margin` the next narrow decision, and hear it."""
+    """Go to the next peak of entropy, or with `margin` the next narrow decision, and hear it.
+
+    After the last one comes the first, as in a search that goes round.
+    """
     kinds: dict[str, Surprise] = {"entropy": "entropy", "margin": "margin"}
     if kind not in kinds:
         raise UserError(f"A surprise is of entropy or margin, not {kind[:40]!r}.")
     take = named(lab, None)
     rows = take.timeline.surprises(kinds[kind])
-    here = lab.row if lab.row is not None else -1
+    here = lab.row if lab.row is not None else len(take.timeline) - 1
     ahead = rows[rows < here][::-1] if back else rows[rows > here]
+    if not len(rows):
+        raise UserError(f"{take.name} has no surprise of {kind}.")
     if not len(ahead):
-        raise UserError(f"{take.name} has no {'earlier' if back else 'further'} surprise of {kind}.")
+        ahead = rows[::-1] if back else rows
+        where, end = ("earlier", "end") if back else ("further", "start")
+        lab.tell(f"No {where} surprise of {kind}: on from the {end}.")
     lab.row = int(ahead[0])
     lab.mark("cursor")
     if lab.player is not None and lab.player.sink.audible and take.segments:

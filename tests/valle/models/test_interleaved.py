@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from valle.abilities import default_mode, modes_of
+from valle.abilities import able_lists, default_mode, modes_of
 from valle.control import NoControl
 from valle.decoding.run import Run
 from valle.decoding.speech import decode_speech
@@ -117,3 +117,9 @@ def test_capabilities_choose_the_modes(changes: dict[str, object], modes: tuple[
     config: ModelConfig = replace(TINY, **changes)  # type: ignore[arg-type]
     assert modes_of(config) == modes
     assert default_mode(config) == modes[0]
+
+
+def test_a_model_has_no_list_of_stages_for_what_it_cannot_do() -> None:
+    lists = dict.fromkeys(("ar", "nar", "nar.3", "nar_len", "len", "stt"))
+    assert list(able_lists(TINY, lists)) == list(lists)
+    assert list(able_lists(replace(TINY, capabilities=("ar", "len")), lists)) == ["ar", "len", "stt"]

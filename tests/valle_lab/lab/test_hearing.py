@@ -130,9 +130,13 @@ def test_surprises_are_walked_and_heard(bench: Bench) -> None:
     rows = lab.takes[0].timeline.surprises("entropy").tolist()
     assert len(rows) >= 2
     assert [lab.run("take.surprise") for _ in rows] == rows
-    with pytest.raises(UserError, match="no further surprise"):
-        lab.run("take.surprise")
     assert lab.run_line("take.surprise entropy on") == rows[-2] == lab.row
+    lab.poll()
+    assert lab.run("take.surprise") == rows[-1] and not lab.poll().notices
+    assert lab.run("take.surprise") == rows[0]
+    assert "on from the start" in lab.poll().notices[-1].text
+    assert lab.run_line("take.surprise entropy on") == rows[-1]
+    assert "on from the end" in lab.poll().notices[-1].text
     with pytest.raises(UserError, match="entropy or margin"):
         lab.run("take.surprise", "joy")
     lab.run("take.around", 0.5)

@@ -339,6 +339,25 @@ async def test_a_dead_worker_is_one_line_and_a_key_restarts_it(stage: OpenStage)
         assert [take.stop for take in s.lab.takes] == ["cancel", "stop"]
 
 
+async def test_a_model_that_goes_chooses_nothing_in_its_wake(stage: OpenStage) -> None:
+    async with stage(size=(120, 30)) as s:
+        chosen = s.lab.voice = s.lab.description.voices[-1]
+        s.lab.mark("voices")
+        await s.settle()
+        done: list[str] = []
+        run = s.lab.run
+        s.lab.run = lambda name, *arguments: (done.append(name), run(name, *arguments))[1]
+        s.worker.kill()
+        for _ in range(3):
+            await s.settle()
+            await s.pilot.pause(0.1)
+        assert done == [] and "SIGKILL" in s.notice
+        await s.pilot.press("f9")
+        for _ in range(3):
+            await s.settle()
+        assert done == ["model.restart"] and s.lab.voice == chosen == s.app.query_one("#voice", Choice).value
+
+
 TEXTS = ["[/] x", "[red]loud[/red]", "[laugh] hello", "שלום עולם", "👩‍🚀🎙️ hi", "a\ttab", "日本語のテキスト"]
 
 

@@ -63,10 +63,12 @@ class Choice(Select[str]):
         """Offer these names, the value among them."""
         unique = tuple(dict.fromkeys((*names, value)))
         self._shown = value
-        if unique != self._names:
-            self._names = unique
-            self.set_options((Content(name), name) for name in unique)
-        self.value = value
+        # Other names choose the first of them for a moment, which nobody did.
+        with self.prevent(Select.Changed):
+            if unique != self._names:
+                self._names = unique
+                self.set_options((Content(name), name) for name in unique)
+            self.value = value
 
     @on(Select.Changed)
     def _changed(self, event: Select.Changed) -> None:
