@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 
 def load(lab: Lab, model: str) -> None:
     """Load a model, by name or path; the takes stay."""
+    from valle_lab.session.engines import find_model
+
+    # A name that is nowhere costs nobody the model that is loaded.
+    find_model(model, lab.settings.paths.models)
     lab.load(replace(lab.choice, model=model))
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import secrets
 from concurrent.futures import Future
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, get_args
 
 from valle.errors import UserError
+from valle.reading import PhonemizedBy
 from valle.request import SEED_LIMIT, Sentence
 from valle.text.sentences import SplitBy
 from valle_lab.lab.registry import command
@@ -44,11 +46,22 @@ def set_split(lab: Lab, by: str) -> None:
     lab.mark("text")
 
 
+def set_phonemizer(lab: Lab, by: str) -> None:
+    """Set who makes phonemes of the text: `espeak`, the `model` itself, or with `ipa` nobody: it is IPA."""
+    known: dict[str, PhonemizedBy] = {name: name for name in get_args(PhonemizedBy)}
+    if by not in known:
+        raise UserError(f"The phonemizer {by[:40]!r} is not known; use one of {', '.join(known)}.")
+    if by == "model" and lab.description is not None and "phn" not in lab.description.tasks:
+        raise UserError(f"The model {lab.description.model} makes no phonemes (phn); espeak does.")
+    lab.manner = replace(lab.manner, phonemizer=known[by])
+    lab.mark("text")
+
+
 def phonemes(lab: Lab, text: str | None = None) -> Future[tuple[Sentence, ...]]:
     """Show the phonemes of the text, sentence by sentence, as the model will get them."""
     answer: Future[tuple[Sentence, ...]] = Future()
     spoken = lab.text if text is None else text
-    asked = lab.living_worker().sentences(spoken, lab.language, lab.by)
+    asked = lab.living_worker().sentences(spoken, lab.language, lab.by, lab.manner.phonemizer)
     lab.answers.expect(asked, answer.set_result, answer.set_exception)
     return answer
 
@@ -97,6 +110,7 @@ COMMANDS = (
     command("text.language", set_language, complete={"language": _languages}),
     command("text.limit", set_limit),
     command("text.split", set_split, complete={"by": lambda lab: ("sentence", "line", "none")}),
+    command("text.phonemizer", set_phonemizer, complete={"by": lambda lab: get_args(PhonemizedBy)}),
     command("text.phonemes", phonemes, unavailable=_no_model, rest="text"),
     command("text.negative", set_negative, rest="text"),
     command("seed.set", set_seed),

@@ -100,7 +100,9 @@ class LabApp(App[int], inherit_bindings=False):
         self.post_message(self.Arrived())
 
     def _dress(self, theme: str) -> None:
-        name = "ansi-dark" if theme == TERMINAL_COLOURS else theme
+        # Without colours those of the terminal would all come out black.
+        own = "textual-dark" if self.no_color else "ansi-dark"
+        name = own if theme == TERMINAL_COLOURS else theme
         if name in self.available_themes:
             self.theme = name
         else:

@@ -16,6 +16,7 @@ from typing import Any, BinaryIO, cast
 from valle.control import Event
 from valle.errors import UserError
 from valle.fork import Fork
+from valle.reading import PhonemizedBy
 from valle.request import Codes, Prompt, Request, Sentence
 from valle.step import Step
 from valle.take import Segment
@@ -169,8 +170,12 @@ class WorkerClient:
         frame = Frame("decode_piece", body=body, arrays={"codes": codes})
         return self._ask(frame, lambda answer: answer.arrays["wave"])
 
-    def sentences(self, text: str, language: str, by: SplitBy = "sentence") -> Future[tuple[Sentence, ...]]:
-        frame = Frame("sentences", body={"text": text, "language": language, "by": by})
+    def sentences(
+        self, text: str, language: str, by: SplitBy = "sentence", phonemizer: PhonemizedBy = "espeak"
+    ) -> Future[tuple[Sentence, ...]]:
+        frame = Frame(
+            "sentences", body={"text": text, "language": language, "by": by, "phonemizer": phonemizer}
+        )
         return self._ask(frame, lambda answer: tuple(map(sentence_from_body, answer.body["sentences"])))
 
     def prompt(self, voice: str, start: float = 0.0, seconds: float | None = None) -> Future[Prompt]:

@@ -12,6 +12,7 @@ from typing import Any
 
 from valle.control import Event, LiveControl, ScheduledControl
 from valle.fork import Fork
+from valle.reading import PhonemizedBy
 from valle.request import Codes, Prompt, Request, Sentence
 from valle.step import Step
 from valle.take import Segment
@@ -56,8 +57,10 @@ class InProcessWorker:
     def decode_piece(self, name: str, codes: Codes, *, first: bool, last: bool) -> Future[Wave]:
         return _done(lambda: self.service.decode_piece(name, codes, first=first, last=last))
 
-    def sentences(self, text: str, language: str, by: SplitBy = "sentence") -> Future[tuple[Sentence, ...]]:
-        return _done(lambda: self.service.sentences(text, language, by))
+    def sentences(
+        self, text: str, language: str, by: SplitBy = "sentence", phonemizer: PhonemizedBy = "espeak"
+    ) -> Future[tuple[Sentence, ...]]:
+        return _done(lambda: self.service.sentences(text, language, by, phonemizer))
 
     def prompt(self, voice: str, start: float = 0.0, seconds: float | None = None) -> Future[Prompt]:
         return _done(lambda: self.service.prompt(voice, start, seconds))

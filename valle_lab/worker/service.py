@@ -16,6 +16,7 @@ from valle.adapter_use import strengthened
 from valle.control import Control
 from valle.errors import UserError
 from valle.fork import Fork
+from valle.reading import PhonemizedBy, Reading, read
 from valle.request import FRAME_RATE, Codes, NullBranch, Prompt, Recipe, Request, Sentence
 from valle.step import Step
 from valle.take import Segment
@@ -235,9 +236,13 @@ class Service:
             voice = find_voice(ask.negative_voice, self._voices)
         return self.engine.null_branch(ask.negative_text, voice, ask.language)
 
-    def sentences(self, text: str, language: str, by: SplitBy) -> tuple[Sentence, ...]:
+    def sentences(
+        self, text: str, language: str, by: SplitBy, phonemizer: PhonemizedBy = "espeak"
+    ) -> tuple[Sentence, ...]:
         """A text as it would be spoken: its segments with their phonemes and ids."""
-        return self.engine.sentences(text, language, by)
+        if phonemizer == "espeak":
+            return self.engine.sentences(text, language, by)
+        return read(cast("RealEngine", self.engine), text, language, Reading(phonemizer), by)
 
     def decode_piece(self, name: str, codes: Codes, *, first: bool, last: bool) -> Wave:
         """The sound of codes [frames, levels] that go on where the piece of that name before ended.

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from valle.control import Event
 from valle.errors import UserError
 from valle.fork import Fork
+from valle.reading import PhonemizedBy
 from valle.request import Codes, Prompt, Request, Sentence
 from valle.step import Step
 from valle.take import Segment, Take, assemble
@@ -69,7 +70,9 @@ class Worker(Protocol):
     def decode_piece(self, name: str, codes: Codes, *, first: bool, last: bool) -> Future[Wave]:
         """The sound of codes [frames, levels] that go on where the piece of that name before ended."""
 
-    def sentences(self, text: str, language: str, by: SplitBy = "sentence") -> Future[tuple[Sentence, ...]]:
+    def sentences(
+        self, text: str, language: str, by: SplitBy = "sentence", phonemizer: PhonemizedBy = "espeak"
+    ) -> Future[tuple[Sentence, ...]]:
         """A text as it would be spoken: its segments with their phonemes."""
 
     def prompt(self, voice: str, start: float = 0.0, seconds: float | None = None) -> Future[Prompt]:

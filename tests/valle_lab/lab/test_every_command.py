@@ -26,12 +26,13 @@ def stage_keys(lab: Lab) -> list[str]:
 
 TOUR: tuple[tuple[str, Check], ...] = (
     ("model.list", lambda lab, got: got[0].name == "builtin"),
-    ("model.load other", lambda lab, got: lab.choice.model == "other" and lab.description is not None),
+    ("model.load builtin", lambda lab, got: lab.description is not None),
     ("text.set Some words. And [more].", lambda lab, got: lab.text == "Some words. And [more]."),
     ("text.language de", lambda lab, got: lab.language == "de"),
     ("text.limit 4", lambda lab, got: lab.max_seconds == 4),
     ("text.split line", lambda lab, got: lab.by == "line"),
     ("text.negative um", lambda lab, got: lab.negative_text == "um"),
+    ("text.phonemizer espeak", lambda lab, got: lab.manner.phonemizer == "espeak"),
     ("text.phonemes", lambda lab, got: len(got.result(0)) == 2),
     ("mode.task tts", lambda lab, got: lab.manner.task == "tts"),
     ("mode.choose nar-len", lambda lab, got: lab.manner.mode == "nar-len"),

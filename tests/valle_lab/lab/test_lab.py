@@ -192,6 +192,22 @@ def test_a_dead_worker_is_told_once_and_can_be_restarted(bench: Bench, tmp_path:
     assert [t.segments[0].stop for t in journal.takes] == ["cancel", "stop"]
 
 
+def test_who_makes_the_phonemes_is_a_setting_of_the_next_take(bench: Bench) -> None:
+    bench.lab.run("text.phonemizer", "ipa")
+    assert bench.lab.ask("hˈaɪ").manner.phonemizer == "ipa"
+    with pytest.raises(UserError, match="fake makes no phonemes"):
+        bench.lab.run("text.phonemizer", "model")
+    with pytest.raises(UserError, match="use one of espeak, model, ipa"):
+        bench.lab.run("text.phonemizer", "festival")
+    assert bench.lab.manner.phonemizer == "ipa"
+
+
+def test_a_model_that_is_nowhere_costs_nobody_the_one_that_is_loaded(bench: Bench) -> None:
+    with pytest.raises(UserError, match="'nowhere' is not there"):
+        bench.lab.run("model.load", "nowhere")
+    assert bench.lab.description is not None and bench.lab.choice.model == "builtin"
+
+
 def test_a_lab_that_was_killed_leaves_a_journal_that_the_next_one_offers(
     bench: Bench, tmp_path: Path
 ) -> None:

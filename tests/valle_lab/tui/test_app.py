@@ -441,6 +441,15 @@ async def test_an_unknown_theme_is_told(stage: OpenStage) -> None:
         assert s.app.theme == "ansi-dark"
 
 
+async def test_without_colours_the_terminals_own_are_not_taken(
+    stage: OpenStage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They would all come out black."""
+    monkeypatch.setenv("NO_COLOR", "1")
+    async with stage(theme="ansi") as s:
+        assert s.app.no_color and s.app.theme == "textual-dark"
+
+
 def test_the_screen_needs_no_torch() -> None:
     code = "import sys, valle_lab.tui.app; sys.exit('torch' in sys.modules or 'transformers' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

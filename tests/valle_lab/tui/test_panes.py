@@ -144,6 +144,10 @@ async def test_what_is_shown_can_be_copied(stage: OpenStage) -> None:
         await s.pilot.pause()
         await s.pilot.press("y")
         assert s.app.clipboard == "valle-lab say 'Some words' --seed 7 --language en --voice anna"
+        s.app.action_pane_tab("takes", "voices")
+        await s.pilot.pause()
+        await s.pilot.press("y")
+        assert "anna" in s.app.clipboard and "\tlanguage\t" in s.app.clipboard
         await s.pilot.press("f4")
         await s.pilot.pause()
         await s.pilot.press("y")

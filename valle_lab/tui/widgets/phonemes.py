@@ -9,6 +9,7 @@ from textual.timer import Timer
 from textual.widgets import Static
 
 from valle.errors import UserError
+from valle.manner import Manner
 from valle.request import Sentence
 from valle_lab.lab import Lab
 
@@ -16,12 +17,17 @@ PAUSE = 0.4
 """Seconds without a key before the phonemes of what was typed are asked for."""
 MOST_CHARACTERS = 1_000
 PARTED = "  ·  "
+USUAL = Manner().phonemizer
+"""Who makes them where nothing is said."""
 
 
 class PhonemeLine(Static):
     """Follows the text and its language, a moment behind the typing."""
 
-    HELP = "The phonemes of the text, sentence by sentence, as the model will get them: espeak makes them."
+    HELP = (
+        "The phonemes of the text, sentence by sentence, as the model will get them. `text.phonemizer` says "
+        "who makes them: `espeak`, the `model` itself where it can, or with `ipa` you: the text is in IPA."
+    )
 
     def __init__(self, lab: Lab, *, id: str | None = None) -> None:
         super().__init__("", id=id, markup=False)
@@ -53,10 +59,11 @@ class PhonemeLine(Static):
     @property
     def _wanted(self) -> tuple[object, ...]:
         lab = self._lab
-        return lab.text, lab.language, lab.by, lab.description is not None
+        return lab.text, lab.language, lab.by, lab.manner.phonemizer, lab.description is not None
 
     def _tell(self, wanted: tuple[object, ...], done: Future[tuple[Sentence, ...]]) -> None:
         if wanted == self._asked and self.is_attached:
             error = done.exception()
             told = str(error) if error else PARTED.join(sentence.phonemes for sentence in done.result())
-            self.update(Content(told), layout=False)
+            by = self._lab.manner.phonemizer
+            self.update(Content(told if by == USUAL else f"by {by}: {told}"), layout=False)

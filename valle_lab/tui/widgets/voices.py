@@ -88,6 +88,9 @@ class VoicePane(Vertical, Part):
         self._voices = [known.get(name) or _nameless(name) for name in names]
         self._search()
 
+    def clip(self) -> str:
+        return self.query_one(Table).clip()
+
     @property
     def voice(self) -> Voice | None:
         """The voice under the cursor."""
