@@ -8,6 +8,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
@@ -28,8 +29,12 @@ class Lot:
 class Shelf:
     """Puts arrays into a file without a name, which goes with the process, and reads them when asked."""
 
-    def __init__(self, most_loaded: int = MOST_LOADED) -> None:
-        """`most_loaded` lots, those asked for last, are in memory."""
+    def __init__(self, folder: Path | None = None, most_loaded: int = MOST_LOADED) -> None:
+        """`most_loaded` lots, those asked for last, are in memory.
+
+        `folder` is where the file lies: the folder for temporary files is memory itself on many systems.
+        """
+        self._folder = folder
         self._file: IO[bytes] | None = None
         self._end = 0
         self._lock = threading.Lock()
@@ -41,7 +46,7 @@ class Shelf:
         with self._lock:
             try:
                 if self._file is None:
-                    self._file = tempfile.TemporaryFile(prefix="valle-lab-")  # noqa: SIM115
+                    self._file = self._new_file()
                 self._file.seek(self._end)
                 self._file.write(data)
                 self._file.flush()
@@ -50,6 +55,11 @@ class Shelf:
             lot = Lot(self._end, tuple((array.dtype, array.shape) for array in arrays))
             self._end += len(data)
         return lot
+
+    def _new_file(self) -> IO[bytes]:
+        if self._folder is not None:
+            self._folder.mkdir(parents=True, exist_ok=True)
+        return tempfile.TemporaryFile(prefix="valle-lab-", dir=self._folder)
 
     def arrays(self, lot: Lot) -> tuple[Array, ...]:
         """The arrays of a lot in their order, not to be written to. Raises OSError."""

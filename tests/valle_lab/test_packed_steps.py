@@ -57,6 +57,15 @@ def test_from_a_shelf_every_number_comes_back_and_none_stays_in_memory(path: Pat
     assert same(takes[0][5], packed[0][5])
 
 
+def test_the_shelf_lies_where_it_is_told_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "nowhere"))
+    (record, *_) = load_session(EXAMPLES[0]).takes
+    steps = from_session_take(record).steps
+    packed = PackedSteps(steps, Shelf(tmp_path / "sessions"))
+    assert packed.nbytes < PackedSteps(steps).nbytes / 4 and same(tuple(steps), tuple(packed))
+    assert not list((tmp_path / "sessions").iterdir()), "the file has no name"
+
+
 def test_a_full_disk_leaves_the_numbers_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     def full(**_: Any) -> Any:
         raise OSError(28, "No space left on device")

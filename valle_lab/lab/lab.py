@@ -85,7 +85,7 @@ class Lab:
         """How many of the leading codebooks are heard; None is all."""
         self.playing: str | None = None
         """The take that the player has, if it has one."""
-        self.shelf = Shelf()
+        self.shelf = Shelf(settings.paths.sessions)
         """The steps of the takes that are over."""
         self.waves: list[str] = []
         """The takes whose sound is kept, those decoded last at the end."""
