@@ -248,9 +248,9 @@ COMMANDS = (
     command("take.seek", seek, unavailable=no_takes),
     command("take.skip", skip),
     command("take.loop", loop),
-    command("take.ab", compare, key="alt+b", unavailable=no_takes, complete={"other": take_names}),
+    command("take.ab", compare, key="alt+o", unavailable=no_takes, complete={"other": take_names}),
     command("take.solo", solo),
-    command("take.follow", follow, key="alt+f", unavailable=nothing_running),
+    command("take.follow", follow, key="alt+h", unavailable=nothing_running),
     command("take.around", around, unavailable=no_takes),
     command("take.surprise", next_surprise, unavailable=no_takes, complete={"kind": _kinds}),
 )

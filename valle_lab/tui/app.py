@@ -12,6 +12,7 @@ from textual import on
 from textual.app import App
 from textual.binding import BindingType
 from textual.css.query import NoMatches
+from textual.events import Event, Key
 from textual.message import Message
 from textual.widgets import TextArea
 
@@ -86,6 +87,12 @@ class LabApp(App[int], inherit_bindings=False):
             self.lab.tell(f"keys: nothing with a key is called {', '.join(unknown)}", error=True)
         self._dress(settings.theme)
         self.call_after_refresh(self._begin)
+
+    async def on_event(self, event: Event) -> None:
+        # A terminal sends Alt and a letter with the letter, which would be typed where there is text.
+        if isinstance(event, Key) and event.key.startswith("alt+"):
+            event.character = None
+        await super().on_event(event)
 
     async def _begin(self) -> None:
         """Once the screen stands: the worker behind it, the tabs that are not seen, and the poll."""

@@ -9,9 +9,11 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import pytest
+from textual._ansi_sequences import ANSI_SEQUENCES_KEYS
 from textual.events import Key
 from textual.widgets import Button, Checkbox, Input, TextArea
 
+from valle_lab.lab.commands import all_commands
 from valle_lab.session.save import load_session
 from valle_lab.sinks import NullSink
 from valle_lab.tui.app import LabApp
@@ -432,6 +434,23 @@ async def test_every_binding_has_an_id_and_a_tooltip_and_the_footer_is_short(sta
         assert len([binding for binding in bindings if binding.show]) <= 8
         assert len({binding.key for binding in bindings}) == len(bindings)
         assert all(binding.id and binding.tooltip for binding in part_bindings())
+
+
+async def test_alt_and_a_letter_is_a_command_and_never_typed(stage: OpenStage) -> None:
+    async with stage() as s:
+        await s.speak()
+        s.app.query_one("#text").focus()
+        before = s.lab.text
+        # As a terminal sends it: with the letter.
+        s.app.post_message(Key("alt+w", "w"))
+        await s.settle()
+        assert s.lab.text == before == s.app.query_one(TextArea).text and s.lab.marks.on
+
+
+def test_no_key_of_a_command_is_one_that_terminals_send_for_another() -> None:
+    """Escape and `f` is what some send for Ctrl and the arrow: to Textual it is that."""
+    letters = [command.key[-1] for command in all_commands() if command.key.startswith("alt+")]
+    assert letters and not [letter for letter in letters if f"\x1b{letter}" in ANSI_SEQUENCES_KEYS]
 
 
 async def test_an_unknown_theme_is_told(stage: OpenStage) -> None:
