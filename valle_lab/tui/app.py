@@ -201,7 +201,9 @@ class LabApp(App[int], inherit_bindings=False):
     def _judge_the_audition(self) -> None:
         """An audition that is over, by itself or by key, ends with its table."""
         ended = self.lab.audition
-        if ended is not None and ended.over and ended is not self._judged and self.screen is self._bench:
+        if ended is None or not ended.over or ended is self._judged:
+            return
+        if self.lab.running is None and self.screen is self._bench:
             self._judged = ended
             self.answer("audition", ended)
 

@@ -146,6 +146,7 @@ async def test_an_audition_is_led_by_keys_and_ends_with_a_table(
         assert len(s.lab.audition.kept) == 1
         await s.pilot.press("alt+q")
         await s.settle()
+        await s.settle()
         assert s.lab.audition.over and isinstance(s.app.screen, AnswerScreen)
         assert "seed 1" in s.text
         await s.pilot.press("escape")
