@@ -157,10 +157,15 @@ async def test_an_audition_is_led_by_keys_and_ends_with_a_table(
 async def test_a_command_of_the_palette_shows_what_it_gave(stage: OpenStage) -> None:
     async with stage() as s:
         await s.pilot.press("ctrl+p", *"mode: show")
-        await s.pilot.pause(0.5)
+        for _ in range(50):
+            await s.pilot.pause(0.1)
+            if "Show the manner" in s.text:
+                break
         await s.pilot.press("enter")
-        await s.pilot.pause(0.2)
-        await s.settle()
+        for _ in range(50):
+            await s.pilot.pause(0.1)
+            if isinstance(s.app.screen, AnswerScreen):
+                break
         assert isinstance(s.app.screen, AnswerScreen) and "task = tts" in s.text
 
 
