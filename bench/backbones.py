@@ -121,7 +121,7 @@ def learnt(name: str, options: argparse.Namespace) -> dict[str, float]:
         budget=options.budget,
         batches=1,
         other_rate=4e-3,
-        guide_layer=options.layers // 2,
+        guide_layers=(options.layers // 2,),
         mix=Mix(kinds=(1, 0, 0, 0, 0), without_voice=0.0, without_both=0.0),
     )
     trainer = ModelTrainer(recipe, corpus)

@@ -159,7 +159,7 @@ class Corpus:
         picked = np.array(others)[random.integers(0, len(others), PROMPT_CANDIDATES)]
         distance = np.abs(self._rates[picked] - own.rate) + 1000 * (picked == index)
         codes = self._utterances[int(picked[distance.argmin()])].codes
-        wanted = SHORTEST_PROMPT + int((LONGEST_PROMPT - SHORTEST_PROMPT) * random.random() ** 3)
+        wanted = SHORTEST_PROMPT + int((LONGEST_PROMPT - SHORTEST_PROMPT) * random.random() ** 2)
         length = min(wanted, len(codes))
         start = int(random.integers(0, len(codes) - length + 1))
         return codes[start : start + length]

@@ -24,19 +24,28 @@ Pieces = tuple[list[Tensor], list[Tensor]]
 
 
 class Guide:
-    """Pushes one attention head to look at the phoneme of the frame that a row predicts.
+    """Pushes one attention head of some layers to look at the phoneme of the frame that a row predicts.
 
     Tachibana et al., "Efficiently trainable text-to-speech system based on deep convolutional networks with
-    guided attention" (2018) had the idea; here the target is exact, from the renderer's timings.
+    guided attention" (2018) had the idea; here the target is exact, from the renderer's timings. A head of an
+    early layer finds the place by what was heard last, which may occur twice in a text; one of a late layer
+    can also see where the earlier one looked in all the frames before.
     """
 
-    def __init__(self, layer: int, layouts: list[Layout], alignments: list[Tensor | None]) -> None:
-        self._layer, self._layouts, self._alignments = layer, layouts, alignments
-        self.loss = torch.zeros(())
+    def __init__(
+        self, layers: Sequence[int], layouts: list[Layout], alignments: list[Tensor | None]
+    ) -> None:
+        self._layers, self._layouts, self._alignments = layers, layouts, alignments
+        self._losses: dict[int, Tensor] = {}
+
+    @property
+    def loss(self) -> Tensor:
+        """The sum over the layers seen of the mean cross entropy of all guided rows."""
+        return torch.stack(list(self._losses.values())).sum() if self._losses else torch.zeros(())
 
     def attention(self, layer: int, query: Tensor, key: Tensor) -> None:
-        """Take the queries and keys of a layer; sets `loss`, the mean cross entropy over all guided rows."""
-        if layer != self._layer:
+        """Take the queries and keys of a layer; one that is run again for its gradients counts once."""
+        if layer not in self._layers:
             return
         rows = [row for row, alignment in enumerate(self._alignments) if alignment is not None]
         if not rows:
@@ -50,7 +59,9 @@ class Guide:
             found = query[row, 0, layout.outputs].float() @ keys.t() * keys.shape[-1] ** -0.5
             scores.append(functional.pad(found, (0, longest - found.shape[1]), value=-1e9))
             wanted.append(alignment)
-        self.loss = functional.cross_entropy(torch.cat(scores), torch.cat(wanted).to(query.device))
+        self._losses[layer] = functional.cross_entropy(
+            torch.cat(scores), torch.cat(wanted).to(query.device)
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +93,7 @@ class BatchLoss(nn.Module):
         """Return the losses of a batch."""
         model, recipe = self.model, self.recipe
         layouts = model.layouts(batch.rows, growing=True)
-        guide = Guide(recipe.guide_layer, layouts, batch.alignments)
+        guide = Guide(recipe.guide_layers, layouts, batch.alignments)
         with mixed(model.device.type, recipe.precision):
             packed = model.pack(layouts)
             embedded = self._with_holes(packed.embeddings, layouts, batch.holes)

@@ -31,6 +31,8 @@ class ModelRecipe:
     and the prompt being counted with the two factors (level 0 only, where they can be foretold).
     router_weight: how much a mixture of experts is pushed to use all of them alike.
     checkpointing: whether blocks are run a second time for their gradients, which saves memory.
+    guide_layers: whose first attention head is pushed to the phoneme of the frame that a row predicts, by
+    guide_weight each.
     layer_dropout, early_exit: how often the last layer is left out, and how much early layers are asked, so
     that the model can be left early; see `valle.training.layer_skip`.
     Raises UserError for a number that makes no sense.
@@ -43,7 +45,7 @@ class ModelRecipe:
     batches: int = 2
     hidden_rate: float = 0.02
     other_rate: float = 2e-3
-    guide_layer: int = 2
+    guide_layers: tuple[int, ...] = (2, 4)
     guide_weight: float = 1.0
     clip: float = 1.0
     average: float = 0.99
@@ -127,4 +129,5 @@ def restored(saved: Mapping[str, Any]) -> ModelRecipe:
     mix: dict[str, Any] = {
         name: tuple(each) if isinstance(each, list) else each for name, each in saved["mix"].items()
     }
-    return ModelRecipe(**{**saved, "mix": Mix(**mix)})
+    own = {name: tuple(each) if isinstance(each, list) else each for name, each in saved.items()}
+    return ModelRecipe(**{**own, "mix": Mix(**mix)})

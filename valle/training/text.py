@@ -52,6 +52,9 @@ NUCLEI = words(
 # A syllable may be open: the empty coda is there twice to make that likelier.
 CODAS = ("", "", *words("b ck d f g k l ll m n nd ng nk nt p r sh ss st t th ve x z lm mp rk"))
 
+ECHOES = 0.07
+"""The share of words that stand for one from earlier in the line."""
+
 TextMaker = Callable[[Random], str]
 
 
@@ -104,22 +107,30 @@ def _word(random: Random, known: tuple[str, ...]) -> str:
 
 
 def _count(random: Random) -> int:
-    """How many words a line has: mostly 3 to 12, now and then a single one, or up to 24, ten seconds."""
+    """How many words a line has: now and then a single one, often 3 to 12, as often up to 24, ten seconds."""
     kind = random.random()
     if kind < 0.07:
         return 1
-    if kind < 0.15:
+    if kind < 0.14:
         return 2
-    if kind < 0.75:
+    if kind < 0.56:
         return random.randint(3, 12)
     return random.randint(12, 24)
+
+
+def _with_echoes(line: list[str], random: Random) -> list[str]:
+    """The line with some words said again later on, so that what was heard last does not tell the place."""
+    return [
+        random.choice(line[:place]) if place and random.random() < ECHOES else word
+        for place, word in enumerate(line)
+    ]
 
 
 def wide_line(random: Random) -> str:
     """A line of training text: one to two dozen words of any kind, with a comma or two where it is long."""
     known = word_lists()[0]
     count = _count(random)
-    line = [_word(random, known) for _ in range(count)]
+    line = _with_echoes([_word(random, known) for _ in range(count)], random)
     end = random.choice(("", ".", ".", ".", "!"))
     if random.random() < 0.15:
         line[0] = random.choice(QUESTION_WORDS)

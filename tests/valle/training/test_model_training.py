@@ -66,14 +66,19 @@ def test_the_guide_wants_the_symbol_of_the_frame_that_a_row_predicts(
     assert alignment[0] == corpus[0].alignment[0]
     assert alignment[-1] == len(corpus[0].ids) - 1
     layouts = trainer.model.layouts([row], growing=True)
-    guide = Guide(2, layouts, [alignment])
+    guide = Guide((2, 4), layouts, [alignment])
     width, count = 4, layouts[0].length
     key = torch.zeros(1, 2, count, width)
     query = torch.zeros(1, 2, count, width)
     guide.attention(1, query, key)
     assert guide.loss.item() == 0
     guide.attention(2, query, key)
-    assert guide.loss.item() == pytest.approx(np.log(len(corpus[0].ids)))
+    uniform = np.log(len(corpus[0].ids))
+    assert guide.loss.item() == pytest.approx(uniform)
+    guide.attention(4, query, key)
+    assert guide.loss.item() == pytest.approx(2 * uniform)
+    guide.attention(4, query, key)
+    assert guide.loss.item() == pytest.approx(2 * uniform), "a block that is run again counts once"
 
 
 def test_rows_lose_their_conditions_as_often_as_the_mix_says(corpus: Corpus) -> None:
