@@ -161,7 +161,7 @@ def _train_model(arguments: argparse.Namespace, folder: Path, processes: Process
     assert schedule is not None
     run = Run(place)
     run.stop_on_signals()
-    train(trainer, run, schedule, 25, lambda step: shards.fill(trainer.corpus, step), processes)
+    train(trainer, run, schedule, 25, lambda step: shards.fill(trainer.corpus, step - schedule.begin), processes)
 
 
 def _recipe(arguments: argparse.Namespace, state: dict[str, Any] | None) -> ModelRecipe:
