@@ -7,11 +7,17 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from valle.audio.builtin.network import mel_filters
+from valle.audio.builtin.pitch import SAMPLE_RATE
 
 MEL_BANDS = {2048: 80, 1024: 80, 512: 64, 256: 40, 128: 20}
 LINEAR_WINDOWS = (2048, 1024, 512)
 # Of half the sample rate: above 10 kHz espeak's own audio ends.
 LINEAR_SHARE = 0.84
+ENVELOPE_WINDOW, ENVELOPE_HOP = 614, 307
+LOWEST_BAND, BANDS = 150.0, 15
+ENVELOPE_FRAMES, ENVELOPE_STRIDE = 30, 5
+QUIET = 0.01
+"""Of the loudest stretch: what is softer has no envelope to follow."""
 
 
 class SpectralLoss(nn.Module):
@@ -49,3 +55,44 @@ class SpectralLoss(nn.Module):
                 convergence = (ours - theirs).norm() / (theirs.norm() + 1e-6)
                 linear_loss = linear_loss + log_ratio.abs().mean() + convergence
         return mel_loss / len(MEL_BANDS), linear_loss / len(LINEAR_WINDOWS)
+
+
+def third_octaves(bins: int) -> Tensor:
+    """Which of `bins` evenly spaced up to half the sample rate lie in each third of an octave, [bins, 15]."""
+    frequency = torch.linspace(0, SAMPLE_RATE / 2, bins)[:, None]
+    centre = LOWEST_BAND * 2 ** (torch.arange(BANDS) / 3)
+    return ((frequency >= centre * 2 ** (-1 / 6)) & (frequency < centre * 2 ** (1 / 6))).float()
+
+
+class EnvelopeLoss(nn.Module):
+    """How badly the loudness of 15 bands follows the true one over 0.4 s: 1 less their correlation.
+
+    What STOI measures (Taal et al., "An algorithm for intelligibility prediction of time-frequency weighted
+    noisy speech", 2011), without its clipping.
+    """
+
+    bands: Tensor
+    window: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("bands", third_octaves(513))
+        self.register_buffer("window", torch.hann_window(ENVELOPE_WINDOW))
+
+    def _stretches(self, wave: Tensor) -> Tensor:
+        """The loudness of the bands in overlapping stretches, [batch, stretches, bands, 30 frames]."""
+        frames = wave.unfold(1, ENVELOPE_WINDOW, ENVELOPE_HOP) * self.window
+        spectra = torch.fft.rfft(frames, 1024)
+        power = spectra.real.square() + spectra.imag.square()
+        loudness: Tensor = (power @ self.bands + 1e-6).sqrt()
+        return loudness.unfold(1, ENVELOPE_FRAMES, ENVELOPE_STRIDE)
+
+    def forward(self, made: Tensor, true: Tensor) -> Tensor:
+        """The mean over stretches and bands of waves [batch, samples] that are not nearly silent."""
+        ours, theirs = self._stretches(made), self._stretches(true)
+        loudness = theirs.square().mean((2, 3), keepdim=True)
+        heard = (loudness > QUIET * loudness.amax(1, keepdim=True)).float()
+        ours, theirs = (each - each.mean(-1, keepdim=True) for each in (ours, theirs))
+        alike = functional.cosine_similarity(ours, theirs, dim=-1, eps=1e-4)
+        loss: Tensor = 1 - (alike[..., None] * heard).sum() / (heard.sum() * BANDS)
+        return loss

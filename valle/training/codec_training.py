@@ -13,7 +13,8 @@ from torch.nn import functional
 from valle.audio.builtin.network import CodecNetwork, CodecShape, frame_phases, pulse_train
 from valle.audio.builtin.pitch import HOP
 from valle.training.codec_data import CodecData
-from valle.training.codec_losses import SpectralLoss
+from valle.training.codec_losses import EnvelopeLoss, SpectralLoss
+from valle.training.phoneme_ear import PhonemeEar
 from valle.training.precision import mixed
 from valle.training.quantiser import TrainedQuantiser
 
@@ -36,6 +37,8 @@ class CodecRecipe:
     voicing_weight: float = 0.5
     phoneme_weight: float = 0.5
     commitment_weight: float = 0.25
+    envelope_weight: float = 1.0
+    ear_weight: float = 0.5
     clip: float = 2.0
     seed: int = 0
     frozen: bool = False
@@ -65,13 +68,13 @@ def phoneme_head(latent: int, symbols: int) -> nn.Module:
 class CodecTrainer:
     """The networks, optimiser and data of a codec's training, and its step."""
 
-    def __init__(self, data: CodecData, recipe: CodecRecipe) -> None:
+    def __init__(self, data: CodecData, recipe: CodecRecipe, ear: PhonemeEar | None = None) -> None:
         torch.manual_seed(recipe.seed)
-        self.data, self.recipe = data, recipe
+        self.data, self.recipe, self.ear = data, recipe, ear
         self.network = CodecNetwork(recipe.shape)
         self.head = phoneme_head(recipe.shape.latent, len(data.symbols))
         self.quantiser = TrainedQuantiser(self.network.codebooks, recipe.shape)
-        self.loss = SpectralLoss()
+        self.loss, self.envelopes = SpectralLoss(), EnvelopeLoss()
         learning = [self.network.pitch_reader, self.network.decoder]
         learning += [] if recipe.frozen else [self.network.encoder, self.head]
         self.parameters = [parameter for module in learning for parameter in module.parameters()]
@@ -149,6 +152,7 @@ class CodecTrainer:
             parts["mel"] + parts["linear"] + recipe.pitch_weight * parts["pitch"]
             + recipe.voicing_weight * parts["voicing"] + recipe.phoneme_weight * parts["phonemes"]
             + recipe.commitment_weight * parts["commitment"]
+            + recipe.envelope_weight * parts["envelope"] + recipe.ear_weight * parts["ear"]
         )  # fmt: skip
         self.optimizer.zero_grad()
         weighted.backward()
@@ -188,7 +192,7 @@ class CodecTrainer:
         self, batch: CodecBatch, random: np.random.Generator, generator: torch.Generator
     ) -> dict[str, Tensor]:
         quantised, first, commitment = self._quantised(batch, random, generator)
-        pitch, odds = self.network.pitch_reader(first)
+        pitch, odds = self.network.pitch_reader(first, quantised)
         begin = torch.rand((len(pitch), 1), generator=generator, dtype=torch.float64)
         turns = frame_phases(batch.pitch)
         pulses = pulse_train(batch.pitch, batch.voicing, begin + turns.cumsum(1) - turns)
@@ -204,6 +208,8 @@ class CodecTrainer:
             "voicing": functional.binary_cross_entropy_with_logits(odds, batch.voicing),
             "phonemes": self._phoneme_loss(first, batch),
             "commitment": commitment,
+            "envelope": self.envelopes(made, batch.wave),
+            "ear": made.new_zeros(()) if self.ear is None else self.ear.difference(made, batch.wave),
         }
 
     def _phoneme_loss(self, first: Tensor, batch: CodecBatch) -> Tensor:

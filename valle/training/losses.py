@@ -32,9 +32,7 @@ class Guide:
     can also see where the earlier one looked in all the frames before.
     """
 
-    def __init__(
-        self, layers: Sequence[int], layouts: list[Layout], alignments: list[Tensor | None]
-    ) -> None:
+    def __init__(self, layers: Sequence[int], layouts: list[Layout], alignments: list[Tensor | None]) -> None:
         self._layers, self._layouts, self._alignments = layers, layouts, alignments
         self._losses: dict[int, Tensor] = {}
 
@@ -59,9 +57,7 @@ class Guide:
             found = query[row, 0, layout.outputs].float() @ keys.t() * keys.shape[-1] ** -0.5
             scores.append(functional.pad(found, (0, longest - found.shape[1]), value=-1e9))
             wanted.append(alignment)
-        self._losses[layer] = functional.cross_entropy(
-            torch.cat(scores), torch.cat(wanted).to(query.device)
-        )
+        self._losses[layer] = functional.cross_entropy(torch.cat(scores), torch.cat(wanted).to(query.device))
 
 
 @dataclass(frozen=True, eq=False)

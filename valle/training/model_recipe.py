@@ -126,8 +126,8 @@ def settle(given: Mapping[str, Any], saved: ModelRecipe | None, stretch: bool = 
 
 def restored(saved: Mapping[str, Any]) -> ModelRecipe:
     """The recipe that a saved run has kept."""
-    mix: dict[str, Any] = {
-        name: tuple(each) if isinstance(each, list) else each for name, each in saved["mix"].items()
-    }
-    own = {name: tuple(each) if isinstance(each, list) else each for name, each in saved.items()}
-    return ModelRecipe(**{**own, "mix": Mix(**mix)})
+
+    def with_tuples(values: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: tuple(each) if isinstance(each, list) else each for name, each in values.items()}
+
+    return ModelRecipe(**{**with_tuples(saved), "mix": Mix(**with_tuples(saved["mix"]))})

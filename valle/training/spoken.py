@@ -1,9 +1,10 @@
-"""What a model makes of true speech, its own levels above true codes of level 0, for the decoder to learn.
+"""What a model makes of true speech, for the decoder to learn: its own levels above codes of level 0 that are
+the true ones, or are drawn by the AR, each after the true codes before it.
 
 A decoder that has met only true codes is given others when the model speaks: levels 1 to 7 are guesses, and
-greedy ones at that. One that has heard what those guesses stand for makes clearer sound of them (vocoders are
-tuned on what an acoustic model makes of true speech for the same reason: Shen et al., "Natural TTS synthesis
-by conditioning WaveNet on mel spectrogram predictions", 2018).
+greedy ones at that, and those of level 0 are draws. One that has heard what those guesses stand for makes
+clearer sound of them (vocoders are tuned on what an acoustic model makes of true speech for the same reason:
+Shen et al., "Natural TTS synthesis by conditioning WaveNet on mel spectrogram predictions", 2018).
 """
 
 from __future__ import annotations
@@ -18,29 +19,41 @@ from torch import Tensor
 from valle.audio.builtin.pitch import HOP
 from valle.models.ar_nar import ArNar
 from valle.models.base import Inputs
+from valle.samplers.bridge import sample_top_p
 from valle.training.codec_data import CodecData
-from valle.training.corpus import ENGLISH, LEVELS, Corpus
+from valle.training.corpus import ENGLISH, LEVELS, STOP, Corpus
 from valle.training.speech import RenderedShard, SpeechShard
 
 BUDGET = 3000
 """Frames in a batch, about."""
+DRAWN = 0.6
+"""The share of the utterances whose level 0 is drawn."""
+TEMPERATURE, TOP_P = 0.9, 0.8
 
 
 def spoken_codes(
-    model: ArNar, corpus: Corpus, count: int, seed: int = 0
+    model: ArNar, corpus: Corpus, count: int, seed: int = 0, drawn: float = DRAWN
 ) -> Iterator[tuple[int, NDArray[np.int16]]]:
-    """The first `count` utterances of a corpus, by index, with codes [frames, 8]: level 0 as it is, the
-    others the likeliest ones to the model, each in the voice of another utterance of its speaker.
+    """The first `count` utterances of a corpus, by index, with codes [frames, 8]: level 0 as it is or drawn,
+    the others the likeliest ones to the model, each in the voice of another utterance of its speaker.
 
     Utterances of similar length go together, so they come in the order of their lengths.
     """
-    random = np.random.default_rng(seed)
+    random, generator = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
     order = sorted(range(min(count, len(corpus))), key=lambda index: len(corpus[index].codes))
     while order:
         size = max(1, BUDGET // len(corpus[order[0]].codes))
         batch, order = order[:size], order[size:]
         voices = [corpus.prompt(index, random) for index in batch]
         made = [torch.from_numpy(corpus[index].codes[:, :1].astype(np.int64)) for index in batch]
+        rows = [
+            _row(corpus, index, voice, codes, 0)
+            for index, voice, codes in zip(batch, voices, made, strict=True)
+        ]
+        for place, logits in enumerate(model.full(rows)):
+            if random.random() < drawn:
+                odds = (logits[:-1, :STOP] / TEMPERATURE).softmax(-1)
+                made[place] = sample_top_p(odds, TOP_P, generator)
         for level in range(1, LEVELS + 1):
             rows = [
                 _row(corpus, index, voice, codes, level)

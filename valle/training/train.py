@@ -89,6 +89,7 @@ def codec(arguments: argparse.Namespace, folder: Path) -> None:
     from valle.training.codec_data import CodecData, make_codec_data
     from valle.training.codec_training import CodecRecipe, CodecTrainer
     from valle.training.export import BUILTIN
+    from valle.training.phoneme_ear import phoneme_ear
     from valle.training.runs import train
 
     if arguments.spoken and not arguments.decoder:
@@ -100,10 +101,11 @@ def codec(arguments: argparse.Namespace, folder: Path) -> None:
     recipe = CodecRecipe(seed=arguments.seed)
     if arguments.decoder:
         recipe = replace(recipe, frozen=True, learning_rate=DECODER_RATE)
-    data = CodecData.load(path)
+    data = own = CodecData.load(path)
     if arguments.spoken:
-        data = data.joined(_spoken(folder, arguments))
-    trainer = CodecTrainer(data, recipe)
+        data = own.joined(_spoken(folder, arguments))
+    ear = phoneme_ear(folder / "ear.pt", own) if arguments.decoder else None
+    trainer = CodecTrainer(data, recipe, ear)
     run, state = _resumed(trainer, folder / ("decoder" if arguments.decoder else "codec"))
     if state is None and arguments.decoder:
         trainer.adopt(BuiltinCodec.load(BUILTIN / "codec.safetensors").network)
@@ -161,7 +163,8 @@ def _train_model(arguments: argparse.Namespace, folder: Path, processes: Process
     assert schedule is not None
     run = Run(place)
     run.stop_on_signals()
-    train(trainer, run, schedule, 25, lambda step: shards.fill(trainer.corpus, step - schedule.begin), processes)
+    begin = schedule.begin
+    train(trainer, run, schedule, 25, lambda step: shards.fill(trainer.corpus, step - begin), processes)
 
 
 def _recipe(arguments: argparse.Namespace, state: dict[str, Any] | None) -> ModelRecipe:

@@ -15,7 +15,7 @@ from valle.training.codec_training import CodecRecipe, CodecTrainer
 from valle.training.corpus import Corpus
 from valle.training.model_recipe import ModelRecipe
 from valle.training.speech import RenderedShard
-from valle.training.spoken import spoken_codes, spoken_data
+from valle.training.spoken import TEMPERATURE, TOP_P, spoken_codes, spoken_data
 
 from .conftest import speech_shard
 
@@ -25,11 +25,11 @@ def test_level_0_is_the_true_one_and_each_other_the_likeliest_given_those_below(
 ) -> None:
     torch.manual_seed(3)
     model = ArNar(model_recipe.config()).eval()
-    made = dict(spoken_codes(model, corpus, 5))
+    made = dict(spoken_codes(model, corpus, 5, drawn=0.0))
     assert sorted(made) == [0, 1, 2, 3, 4]
     alone = Corpus()
     alone.add(replace(speech_shard(24), speakers=np.arange(24, dtype=np.int16)))
-    for index, codes in spoken_codes(model, alone, 5):  # nobody has another utterance: no prompts
+    for index, codes in spoken_codes(model, alone, 5, drawn=0.0):  # nobody has another utterance: no prompts
         own = corpus[index]
         assert np.array_equal(codes[:, 0], own.codes[:, 0])
         for level in (1, 4, 7):
@@ -40,6 +40,27 @@ def test_level_0_is_the_true_one_and_each_other_the_likeliest_given_those_below(
                 response=torch.from_numpy(codes[:, :level].astype(np.int64)),
             )
             assert torch.equal(model.full([row])[0].argmax(-1), torch.from_numpy(codes[:, level]).long())
+
+
+def test_level_0_can_be_drawn_from_the_likely_codes_after_the_true_ones(
+    corpus: Corpus, model_recipe: ModelRecipe
+) -> None:
+    torch.manual_seed(3)
+    model = ArNar(model_recipe.config()).eval()
+    alone = Corpus()
+    alone.add(replace(speech_shard(24), speakers=np.arange(24, dtype=np.int16)))
+    for index, codes in spoken_codes(model, alone, 5, drawn=1.0):
+        own = corpus[index]
+        assert not np.array_equal(codes[:, 0], own.codes[:, 0])
+        row = Inputs(
+            phonemes=torch.from_numpy(own.ids.astype(np.int64)),
+            language=0,
+            response=torch.from_numpy(own.codes[:, :1].astype(np.int64)),
+        )
+        odds = (model.full([row])[0][:-1, :1024] / TEMPERATURE).softmax(-1)
+        drawn = odds.gather(-1, torch.from_numpy(codes[:, :1]).long())
+        likelier = torch.where(odds > drawn, odds, 0.0).sum(-1)
+        assert (likelier <= TOP_P).all()
 
 
 def test_data_of_a_shard_has_its_sound_and_the_codes_of_the_model(model_recipe: ModelRecipe) -> None:
@@ -61,7 +82,7 @@ def test_data_of_a_shard_has_its_sound_and_the_codes_of_the_model(model_recipe: 
     assert data.spoken is not None
     end = int(encoded.starts[4])
     assert len(data.spoken) == len(data.pitch) == data.starts[-1] == end
-    assert np.array_equal(data.spoken[:, 0], encoded.codes[:end, 0])
+    assert data.spoken.min() >= 0
     assert np.array_equal(data.wave, rendered.wave[: end * HOP])
 
 

@@ -21,9 +21,9 @@ from valle.audio.codec import Codes, Wave, tensors_hash
 from valle.errors import UserError
 
 NAME = "builtin-1"
-# Of a sample: 2 frames of overlapping windows, 6 blocks of 3, 1 for the source's bands, 2 for its windows,
+# Of a sample: 2 frames of overlapping windows, 8 blocks of 3, 1 for the source's bands, 2 for its windows,
 # 1 for the edges of its pitch, and what the pitch reader sees. The window centres are half a frame off.
-SOURCE_REACH = 2 + 6 * 3 + 1 + 2 + 1
+SOURCE_REACH = 2 + 8 * 3 + 1 + 2 + 1
 LOOKAHEAD = SOURCE_REACH + PitchReader.REACH
 LOWEST_PITCH, HIGHEST_PITCH = 55.0, 550.0
 MAKE_CODES = ("encoder.", "codebooks")
@@ -157,9 +157,9 @@ class _Stream:
         assert self._codes is not None
         settled = len(self._pitch)
         begin = max(0, settled - PitchReader.REACH)
-        _, first = self._network.vectors(self._codes[None, begin:, :1])
+        total, first = self._network.vectors(self._codes[None, begin:])
         pitch, odds = (
-            values[0, settled - begin : stop - begin] for values in self._network.pitch_reader(first)
+            values[0, settled - begin : stop - begin] for values in self._network.pitch_reader(first, total)
         )
         self._pitch = torch.cat([self._pitch, pitch.clamp(LOWEST_PITCH, HIGHEST_PITCH)])
         self._voicing = torch.cat([self._voicing, (odds > 0).float()])

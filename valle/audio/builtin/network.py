@@ -1,8 +1,9 @@
 """The network of the built-in codec: an encoder at frame rate, and a decoder that shapes a harmonic source.
 
 All of its layers work at 75 frames a second. The decoder reads pitch and voicing from the first codebook,
-makes a pulse train of that pitch, and predicts for every bin of a short-time spectrum a gain and a phase
-offset for the pulses and a gain for noise (source and filter as in Wang, Takaki, Yamagishi, "Neural
+which the others may refine, makes a pulse train of that pitch, and predicts for every bin of a short-time
+spectrum a gain and a phase offset for the pulses and a gain for noise, whose loudness may change within a
+frame, as a burst does (source and filter as in Wang, Takaki, Yamagishi, "Neural
 source-filter-based waveform model", 2018; inverse STFT as in Siuzdak, "Vocos", 2023; blocks of Liu et al., "A
 ConvNet for the 2020s", 2022). Tensors are [batch, frames, channels].
 """
@@ -37,8 +38,9 @@ class CodecShape:
     mel_bands: int = 96
     source_bands: int = 80
     encoder_blocks: int = 3
-    decoder_blocks: int = 6
+    decoder_blocks: int = 8
     pitch_blocks: int = 2
+    noise_steps: int = 8
     levels: int = 8
     size: int = 1024
 
@@ -149,7 +151,7 @@ class Encoder(nn.Module):
 
 
 def frame_edges(curve: Tensor) -> Tensor:
-    """A curve given at the middle of frames [batch, frames], at their edges [batch, frames + 1]."""
+    """A curve given at the middle of frames, or other steps, at their edges: [batch, n] to [batch, n + 1]."""
     middle = (curve[:, 1:] + curve[:, :-1]) / 2
     return torch.cat([curve[:, :1], middle, curve[:, -1:]], 1)
 
@@ -182,19 +184,24 @@ def pulse_train(pitch: Tensor, voicing: Tensor, phases: Tensor) -> Tensor:
 
 
 class PitchReader(nn.Module):
-    """Reads pitch and voicing from the vectors of the first codebook."""
+    """Reads pitch and voicing from the vectors of the first codebook, and what the others add to them."""
 
     REACH = 2 + 3 * 2 + 1
 
     def __init__(self, shape: CodecShape) -> None:
         super().__init__()
         self.first = FrameConvolution(shape.latent, shape.pitch_width, 5)
+        self.rest = nn.Linear(shape.latent, shape.pitch_width, bias=False)
+        nn.init.zeros_(self.rest.weight)
         self.blocks = nn.ModuleList(Block(shape.pitch_width) for _ in range(shape.pitch_blocks))
         self.last = FrameConvolution(shape.pitch_width, 2, 3)
 
-    def forward(self, first_level: Tensor) -> tuple[Tensor, Tensor]:
-        """The pitch in Hz and the log-odds of voicing, both [batch, frames]."""
-        x = self.first(first_level)
+    def forward(self, first_level: Tensor, total: Tensor) -> tuple[Tensor, Tensor]:
+        """The pitch in Hz and the log-odds of voicing, both [batch, frames].
+
+        first_level and total [batch, frames, latent] are what `CodecNetwork.vectors` gives.
+        """
+        x = self.first(first_level) + self.rest(total - first_level)
         for block in self.blocks:
             x = block(x)
         height, odds = self.last(x).float().unbind(-1)
@@ -211,16 +218,20 @@ class Decoder(nn.Module):
         self.spectra = Spectra()
         self.register_buffer("filters", mel_filters(WINDOW, shape.source_bands), persistent=False)
         self.first = FrameConvolution(shape.latent, shape.width, 7)
+        self.loudness = FrameConvolution(shape.latent, shape.noise_steps, 3)
         self.source = FrameConvolution(shape.source_bands, shape.width, 3)
         self.blocks = nn.ModuleList(Block(shape.width) for _ in range(shape.decoder_blocks))
         self.norm = nn.LayerNorm(shape.width)
         self.last = nn.Linear(shape.width, 3 * BINS)
         with torch.no_grad():
             self.last.weight[BINS : 2 * BINS] *= 0.1
+            self.loudness.product.weight.zero_()
+            self.loudness.product.bias.zero_()
 
     def forward(self, latents: Tensor, pulses: Tensor, noise: Tensor) -> Tensor:
         """A wave [batch, frames * HOP]; pulses and noise (of unit variance) have that shape too."""
-        pulse_spectra, noise_spectra = self.spectra(pulses), self.spectra(noise)
+        pulse_spectra = self.spectra(pulses)
+        noise_spectra = self.spectra(noise * self._noise_loudness(latents))
         bands = torch.log(exact_product(pulse_spectra.abs(), self.filters) + 1e-3)
         x = self.first(latents) + self.source(0.3 * bands)
         for block in self.blocks:
@@ -229,6 +240,14 @@ class Decoder(nn.Module):
         turn = torch.polar(torch.exp((gain - 2).clamp(max=6)), offset)
         shaped = noise_spectra * torch.exp((noise_gain - 6).clamp(max=3))
         return self.spectra.inverse(pulse_spectra * turn + shaped)
+
+    def _noise_loudness(self, latents: Tensor) -> Tensor:
+        """How loud the noise is at every sample, [batch, frames * HOP]: a line over each step of a frame."""
+        steps = torch.exp(self.loudness(latents).float().clamp(-4, 3))
+        length = HOP // steps.shape[-1]
+        edges = frame_edges(steps.flatten(1))[..., None]
+        along = torch.arange(length, device=steps.device) / length
+        return (edges[:, :-1] + (edges[:, 1:] - edges[:, :-1]) * along).flatten(1)
 
 
 class CodecNetwork(nn.Module):
