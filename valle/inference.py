@@ -47,7 +47,7 @@ from valle.samplers.stack import Stack
 from valle.step import Step
 from valle.take import Segment
 from valle.text.phonemes import Phonemizer, Versions
-from valle.text.sentences import LONGEST_SENTENCE, SplitBy, split
+from valle.text.sentences import SplitBy, split
 from valle.voices import Voice, voice_codes
 
 if TYPE_CHECKING:
@@ -168,7 +168,7 @@ class Engine(Hindsight):
         Raises UserError for a text without words and for a language that the model does not know.
         """
         self._check_language(language)
-        pieces = split(text, by, LONGEST_SENTENCE)
+        pieces = split(text, by, self.details.longest_sentence)
         if not pieces:
             raise UserError("There is no text to speak.")
         return tuple(self._sentence(piece, language) for piece in pieces)
@@ -194,7 +194,8 @@ class Engine(Hindsight):
         if text is not None and text.strip():
             kept, *rest = self.sentences(text, language, "none")
             if rest:
-                raise UserError(f"The negative text is too long; {LONGEST_SENTENCE} characters are the most.")
+                most = self.details.longest_sentence
+                raise UserError(f"The negative text is too long; {most} characters are the most.")
         heard = self.prompt(voice) if isinstance(voice, Voice) else voice
         return NullBranch(kept, "same" if heard is None else heard)
 
@@ -319,7 +320,7 @@ class Engine(Hindsight):
             raise UserError(
                 f"The model {self.model_name} reads text by text_tokenizer.json, which is not beside it."
             )
-        pieces = split(text, by, LONGEST_SENTENCE)
+        pieces = split(text, by, self.details.longest_sentence)
         if not pieces:
             raise UserError("There is no text.")
         return tuple(Sentence(piece, "", tuple(self.text_tokenizer.encode(piece))) for piece in pieces)

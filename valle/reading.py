@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 from valle.errors import UserError
 from valle.request import Sentence
 from valle.text.phonemes import has_sound
-from valle.text.sentences import LONGEST_SENTENCE, SplitBy, split
+from valle.text.sentences import SplitBy, split
 from valle.text.tokens import BOS, EOS
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def read(
     """
     if reading.phonemizer == "espeak" and reading.language in (None, language):
         return engine.sentences(text, language, by)
-    pieces = split(text, by, LONGEST_SENTENCE)
+    pieces = split(text, by, engine.details.longest_sentence)
     if not pieces:
         raise UserError("There is no text to speak.")
     return tuple(_sentence(engine, piece, reading, language) for piece in pieces)

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from valle.errors import UserError
 from valle.models.config import ModelConfig
+from valle.text.sentences import LONGEST_SENTENCE
 from valle.text.tokens import Tokenizer
 
 KEPT = "kept."
@@ -43,6 +44,8 @@ class Details:
     symbols: the tokenizer, symbol to id. merges: those of byte-pair encoding; None for longest match.
     languages: code to row of the language embedding.
     default_stacks: sampler stacks as data, phase to list of stages. steps: optimiser steps trained.
+    longest_sentence: characters that the model says well in one go; longer sentences are cut.
+    Raises UserError for a longest_sentence below 1.
     """
 
     config: ModelConfig
@@ -54,6 +57,11 @@ class Details:
     notes: str = ""
     merges: tuple[tuple[str, str], ...] | None = None
     original: Original | None = None
+    longest_sentence: int = LONGEST_SENTENCE
+
+    def __post_init__(self) -> None:
+        if self.longest_sentence < 1:
+            raise UserError(f"longest_sentence is {self.longest_sentence}, it must be 1 or more")
 
 
 def tokenizer_of(details: Details, name: str) -> Tokenizer:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterable
 from itertools import pairwise
 from typing import Literal
 
@@ -11,7 +12,7 @@ from valle.text.dots import belongs_to_word
 
 SplitBy = Literal["sentence", "line", "none"]
 LONGEST_SENTENCE = 160
-"""Characters spoken in one segment, about ten seconds of speech; longer sentences are cut at clauses."""
+"""Characters spoken in one segment, about ten seconds of speech, where a model does not say how many."""
 
 _END = re.compile(r"(?:[.!?…]+|[。！？]+)[\"'”’»)\]」』]*")
 _CLAUSE_END = re.compile(r"[;:,—–，、；：][\"'”’»)\]]*(?=\s)|(?<=\s)[—–-]+(?=\s)|[，、；：]")
@@ -22,9 +23,9 @@ def split(text: str, by: SplitBy = "sentence", limit: int | None = None) -> list
     """The pieces of a text in order, white space at their ends removed and empty ones left out.
 
     `by`: at the ends of sentences (a blank line ends one, a single line break does not), at line breaks, or
-    not at all. With a `limit` in characters longer pieces are cut on at clause marks, else between words,
-    else inside a word. Punctuation alone is no piece, it stays with its neighbour, beyond the limit if need
-    be. No character other than white space is lost.
+    not at all. With a `limit` in characters longer pieces are cut on, into parts as even as may be, at clause
+    marks, else between words, else inside a word. Punctuation alone is no piece, it stays with its neighbour,
+    beyond the limit if need be. No character other than white space is lost.
     """
     if limit is not None and limit < 1:
         raise ValueError(f"limit is {limit}; it must be at least 1")
@@ -74,19 +75,24 @@ def _ends_sentence(text: str, match: re.Match[str]) -> bool:
 
 
 def _cut(piece: str, limit: int) -> list[str]:
-    """A piece in parts of at most `limit` characters, as even as the marks allow."""
+    """A piece in as few parts of at most `limit` characters as can be, as even as marks and words allow."""
     parts = []
     while len(piece) > limit:
-        place = _place_to_cut(piece, limit)
+        place = _place_to_cut(piece, limit, len(piece) / -(-len(piece) // limit))
         parts.append(piece[:place].rstrip())
         piece = piece[place:].lstrip()
     return [*parts, piece]
 
 
-def _place_to_cut(piece: str, limit: int) -> int:
-    """After the last clause mark in reach, unless it leaves a crumb; else the last space or the limit."""
-    clause_ends = [match.end() for match in _CLAUSE_END.finditer(piece, 0, limit + 1) if match.end() <= limit]
-    if clause_ends and clause_ends[-1] > limit // 4:
-        return clause_ends[-1]
-    space = piece.rfind(" ", 1, limit + 1)
-    return space if space > 0 else limit
+def _place_to_cut(piece: str, limit: int, even: float) -> int:
+    """After the clause mark that is nearest to `even`, unless it leaves a crumb; else at the nearest space in
+    reach, if there is one, else at the limit."""
+
+    def nearest(places: Iterable[int]) -> int | None:
+        return min((place for place in places if place <= limit), key=lambda at: abs(at - even), default=None)
+
+    clause_end = nearest(match.end() for match in _CLAUSE_END.finditer(piece, 0, limit + 1))
+    if clause_end is not None and clause_end > limit // 4:
+        return clause_end
+    space = nearest(match.start() for match in re.finditer(" ", piece[: limit + 1]) if match.start())
+    return limit if space is None else space

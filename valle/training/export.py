@@ -26,6 +26,9 @@ DEFAULT_STACKS: dict[str, list[dict[str, Any]]] = {
     "stt": GREEDY,
 }
 
+LONGEST_SENTENCE = 60
+"""Characters that the built-in voice says in one go: in longer texts it loses its place now and then."""
+
 
 def export_codec(state: dict[str, Any], path: Path, shape: CodecShape | None = None) -> str:
     """Write the codec of a training state; returns its hash."""
@@ -45,6 +48,7 @@ def export_model(model: ArNar, codec: BuiltinCodec, steps: int, path: Path, note
         default_stacks=DEFAULT_STACKS,
         steps=steps,
         notes=notes,
+        longest_sentence=LONGEST_SENTENCE,
     )
     return save(path, model, details)
 

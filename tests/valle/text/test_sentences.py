@@ -55,11 +55,13 @@ def test_by_line_and_not_at_all() -> None:
 
 def test_long_sentences_are_cut_at_clauses_then_words_then_anywhere() -> None:
     assert split("one two three, four five six, seven", limit=30) == [
-        "one two three, four five six,",
-        "seven",
+        "one two three,",
+        "four five six, seven",
     ]
     assert split("a, bbbb cccc dddd eeee", limit=12) == ["a, bbbb cccc", "dddd eeee"]
     assert split("abcdefghij", limit=4) == ["abcd", "efgh", "ij"]
+    even = split("one two three four five six seven eight", limit=30)
+    assert even == ["one two three four", "five six seven eight"], "no crumb is left for the end"
     assert split("we - you and I - go on", limit=17) == ["we - you and I -", "go on"]
     assert split("3,000 of 5,000 people", limit=9) == ["3,000 of", "5,000", "people"]
     with pytest.raises(ValueError, match="limit"):
