@@ -56,8 +56,8 @@ class Schedule:
         return cls(warmup, begin + steps - length, length, begin, fall)
 
     def finishing(self, step: int, decay: float) -> Schedule:
-        """This schedule with a fall that begins now and lasts a share `decay` of the steps so far."""
-        return replace(self, decay_start=step, decay_steps=fall_of(step, decay))
+        """This schedule with a fall that begins now and lasts a share `decay` of the run's steps so far."""
+        return replace(self, decay_start=step, decay_steps=fall_of(step - self.begin, decay))
 
     def extended(self, step: int, steps: int, decay: float) -> Schedule:
         """A schedule of so many steps more: the full rate again, and a fall over their last share."""

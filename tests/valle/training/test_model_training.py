@@ -193,6 +193,8 @@ def test_schedules_go_by_steps() -> None:
     finishing = schedule.finishing(500, 0.1)
     assert finishing.last_step == 550
     assert finishing.factor(499) == 1.0
+    adopted = Schedule.over(1000, 0.3, begin=12000).finishing(12400, 0.25)
+    assert adopted.last_step == 12500, "a share of the run's own steps, not of those its weights had before"
     extended = finishing.extended(550, 100, 0.4)
     assert extended.last_step == 650
     assert extended.factor(550) == extended.factor(610) == 1.0
