@@ -26,7 +26,7 @@ DEFAULT_STACKS: dict[str, list[dict[str, Any]]] = {
     "stt": GREEDY,
 }
 
-LONGEST_SENTENCE = 60
+LONGEST_SENTENCE = 80
 """Characters that the built-in voice says in one go: in longer texts it loses its place now and then."""
 
 
