@@ -26,7 +26,6 @@ from valle.control import NoControl
 from valle.decoding.run import Run
 from valle.decoding.speech import decode_speech
 from valle.models.ar_nar import ArNar
-from valle.models.arch.together import lay_for_steps
 from valle.models.base import Inputs
 from valle.models.config import ModelConfig
 from valle.request import Prompt, Request, Sentence
@@ -61,9 +60,7 @@ def random_model(options: argparse.Namespace) -> ArNar:
         classifiers_bias=False,
         attention=options.attention,
     )
-    model = ArNar(config).to(getattr(torch, options.dtype)).eval().requires_grad_(False)
-    lay_for_steps(model)  # as a model that is loaded from a file is laid
-    return model
+    return ArNar(config).to(getattr(torch, options.dtype)).eval()
 
 
 def prompt_frames(options: argparse.Namespace) -> int:

@@ -15,7 +15,6 @@ from valle.checkpoints.details import KEPT, Details
 from valle.checkpoints.tensors import Held, Tensors
 from valle.errors import UserError
 from valle.models.ar_nar import ArNar
-from valle.models.arch.together import lay_for_steps
 from valle.models.choice import model_of
 from valle.models.config import ModelConfig
 
@@ -64,7 +63,6 @@ def build(
     except OSError as error:
         raise UserError(f"{tensors.path}: cannot be read: {error.strerror or error}") from error
     model.load_state_dict(read, assign=True)
-    lay_for_steps(model)
     return LoadedModel(model.eval().requires_grad_(False), details, fingerprint, fitted.remarks)
 
 

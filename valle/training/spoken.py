@@ -19,7 +19,6 @@ from torch import Tensor
 from valle.audio.builtin.pitch import HOP
 from valle.models.ar_nar import ArNar
 from valle.models.base import Inputs
-from valle.samplers.bridge import sample_top_p
 from valle.training.codec_data import CodecData
 from valle.training.corpus import ENGLISH, LEVELS, STOP, Corpus
 from valle.training.speech import RenderedShard, SpeechShard
@@ -39,6 +38,8 @@ def spoken_codes(
 
     Utterances of similar length go together, so they come in the order of their lengths.
     """
+    from valle.samplers.bridge import sample_top_p  # brings transformers
+
     random, generator = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
     order = sorted(range(min(count, len(corpus))), key=lambda index: len(corpus[index].codes))
     while order:

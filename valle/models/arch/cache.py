@@ -73,11 +73,11 @@ class KeyValues:
 
         `length` moves on only with `advance`, when every layer has written.
         """
-        count = key.shape[2]
+        end = self.length + key.shape[2]
         keys, values = self.keys[layer], self.values[layer]
-        keys.narrow(2, self.length, count).copy_(key)
-        values.narrow(2, self.length, count).copy_(value)
-        return keys.narrow(2, 0, self.length + count), values.narrow(2, 0, self.length + count)
+        keys[:, :, self.length : end] = key
+        values[:, :, self.length : end] = value
+        return keys[:, :, :end], values[:, :, :end]
 
     def advance(self, count: int) -> None:
         """Count `count` positions as written."""

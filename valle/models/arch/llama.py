@@ -17,11 +17,9 @@ from valle.models.arch.backbone import Backbone
 from valle.models.arch.cache import KeyValues
 from valle.models.arch.observer import Observer
 from valle.models.arch.rotary import Rotary, Rotation
-from valle.models.arch.together import Together
 from valle.models.config import ModelConfig
 
 _EPSILON = 1e-6
-_ZERO = torch.zeros((), device="cpu")
 
 
 class Extending(Protocol):
@@ -47,16 +45,10 @@ class RMSNorm(nn.Module):
     def __init__(self, dim: int) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.ones(dim))
-        self._scale = dim**0.5
-        self._least = torch.tensor((dim * _EPSILON) ** 0.5, device="cpu")
 
     def forward(self, hidden: Tensor) -> Tensor:
         """Return hidden [..., D] normalised, in its own dtype."""
-        if torch.is_grad_enabled() or hidden.dtype != torch.float32 or hidden.device.type != "cpu":
-            return functional.rms_norm(hidden, self.weight.shape, self.weight, _EPSILON)
-        # The same in half as many operations as torch's own makes of it on the CPU.
-        length = torch.hypot(torch.linalg.vector_norm(hidden, dim=-1, keepdim=True), self._least)
-        return torch.addcdiv(_ZERO, hidden, length, value=self._scale).mul_(self.weight)
+        return functional.rms_norm(hidden, self.weight.shape, self.weight, _EPSILON)
 
 
 class Attention(nn.Module):
@@ -71,24 +63,22 @@ class Attention(nn.Module):
         self.k_proj = nn.Linear(config.dim, config.dim, bias=False)
         self.v_proj = nn.Linear(config.dim, config.dim, bias=False)
         self.o_proj = nn.Linear(config.dim, config.dim, bias=False)
-        self._projections = Together(self, "q_proj", "k_proj", "v_proj")
 
-    def forward(self, hidden: Tensor, common: Pass, since: int = 0) -> Tensor:
-        """Return what every position of hidden [R, T, D] from `since` on gathers, [R, T - since, D]."""
-        rows, length, _ = hidden.shape
-        projected = self._projections.joined(hidden)
-        heads = projected.view(rows, length, 3 * self._heads, self._head_dim).transpose(1, 2)
-        query, key = common.rotation.apply(heads[:, : 2 * self._heads]).chunk(2, 1)
-        value = heads[:, 2 * self._heads :]
+    def forward(self, hidden: Tensor, common: Pass) -> Tensor:
+        """Return what every position of hidden [R, T, D] gathers."""
+        query = common.rotation.apply(self._split(self.q_proj(hidden)))
+        key = common.rotation.apply(self._split(self.k_proj(hidden)))
+        value = self._split(self.v_proj(hidden))
         if common.state is not None:
             key, value = common.state.extend(self._layer, key, value)
         if common.observer is not None:
             common.observer.attention(self._layer, query, key)
-        mask = common.mask
-        if since:
-            query, mask = query[:, :, since:], mask.of_last(length - since)
-        gathered = self.kernel(query, key, value, mask)
+        gathered = self.kernel(query, key, value, common.mask)
         return self.o_proj(gathered.transpose(1, 2).flatten(2))
+
+    def _split(self, projected: Tensor) -> Tensor:
+        rows, length, _ = projected.shape
+        return projected.view(rows, length, self._heads, self._head_dim).transpose(1, 2)
 
 
 class GatedLayer(nn.Module):
@@ -99,13 +89,10 @@ class GatedLayer(nn.Module):
         self.gate_proj = nn.Linear(config.dim, config.ffn, bias=False)
         self.up_proj = nn.Linear(config.dim, config.ffn, bias=False)
         self.down_proj = nn.Linear(config.ffn, config.dim, bias=False)
-        self._gate_and_up = Together(self, "gate_proj", "up_proj")
 
     def forward(self, hidden: Tensor) -> Tensor:
         """Return the layer's answer to hidden [..., D]."""
-        gate, up = self._gate_and_up.each(hidden)
-        gate = functional.gelu(gate)
-        return self.down_proj(gate * up if torch.is_grad_enabled() else gate.mul_(up))
+        return self.down_proj(functional.gelu(self.gate_proj(hidden)) * self.up_proj(hidden))
 
 
 class Block(nn.Module):
@@ -118,10 +105,9 @@ class Block(nn.Module):
         self.input_layernorm = RMSNorm(config.dim)
         self.post_attention_layernorm = RMSNorm(config.dim)
 
-    def forward(self, hidden: Tensor, common: Pass, since: int = 0) -> Tensor:
-        """Return the stream [R, T, D] after the block, of the positions from `since` on alone."""
-        attended = self.self_attn(self.input_layernorm(hidden), common, since)
-        hidden = hidden[:, since:] + attended
+    def forward(self, hidden: Tensor, common: Pass) -> Tensor:
+        """Return the stream [R, T, D] after the block."""
+        hidden = hidden + self.self_attn(self.input_layernorm(hidden), common)
         return hidden + self.mlp(self.post_attention_layernorm(hidden))
 
 
@@ -143,16 +129,14 @@ class Llama(Backbone):
         mask: Mask,
         state: KeyValues | None = None,
         observer: Observer | None = None,
-        since: int = 0,
     ) -> Tensor:
         """Run embeddings [R, T, D] at positions [R, T], all below `limit`, through all blocks."""
         common = self.common(positions, limit, mask, state, observer)
         hidden = self.place(hidden, positions)
-        last = len(self.layers) - 1
-        for layer, block in enumerate(self.layers):
-            hidden = self.through(block, hidden, common, since if layer == last else 0)
+        for block in self.layers:
+            hidden = self.through(block, hidden, common)
         if state is not None:
-            state.advance(positions.shape[1])
+            state.advance(hidden.shape[1])
         return self.norm(hidden)
 
     def place(self, hidden: Tensor, positions: Tensor) -> Tensor:
