@@ -72,6 +72,15 @@ class CodecData:
             np.concatenate(spoken),
         )
 
+    def crops(
+        self, random: np.random.Generator, count: int, frames: int, usable: NDArray[np.int64]
+    ) -> NDArray[np.int64]:
+        """Where crops of so many frames begin, at random in the `usable` utterances by their length."""
+        lengths = np.diff(self.starts)
+        chosen = random.choice(usable, count, p=lengths[usable] / lengths[usable].sum())
+        places: NDArray[np.int64] = self.starts[chosen] + random.integers(0, lengths[chosen] - frames + 1)
+        return places
+
     def utterance(self, index: int) -> slice:
         """The frames of an utterance."""
         return slice(int(self.starts[index]), int(self.starts[index + 1]))

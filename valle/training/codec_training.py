@@ -114,9 +114,7 @@ class CodecTrainer:
             wanted = random.random() < self.recipe.spoken
             usable = usable[(spoken[self.data.starts[usable], 0] >= 0) == wanted]
             spoken = spoken if wanted else None
-        weights = lengths[usable] / lengths[usable].sum()
-        chosen = random.choice(usable, count, p=weights)
-        places = self.data.starts[chosen] + random.integers(0, lengths[chosen] - FRAMES + 1)
+        places = self.data.crops(random, count, FRAMES, usable)
         frames = places[:, None] + np.arange(FRAMES)
         samples = places[:, None] * HOP + np.arange(FRAMES * HOP)
         loudness = 3.0 if spoken is None else 0.0

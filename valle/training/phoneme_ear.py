@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from valle.audio.builtin.network import SIDE, Block, FrameConvolution, mel_filters
+from valle.audio.builtin.network import Block, FrameConvolution, Spectra, mel_filters
 from valle.audio.builtin.pitch import HOP, WINDOW
 from valle.training.codec_data import CodecData
 
@@ -28,20 +28,18 @@ class PhonemeEar(nn.Module):
     """Log-mel frames to the phoneme that sounds in each."""
 
     filters: Tensor
-    window: Tensor
 
     def __init__(self, symbols: int) -> None:
         super().__init__()
+        self.spectra = Spectra()
         self.register_buffer("filters", mel_filters(WINDOW, BANDS), persistent=False)
-        self.register_buffer("window", torch.hann_window(WINDOW), persistent=False)
         self.first = FrameConvolution(BANDS, WIDTH, 3)
         self.blocks = nn.ModuleList(Block(WIDTH) for _ in range(BLOCKS))
         self.last = nn.Linear(WIDTH, symbols)
 
     def forward(self, wave: Tensor) -> tuple[list[Tensor], Tensor]:
         """What each block makes of waves [batch, frames * 320], and the scores [batch, frames, symbols]."""
-        frames = functional.pad(wave, (SIDE, SIDE)).unfold(1, WINDOW, HOP) * self.window
-        spectra = torch.fft.rfft(frames)
+        spectra = self.spectra(wave)
         magnitude = (spectra.real.square() + spectra.imag.square() + 1e-9).sqrt()
         x = self.first(0.3 * torch.log(magnitude @ self.filters + 1e-2))
         heard = []
@@ -70,14 +68,12 @@ def train_phoneme_ear(data: CodecData, steps: int, seed: int = 0) -> PhonemeEar:
     torch.manual_seed(seed)
     ear = PhonemeEar(len(data.symbols))
     optimizer = torch.optim.AdamW(ear.parameters(), RATE, weight_decay=0.01, fused=True)
-    lengths = np.diff(data.starts)
-    usable = np.flatnonzero(lengths > FRAMES)
+    usable = np.flatnonzero(np.diff(data.starts) > FRAMES)
     for step in range(steps):
         for group in optimizer.param_groups:
             group["lr"] = RATE * min(1.0, (step + 1) / 50, 2 * (1 - step / steps))
         random = np.random.default_rng((seed, step))
-        chosen = random.choice(usable, BATCH, p=lengths[usable] / lengths[usable].sum())
-        places = data.starts[chosen] + random.integers(0, lengths[chosen] - FRAMES + 1)
+        places = data.crops(random, BATCH, FRAMES, usable)
         wave = data.wave[places[:, None] * HOP + np.arange(FRAMES * HOP)] / 32768
         loud = np.exp(random.uniform(np.log(QUIETEST_NOISE), np.log(LOUDEST_NOISE), (BATCH, 1)))
         heard = (wave + loud * random.standard_normal(wave.shape)).astype(np.float32)
