@@ -34,7 +34,15 @@ class ArNar(Base):
         packed = self.pack(layouts, align_end=True)
         width = packed.embeddings.shape[1]
         state = self.model.allocate(len(rows), width + capacity)
-        hidden = self.model(packed.embeddings, packed.positions, packed.limit, packed.mask, state, observer)
+        hidden = self.model(
+            packed.embeddings,
+            packed.positions,
+            packed.limit,
+            packed.mask,
+            state,
+            observer,
+            since=width - 1,
+        )
         keep = None
         if any(packed.offsets):
             places = torch.arange(width + capacity)

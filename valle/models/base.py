@@ -122,8 +122,12 @@ class Base(nn.Module):
         separator before the output on. Rows may be of different task, level and length.
         """
         layouts = self.layouts(rows)
-        hidden = self._run(layouts, observer)
-        return [self.answer(layout.head, hidden[row, layout.outputs]) for row, layout in enumerate(layouts)]
+        since = min(layout.outputs.start for layout in layouts)
+        hidden = self._run(layouts, observer, since)
+        return [
+            self.answer(layout.head, hidden[row, layout.outputs.start - since : layout.outputs.stop - since])
+            for row, layout in enumerate(layouts)
+        ]
 
     def loss(
         self,
@@ -181,13 +185,14 @@ class Base(nn.Module):
 
     def answer(self, head: str, hidden: Tensor) -> Tensor:
         """Return the float32 logits of a head for hidden [..., D], computed in float32 outside autocast."""
-        linear, rows = self.classifier, slice(None)
-        if linear is None:
-            linear = cast(nn.Linear, self.classifiers.proj[self._heads[head]])
-        elif self.config.classifier_offsets:
+        linear = self.classifier or cast(nn.Linear, self.classifiers.proj[self._heads[head]])
+        weight: Tensor = linear.weight
+        bias: Tensor | None = linear.bias
+        if self.classifier is not None and self.config.classifier_offsets:
             rows = self.config.head_range(head)
-        bias = None if linear.bias is None else linear.bias[rows].float()
-        return functional.linear(hidden.float(), linear.weight[rows].float(), bias).float()
+            weight, bias = weight[rows], None if bias is None else bias[rows]
+        bias = None if bias is None else bias.float()
+        return functional.linear(hidden.float(), weight.float(), bias).float()
 
     def table(self, name: str) -> Tensor:
         """Return the embedding table that a layout calls `name`, [ids, D]."""
@@ -226,9 +231,12 @@ class Base(nn.Module):
             offsets=offsets,
         )
 
-    def _run(self, layouts: Sequence[Layout], observer: Observer | None) -> Tensor:
+    def _run(self, layouts: Sequence[Layout], observer: Observer | None, since: int = 0) -> Tensor:
+        """Return the hidden rows [R, S - since, D] of the places from `since` on."""
         packed = self.pack(layouts)
-        return self.model(packed.embeddings, packed.positions, packed.limit, packed.mask, observer=observer)
+        return self.model(
+            packed.embeddings, packed.positions, packed.limit, packed.mask, observer=observer, since=since
+        )
 
     def _embed(self, layouts: Sequence[Layout], offsets: Sequence[int], width: int) -> Tensor:
         """Look all ids of one table up at once and add them where they belong; returns [R, width, D]."""

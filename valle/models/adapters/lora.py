@@ -62,6 +62,12 @@ class LoRALinear(nn.Module):
         """The layer's own weight."""
         return self.base.weight
 
+    @property
+    def resting(self) -> nn.Linear | None:
+        """The layer itself while no adapter acts."""
+        acting = any(isinstance(path, LowRank) and path.strength != 0 for path in self.paths)
+        return None if acting else self.base
+
     def forward(self, hidden: Tensor) -> Tensor:
         """Return the layer's answer to hidden [..., in], [..., out]."""
         answer: Tensor = self.base(hidden)

@@ -16,7 +16,8 @@ class Backbone(nn.Module):
     """Runs embeddings [R, T, D] through its blocks and a final norm; keeps a state between steps.
 
     A backbone is called with the embeddings, their positions [R, T], a `limit` that all positions are below,
-    a mask, and if wanted a state of `allocate` and an observer; it returns [R, T, D].
+    a mask, and if wanted a state of `allocate`, an observer, and the first position `since` which its answer
+    is wanted; it returns [R, T - since, D].
     """
 
     attends: ClassVar[bool] = True

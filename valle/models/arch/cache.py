@@ -73,11 +73,11 @@ class KeyValues:
 
         `length` moves on only with `advance`, when every layer has written.
         """
-        end = self.length + key.shape[2]
+        count = key.shape[2]
         keys, values = self.keys[layer], self.values[layer]
-        keys[:, :, self.length : end] = key
-        values[:, :, self.length : end] = value
-        return keys[:, :, :end], values[:, :, :end]
+        keys.narrow(2, self.length, count).copy_(key)
+        values.narrow(2, self.length, count).copy_(value)
+        return keys.narrow(2, 0, self.length + count), values.narrow(2, 0, self.length + count)
 
     def advance(self, count: int) -> None:
         """Count `count` positions as written."""

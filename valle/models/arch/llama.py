@@ -17,6 +17,7 @@ from valle.models.arch.backbone import Backbone
 from valle.models.arch.cache import KeyValues
 from valle.models.arch.observer import Observer
 from valle.models.arch.rotary import Rotary, Rotation
+from valle.models.arch.together import Together
 from valle.models.config import ModelConfig
 
 _EPSILON = 1e-6
@@ -48,7 +49,7 @@ class RMSNorm(nn.Module):
 
     def forward(self, hidden: Tensor) -> Tensor:
         """Return hidden [..., D] normalised, in its own dtype."""
-        return functional.rms_norm(hidden, self.weight.shape, self.weight, _EPSILON)
+        return torch.rms_norm(hidden, self.weight.shape, self.weight, _EPSILON)
 
 
 class Attention(nn.Module):
@@ -63,17 +64,21 @@ class Attention(nn.Module):
         self.k_proj = nn.Linear(config.dim, config.dim, bias=False)
         self.v_proj = nn.Linear(config.dim, config.dim, bias=False)
         self.o_proj = nn.Linear(config.dim, config.dim, bias=False)
+        self._together = Together()
 
-    def forward(self, hidden: Tensor, common: Pass) -> Tensor:
-        """Return what every position of hidden [R, T, D] gathers."""
-        query = common.rotation.apply(self._split(self.q_proj(hidden)))
-        key = common.rotation.apply(self._split(self.k_proj(hidden)))
-        value = self._split(self.v_proj(hidden))
+    def forward(self, hidden: Tensor, common: Pass, since: int = 0) -> Tensor:
+        """Return what every position of hidden [R, T, D] from `since` on gathers, [R, T - since, D]."""
+        projected = self._together(hidden, self.q_proj, self.k_proj, self.v_proj)
+        query, key, value = (self._split(each) for each in projected)
+        query, key = common.rotation.apply(query), common.rotation.apply(key)
         if common.state is not None:
             key, value = common.state.extend(self._layer, key, value)
         if common.observer is not None:
             common.observer.attention(self._layer, query, key)
-        gathered = self.kernel(query, key, value, common.mask)
+        mask = common.mask
+        if since:
+            query, mask = query[:, :, since:], mask.of_last(hidden.shape[1] - since)
+        gathered = self.kernel(query, key, value, mask)
         return self.o_proj(gathered.transpose(1, 2).flatten(2))
 
     def _split(self, projected: Tensor) -> Tensor:
@@ -89,10 +94,12 @@ class GatedLayer(nn.Module):
         self.gate_proj = nn.Linear(config.dim, config.ffn, bias=False)
         self.up_proj = nn.Linear(config.dim, config.ffn, bias=False)
         self.down_proj = nn.Linear(config.ffn, config.dim, bias=False)
+        self._together = Together()
 
     def forward(self, hidden: Tensor) -> Tensor:
         """Return the layer's answer to hidden [..., D]."""
-        return self.down_proj(functional.gelu(self.gate_proj(hidden)) * self.up_proj(hidden))
+        gate, up = self._together(hidden, self.gate_proj, self.up_proj)
+        return self.down_proj(functional.gelu(gate) * up)
 
 
 class Block(nn.Module):
@@ -105,9 +112,10 @@ class Block(nn.Module):
         self.input_layernorm = RMSNorm(config.dim)
         self.post_attention_layernorm = RMSNorm(config.dim)
 
-    def forward(self, hidden: Tensor, common: Pass) -> Tensor:
-        """Return the stream [R, T, D] after the block."""
-        hidden = hidden + self.self_attn(self.input_layernorm(hidden), common)
+    def forward(self, hidden: Tensor, common: Pass, since: int = 0) -> Tensor:
+        """Return the stream [R, T, D] after the block, of the positions from `since` on alone."""
+        attended = self.self_attn(self.input_layernorm(hidden), common, since)
+        hidden = (hidden[:, since:] if since else hidden) + attended
         return hidden + self.mlp(self.post_attention_layernorm(hidden))
 
 
@@ -129,14 +137,16 @@ class Llama(Backbone):
         mask: Mask,
         state: KeyValues | None = None,
         observer: Observer | None = None,
+        since: int = 0,
     ) -> Tensor:
         """Run embeddings [R, T, D] at positions [R, T], all below `limit`, through all blocks."""
         common = self.common(positions, limit, mask, state, observer)
         hidden = self.place(hidden, positions)
-        for block in self.layers:
-            hidden = self.through(block, hidden, common)
+        last = len(self.layers) - 1
+        for layer, block in enumerate(self.layers):
+            hidden = self.through(block, hidden, common, since if layer == last else 0)
         if state is not None:
-            state.advance(hidden.shape[1])
+            state.advance(positions.shape[1])
         return self.norm(hidden)
 
     def place(self, hidden: Tensor, positions: Tensor) -> Tensor:

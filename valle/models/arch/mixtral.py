@@ -30,10 +30,11 @@ class Mixtral(Llama):
         mask: Mask,
         state: KeyValues | None = None,
         observer: Observer | None = None,
+        since: int = 0,
     ) -> Tensor:
         """Run embeddings [R, T, D] at positions [R, T], all below `limit`, through all blocks."""
         self._present = present(hidden) if self.training else None
-        return super().forward(hidden, positions, limit, mask, state, observer)
+        return super().forward(hidden, positions, limit, mask, state, observer, since)
 
     def auxiliary_loss(self) -> Tensor | None:
         """Return the routers' loss of the last pass in training."""

@@ -112,6 +112,7 @@ class RetNet(Backbone):
         mask: Mask,
         state: RecurrentState | None = None,
         observer: Observer | None = None,
+        since: int = 0,
     ) -> Tensor:
         """Run embeddings [R, T, D] at positions [R, T], all below `limit`, through all blocks."""
         given = hidden
@@ -127,7 +128,7 @@ class RetNet(Backbone):
             hidden = self.through(block, hidden, common)
         if state is not None:
             state.advance(given, positions)
-        return self.norm(hidden)
+        return self.norm(hidden[:, since:])
 
     def allocate(self, rows: int, capacity: int) -> RecurrentState:
         """Return an empty state; `capacity` is for the inputs that are kept to go back to."""

@@ -111,11 +111,12 @@ class RetNetHF(Backbone):
         mask: Mask,
         state: RecurrentState | None = None,
         observer: Observer | None = None,
+        since: int = 0,
     ) -> Tensor:
         """Run embeddings [R, T, D] at positions [R, T] through the model."""
         self.model.retnet.checkpointing = self.checkpointing
         answer = self.model(hidden, _as_theirs(mask, hidden), positions, state)
-        return cast(Tensor, answer.last_hidden_state)
+        return cast(Tensor, answer.last_hidden_state)[:, since:]
 
     def allocate(self, rows: int, capacity: int) -> RecurrentState:
         """Return an empty state; `capacity` is for the inputs that are kept to go back to."""

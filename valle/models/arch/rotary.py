@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 _THETA = 10_000.0
 _SMALLEST_TABLE = 2048
@@ -26,28 +27,28 @@ class Rotation:
 
 
 class Rotary:
-    """The tables of one head size, made once per device and made longer when a position asks for it."""
+    """The table of one head size, made once per device and made longer when a position asks for it."""
 
     def __init__(self, head_dim: int) -> None:
         self._head_dim = head_dim
-        self._tables: dict[torch.device, tuple[Tensor, Tensor]] = {}
+        self._tables: dict[torch.device, Tensor] = {}
 
     def at(self, positions: Tensor, limit: int) -> Rotation:
         """Return the rotation at positions [R, T], all of them below `limit`."""
-        cosines, sines = self._up_to(limit, positions.device)
-        return Rotation(cosines[positions].unsqueeze(1), sines[positions].unsqueeze(1))
+        turned = functional.embedding(positions, self._up_to(limit, positions.device)).unsqueeze(1)
+        return Rotation(*turned.chunk(2, -1))
 
-    def _up_to(self, limit: int, device: torch.device) -> tuple[Tensor, Tensor]:
-        tables = self._tables.get(device)
-        if tables is None or len(tables[0]) < limit:
+    def _up_to(self, limit: int, device: torch.device) -> Tensor:
+        table = self._tables.get(device)
+        if table is None or len(table) < limit:
             size = max(_SMALLEST_TABLE, 1 << (limit - 1).bit_length())
             with torch.inference_mode(False):  # else training could not use a table that inference made
-                tables = self._tables[device] = self._make(size, device)
-        return tables
+                table = self._tables[device] = self._make(size, device)
+        return table
 
-    def _make(self, size: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    def _make(self, size: int, device: torch.device) -> Tensor:
+        """Cosines and sines side by side, [size, 2 d]."""
         exponents = torch.arange(0, self._head_dim, 2, dtype=torch.float32) / self._head_dim
         angles = torch.outer(torch.arange(size, dtype=torch.float32), 1.0 / _THETA**exponents)
-        cosines = torch.cat([angles.cos(), angles.cos()], -1)
-        sines = torch.cat([-angles.sin(), angles.sin()], -1)
-        return cosines.to(device), sines.to(device)
+        cosines, sines = angles.cos(), angles.sin()
+        return torch.cat([cosines, cosines, -sines, sines], -1).to(device)

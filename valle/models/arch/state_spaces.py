@@ -105,6 +105,7 @@ class StateSpaces(Backbone):
         mask: Mask,
         state: RecurrentState | None = None,
         observer: Observer | None = None,
+        since: int = 0,
     ) -> Tensor:
         """Run embeddings [R, T, D] through all blocks; the order of the rows is their position.
 
@@ -125,7 +126,7 @@ class StateSpaces(Backbone):
             hidden = self.through(block, hidden, memory, present)
         if state is not None:
             state.advance(given, positions)
-        return self.norm(hidden)
+        return self.norm(hidden[:, since:])
 
     def allocate(self, rows: int, capacity: int) -> RecurrentState:
         """Return an empty state; `capacity` is for the inputs that are kept to go back to."""

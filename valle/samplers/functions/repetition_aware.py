@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from valle.samplers.functions.choosers import column, draw_from, falling_ids, log_probabilities
-from valle.samplers.functions.common import Choice, Parameters, of_rows
+from valle.samplers.functions.choosers import column, draw_from
+from valle.samplers.functions.common import Choice, Parameters, falling, first_ids, of_rows
 from valle.samplers.functions.history import latest
 from valle.samplers.rows import Rows
 
@@ -54,17 +54,13 @@ def nucleus_of(final: NDArray[np.floating[Any]], top_p: Numbers, top_k: Numbers)
 
     Logits [R, V] with all others at -inf; ties at a cut go to the lowest ids.
     """
-    order = falling_ids(final)
-    reached = np.exp(np.take_along_axis(log_probabilities(final), order, -1)).cumsum(-1)
-    before = np.pad(reached[:, :-1], ((0, 0), (1, 0)))
-    rank = np.arange(final.shape[-1])
+    ordered = falling(final)
+    reached = np.exp(ordered - ordered[:, :1], dtype=np.float64).cumsum(-1)
+    within = (reached[:, :-1] < top_p * reached[:, -1:]).sum(-1, keepdims=True) + 1
     # What rounding makes of a sum must not cut a row that is to be whole.
-    inside = (before < top_p) | (np.asarray(top_p) >= 1.0)
-    inside &= (rank < top_k) | (np.asarray(top_k) == 0)
-    inside[:, 0] = True
-    kept = np.empty(final.shape, dtype=np.bool_)
-    np.put_along_axis(kept, order, inside, -1)
-    return np.where(kept, final, -np.inf)
+    count = np.where(np.asarray(top_p) >= 1.0, final.shape[-1], within)
+    count = np.where(np.asarray(top_k) == 0, count, np.minimum(count, np.ceil(np.maximum(top_k, 1))))
+    return np.where(first_ids(final, ordered, count.astype(np.int64)), final, -np.inf)
 
 
 def _redrawn_from(

@@ -52,6 +52,12 @@ class Mask:
         seen = torch.ones(queries, keys, dtype=torch.bool, device=query.device)
         return seen.tril(keys - queries) if self.causal else seen
 
+    def of_last(self, queries: int) -> Mask:
+        """The mask of the last queries alone."""
+        if self.keep is None:
+            return Mask(causal=self.causal and queries > 1)
+        return Mask(keep=self.keep[:, :, -queries:], rows=self.rows)
+
     def once(self, name: str, make: Callable[[], Made]) -> Made:
         """What a backend derives from the mask: made for the first layer, kept for the others."""
         if name not in self._made:
