@@ -100,17 +100,9 @@ def _tell(engine: Engine, request: Request) -> None:
 
 def _told(engine: Engine, request: Request) -> str:
     """What a task that does not speak comes to: phonemes, text, or a number of frames."""
-    from valle.modes import spelt
-    from valle.prompts import phonemes_of, text_of
+    from valle.prompts import told
 
-    if request.task == "un-phn" and engine.text_tokenizer is None:
-        raise UserError(
-            f"The model {engine.model_name} writes text by text_tokenizer.json, which is not beside it."
-        )
-    take = engine.generate(request).finish()
-    if request.task == "len":
-        return str(spelt(take.ids()))
-    return text_of(engine, take) if request.task == "un-phn" else phonemes_of(engine, take)
+    return told(engine, engine.generate(request).finish())
 
 
 def _speak(worker: InProcessWorker, flags: argparse.Namespace, request: Request, settings: Settings) -> int:

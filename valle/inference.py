@@ -135,8 +135,9 @@ class Engine(Hindsight):
 
     @property
     def tasks(self) -> tuple[str, ...]:
-        """The tasks that the model has the parts for."""
-        return tasks_of(self.model.config)
+        """The tasks that the model has the parts for, the tokenizer of plain text among them."""
+        lacking = ("phn", "un-phn") if self.text_tokenizer is None else ()
+        return tuple(task for task in tasks_of(self.model.config) if task not in lacking)
 
     @property
     def modes(self) -> tuple[str, ...]:
@@ -235,6 +236,10 @@ class Engine(Hindsight):
         self._check_language(language)
         mode = default_mode(self.model.config) if mode is None else mode
         said = tuple(sentences) or (NO_TEXT,) * len(sources)
+        if task == "un-phn" and self.text_tokenizer is None:
+            raise UserError(
+                f"The model {self.model_name} writes text by text_tokenizer.json, which is not beside it."
+            )
         if task == "phn" and not sentences:
             said = self._texts(text, by)
         elif task != "stt" and not sentences:

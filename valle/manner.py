@@ -1,4 +1,4 @@
-"""How a text is to be spoken, beside voice and stack: task, mode, and what these take; needs no torch."""
+"""What is to be made of a text and a voice, and how: task, mode, and what these take; needs no torch."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, get_args
 
 from valle.errors import UserError
-from valle.modes import MODES, SPEECH_TASKS, Confidence, ConfidenceOf, Demasking
+from valle.modes import MODES, SPEECH_TASKS, TASKS, Confidence, ConfidenceOf, Demasking
 from valle.prompts import prefix_of, prompt_of
 from valle.reading import PhonemizedBy, Reading, read
 from valle.request import FRAME_RATE
@@ -36,7 +36,8 @@ class Manner:
     refine: bool = False
     """One more pass over level 0 after the AR's stop."""
     source: str | None = None
-    """A voice or a recording whose speech is said in another voice: modes `nar` and `nar-len`."""
+    """A voice or a recording: what the task `stt` hears, and what is said in another voice in the modes `nar`
+    and `nar-len`."""
     prefix: bool = False
     """Whether every segment goes on from the voice's recording, its transcript being known."""
     silence: float = 0.0
@@ -47,8 +48,8 @@ class Manner:
     """The language that the text is read in, where the voice is to say it in another."""
 
     def __post_init__(self) -> None:
-        if self.task not in SPEECH_TASKS:
-            raise UserError(f"The task {self.task!r} speaks nothing; use one of {', '.join(SPEECH_TASKS)}.")
+        if self.task not in TASKS:
+            raise UserError(f"There is no task {self.task[:40]!r}; the tasks are {', '.join(TASKS)}.")
         if self.mode is not None and self.mode not in MODES:
             raise UserError(f"There is no mode {self.mode!r}; the modes are {', '.join(MODES)}.")
         if not 0 <= self.history <= MOST_SEGMENTS:
@@ -58,6 +59,16 @@ class Manner:
         if not 0.0 <= self.silence <= MOST_SILENCE:
             raise UserError(f"The silence must be from 0 to {MOST_SILENCE:g} seconds, not {self.silence:g}.")
         Reading(self.phonemizer)
+
+    @property
+    def speaks(self) -> bool:
+        """Whether the task gives speech; the others give a length, phonemes or text."""
+        return self.task in SPEECH_TASKS
+
+    def check_speaks(self) -> None:
+        """Raise UserError for a task that gives no speech."""
+        if not self.speaks:
+            raise UserError(f"The task {self.task!r} speaks nothing; use one of {', '.join(SPEECH_TASKS)}.")
 
     def to_dict(self) -> dict[str, Any]:
         """In the types of JSON."""
@@ -81,16 +92,16 @@ class Manner:
     ) -> dict[str, Any]:
         """What `Engine.request` is given for it; nothing for the usual manner. Raises UserError."""
         usual = Manner()
-        given = {
-            name: getattr(self, name)
-            for name in ("task", "mode", "demasking", "history", "ar_frames", "refine")
-            if getattr(self, name) != getattr(usual, name)
-        }
-        if source is not None:
+        # What only speech has is left out of a task that gives none.
+        named = ("task", "mode", "demasking", "history", "ar_frames", "refine") if self.speaks else ("task",)
+        given = {name: getattr(self, name) for name in named if getattr(self, name) != getattr(usual, name)}
+        if source is not None and (self.speaks or self.task == "stt"):
             given["sources"] = (prompt_of(engine, source),)
         reading = Reading(self.phonemizer, self.text_language)
-        if reading != Reading():
+        if reading != Reading() and self.task not in ("stt", "phn"):
             given["sentences"] = read(engine, text, language, reading, by if source is None else "none")
+        if not self.speaks:
+            return given
         if self.prefix and voice is None:
             raise UserError("There is no voice to go on from; choose one, or leave out the prefix.")
         if self.prefix or self.silence:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, get_args
 
@@ -11,7 +13,7 @@ from valle.abilities import tasks_of
 from valle.audio import wav
 from valle.audio.edit import frame_levels
 from valle.errors import UserError
-from valle.modes import Demasking
+from valle.modes import SPEECH_TASKS, Demasking, spelt
 from valle.request import FRAME_RATE, Codes, Prefix, Prompt, Request, Sentence
 from valle.samplers.stack import Stack
 from valle.take import Take
@@ -19,6 +21,7 @@ from valle.voices import Voice, voice_codes
 
 if TYPE_CHECKING:
     from valle.inference import Engine
+    from valle.text.tokens import Tokenizer
 
 Fit = Literal["trim", "repeat", "silence"]
 """How a prompt comes to a length: its beginning; the whole, over and over; its beginning up to a pause."""
@@ -182,3 +185,29 @@ def phonemes_of(engine: Engine, take: Take) -> str:
     """What a transcription has heard, its segments in order."""
     told = (engine.tokenizer.decode(take.ids(number)) for number in range(len(take.segments)))
     return " ".join(phonemes for phonemes in told if phonemes)
+
+
+def told(engine: Engine, take: Take) -> str:
+    """What a take came to that gives no speech: its numbers of frames, phonemes or text, segment by segment;
+    empty for one that speaks."""
+    task, segments = take.request.task, range(len(take.segments))
+    if task in SPEECH_TASKS:
+        return ""
+    if task == "len":
+        return " ".join(str(spelt(take.ids(number))) for number in segments)
+    return text_of(engine, take) if task == "un-phn" else phonemes_of(engine, take)
+
+
+def symbols(engine: Engine, phase: str, ids: Iterable[int]) -> dict[int, str]:
+    """What these ids of a phase stand for, where it writes phonemes or text; an id without a symbol is left
+    out."""
+    writes: dict[str, Tokenizer | None] = {
+        "stt": engine.tokenizer, "phn": engine.tokenizer, "un_phn": engine.text_tokenizer,
+    }  # fmt: skip
+    if (tokenizer := writes.get(phase)) is None:
+        return {}
+    found = {}
+    for index in ids:
+        with suppress(UserError):
+            found[index] = tokenizer.decode([index], specials=True)
+    return found

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from valle.adapter_use import AdapterUse
 from valle.early_exit import EarlyExit
 from valle.errors import UserError
-from valle.modes import SPEECH_TASKS, Demasking, phases
+from valle.modes import SPEECH_TASKS, Demasking, deciding_phase, phases
 from valle.samplers.stack import Stack
 
 FRAME_RATE = 75
@@ -127,6 +127,11 @@ class Request:
     def phases(self) -> tuple[str, ...]:
         """The phases of the task in the mode, in order."""
         return phases(self.task, self.mode)
+
+    @property
+    def deciding(self) -> str:
+        """The phase that decides level 0, or the only one."""
+        return deciding_phase(self.task, self.mode)
 
     def __post_init__(self) -> None:
         if not 0 <= self.seed < SEED_LIMIT:

@@ -23,14 +23,14 @@ def step_lines(view: StepView, width: int = WIDTH) -> Lines:
 
 def head_line(view: StepView) -> str:
     """Which decision it is, what was chosen, by what and how narrowly."""
-    forced = "" if view.token == view.choice else f", in place of {_token(view.choice, view)}"
+    forced = "" if view.token == view.choice else f", in place of {view.named(view.choice)}"
     if view.supposed:
-        change = "again" if view.token == view.choice else f"instead of {_token(view.token, view)}"
-        forced = f" was taken; this stack takes {_token(view.choice, view)} {change}"
+        change = "again" if view.token == view.choice else f"instead of {view.named(view.token)}"
+        forced = f" was taken; this stack takes {view.named(view.choice)} {change}"
     alone = view.runner_up < 0
-    margin = "no other was left" if alone else f"margin {view.margin:.2f} over {_token(view.runner_up, view)}"
+    margin = "no other was left" if alone else f"margin {view.margin:.2f} over {view.named(view.runner_up)}"
     where = f" position {view.position}" if view.positions > 1 else ""
-    return f"{view.take} {view.place}{where}: {_token(view.token, view)}{forced} by {view.chooser}, {margin}"
+    return f"{view.take} {view.place}{where}: {view.named(view.token)}{forced} by {view.chooser}, {margin}"
 
 
 def waterfall_lines(view: StepView) -> Lines:
@@ -99,7 +99,7 @@ def candidate_lines(view: StepView) -> Lines:
     rows = [
         (
             "*" if token == view.token else "",
-            _token(token, view),
+            view.named(token),
             *(f"{value:.4f}" for value in shown.probability[:, column]),
             f"{shown.cumulative[column]:.4f}",
         )
@@ -146,7 +146,3 @@ def _strip(found: WhatIf, width: int) -> str:
         cell = row * len(cells) // rows
         cells[cell] = "|" if found.exact[row] or cells[cell] == "|" else ":"
     return "".join(cells)
-
-
-def _token(token: int, view: StepView) -> str:
-    return "stop" if token == view.stop else str(token)

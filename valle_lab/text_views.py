@@ -70,7 +70,7 @@ def take_line(take: LabTake) -> str:
     words = [
         take.name,
         state,
-        f"{take.timeline.frames / 75:.2f} s",
+        f"{take.timeline.frames / 75:.2f} s" if take.speaks else f"-> {take.answer}",
         f"seed {take.seed}",
         f"voice {take.voice or 'none'}",
     ]
@@ -129,9 +129,10 @@ def _items(items: Sequence[Any], width: int) -> Lines:
 
 
 def _take_row(take: LabTake) -> tuple[object, ...]:
-    seconds = f"{take.timeline.frames / 75:.2f}"
+    seconds = f"{take.timeline.frames / 75:.2f}" if take.speaks else ""
+    text = " ".join(words for words in (f"-> {take.answer}" if take.answer else "", take.text) if words)
     stars = "" if take.rating is None else f"{take.rating:g}"
-    return take.name, take.stop or "running", seconds, take.seed, take.voice or "none", stars, take.text[:40]
+    return take.name, take.stop or "running", seconds, take.seed, take.voice or "none", stars, text[:40]
 
 
 def _value(value: Any) -> str:

@@ -7,7 +7,7 @@ chooser saw. Entropies and divergences are in bits.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -173,6 +173,13 @@ class StepView:
     waterfall: tuple[StageView, ...]
     histogram: Histogram
     candidates: CandidateTable
+    symbols: Mapping[int, str] = field(default_factory=dict)
+    """What ids stand for, where the phase writes phonemes or text."""
+
+    def named(self, token: int) -> str:
+        """An id as it is shown: with what it stands for."""
+        symbol = "stop" if token == self.stop else self.symbols.get(token, "")
+        return f"{token} {symbol}" if symbol and token != self.stop else symbol or str(token)
 
 
 PARTS = ("text", "prompt", "response")

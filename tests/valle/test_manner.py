@@ -47,7 +47,7 @@ def test_what_demasking_does_not_take_is_one_line(name: str, value: str) -> None
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"task": "stt"},
+        {"task": "sing"},
         {"mode": "sung"},
         {"history": -1},
         {"silence": 99.0},

@@ -191,7 +191,7 @@ def test_the_lab_loads_switches_and_unloads_while_the_model_stays(tiny: Tiny) ->
     codes = {}
     for line in ("adapter.strength anna 2", "adapter.switch anna off", "adapter.switch anna on"):
         lab.run_line(line)
-        take = lab.begin("Hello.")
+        take = lab.run("take.speak", "Hello.")
         lab.wait()
         codes[line] = codes_sha256(take.segments)
         assert take.take.request.recipe.adapters == lab.adapters == lab.run_line("adapter.loaded")
@@ -203,7 +203,7 @@ def test_the_lab_loads_switches_and_unloads_while_the_model_stays(tiny: Tiny) ->
         lab.run_line("adapter.strength bert 1")
     lab.run_line("adapter.unload anna")
     lab.wait()
-    take = lab.begin("Hello.")
+    take = lab.run("take.speak", "Hello.")
     lab.wait()
     assert lab.adapters == () and codes_sha256(take.segments) == second
     lab.close(discard=True)

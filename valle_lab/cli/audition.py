@@ -167,7 +167,7 @@ def _fetch_waves(lab: Lab, found: Audition) -> None:
     from valle_lab.lab.takes import with_wave
 
     for take in found.takes:
-        if take.wave is None and any(segment.frames for segment in take.segments):
+        if take.wave is None and take.sounds:
             with_wave(lab, take, lambda wave: None)
     lab.audition = None
     lab.wait()

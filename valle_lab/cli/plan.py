@@ -70,7 +70,7 @@ def _manner(options: SayOptions) -> Manner:
     asked: dict[str, Any] = {"steps": options.steps, "start": options.denoise_start}
     if options.denoise_start and options.source is None:
         raise UserError("--denoise-start keeps a part of speech; name it with --source")
-    return Manner(
+    manner = Manner(
         task=options.task,
         mode=options.mode,
         demasking=Demasking(**{name: value for name, value in asked.items() if value is not None}),
@@ -82,6 +82,8 @@ def _manner(options: SayOptions) -> Manner:
         phonemizer=cast("PhonemizedBy", options.phonemizer),
         text_language=options.text_language,
     )
+    manner.check_speaks()
+    return manner
 
 
 def _speakable(text: str, options: SayOptions) -> str:

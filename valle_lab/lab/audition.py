@@ -11,6 +11,7 @@ from valle.audio.wav import Wave, duration
 from valle.errors import UserError
 from valle.request import LEVELS, SEED_LIMIT
 from valle.samplers.stack import Stack
+from valle_lab.lab.beginning import ask, begin
 from valle_lab.lab.listening import Stream
 from valle_lab.lab.presets import fitted, folder
 from valle_lab.lab.registry import command
@@ -153,19 +154,23 @@ class Audition:
             self._lab.run("take.cancel")
 
     def _begin(self, way: Candidate) -> LabTake:
-        return self._lab.begin_ask(self._ask(way))
+        return begin(self._lab, self._ask(way))
 
     def _ask(self, way: Candidate) -> Ask:
         lab = self._lab
-        ask = lab.ask(self._text)
+        asked = ask(lab, self._text)
         if way.voice is not None:
             part = way.part
-            ask = replace(
-                ask, voice=way.voice, prompt_start=part.start, prompt_seconds=part.seconds, prompt_looped=None
+            asked = replace(
+                asked,
+                voice=way.voice,
+                prompt_start=part.start,
+                prompt_seconds=part.seconds,
+                prompt_looped=None,
             )
         if way.seed is not None:
-            ask = replace(ask, seed=way.seed)
-        return ask if way.preset is None else replace(ask, stack=stack_of(lab, way.preset))
+            asked = replace(asked, seed=way.seed)
+        return asked if way.preset is None else replace(asked, stack=stack_of(lab, way.preset))
 
     def _silence(self) -> None:
         self._lab.stream, self._waiting, self._loud, self.preview = None, False, False, False
@@ -192,7 +197,7 @@ class Audition:
             self._lab.playing, self._loud = take.name, True
             return
         self._lab.stream = None
-        if not any(segment.frames for segment in take.segments):
+        if not take.sounds:
             return
         self._waiting = True
 
@@ -279,6 +284,7 @@ def show(lab: Lab) -> Audition:
 def _open(lab: Lab, ways: list[Candidate]) -> Audition:
     if not lab.text.strip():
         raise UserError("There is no text to speak; text.set gives one.")
+    lab.manner.check_speaks()
     if lab.running is not None:
         raise UserError("A take is being made; stop it first.")
     lab.audition = Audition(

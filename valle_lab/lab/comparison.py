@@ -11,6 +11,7 @@ from valle.errors import UserError
 from valle.samplers.stack import Stack
 from valle_lab.differences import peculiarities
 from valle_lab.lab.audition import stack_of
+from valle_lab.lab.beginning import ask, begin, free_name
 from valle_lab.lab.listening import around
 from valle_lab.lab.registry import command
 from valle_lab.lab.stack import current
@@ -56,8 +57,8 @@ class InTurn:
         if self._lab.running is not None or self.over:
             return
         if len(self.takes) < len(self._asks) and not any(take.begun is None for take in self.takes):
-            ask = self._asks[len(self.takes)]
-            take = self._lab.begin_ask(replace(ask, take=self._lab.ask(ask.text).take))
+            asked = self._asks[len(self.takes)]
+            take = begin(self._lab, replace(asked, take=free_name(self._lab)))
             take.fixed = True
             self.takes.append(take)
             return
@@ -123,8 +124,9 @@ def in_turn(lab: Lab, text: str | None, stacks: Sequence[Stack], then: Then) -> 
     if not spoken:
         raise UserError("There is no text to speak; text.set gives one.")
     seed = secrets.randbelow(NEW_SEEDS) if lab.seed is None else lab.seed
-    ask = replace(lab.ask(spoken), seed=seed)
-    lab.works.append(InTurn(lab, [replace(ask, stack=stack) for stack in stacks], then))
+    lab.manner.check_speaks()
+    asked = replace(ask(lab, spoken), seed=seed)
+    lab.works.append(InTurn(lab, [replace(asked, stack=stack) for stack in stacks], then))
 
 
 def compare(lab: Lab, takes: Sequence[LabTake], names: Sequence[str] = ()) -> Comparison:

@@ -10,6 +10,7 @@ from valle.fork import Fork, fork
 from valle.samplers.stack import Stack
 from valle.step import Place
 from valle.take import Take
+from valle_lab.lab.beginning import begin_fork, free_name
 from valle_lab.lab.places import place_or_cursor
 from valle_lab.lab.registry import command
 from valle_lab.lab.sight import strange
@@ -85,7 +86,7 @@ def fork_of(
     recipe = replace(lab.description.recipe, guidance=parent_take.request.recipe.guidance)
     if _computes_as(parent_take, lab):
         recipe = parent_take.request.recipe
-    return fork(parent_take, place, lab.free_name(), stack=stack, force=token, seed=seed, recipe=recipe)
+    return fork(parent_take, place, free_name(lab), stack=stack, force=token, seed=seed, recipe=recipe)
 
 
 def _computes_as(take: Take, lab: Lab) -> bool:
@@ -112,7 +113,7 @@ def _begin(
         words += stack_changes(stack_at(take.take, place), stack)
     if begun.request.seed != take.seed:
         words.append(f"seed {begun.request.seed}")
-    return lab.begin_fork(begun, take, in_few_words(words))
+    return begin_fork(lab, begun, take, in_few_words(words))
 
 
 def _choose(lab: Lab, name: str, missing: str) -> None:

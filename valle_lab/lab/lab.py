@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import secrets
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import replace
-from itertools import count, islice
 from typing import TYPE_CHECKING, Any
 
 from valle.adapter_use import AdapterUse
 from valle.control import Event
 from valle.early_exit import EarlyExit
 from valle.errors import UserError
-from valle.fork import Fork
 from valle.manner import Manner
 from valle.samplers.stack import Stack
 from valle.text.sentences import SplitBy
@@ -39,7 +36,7 @@ from valle_lab.player import Player
 from valle_lab.settings import Settings
 from valle_lab.shelf import Shelf
 from valle_lab.views import AttentionLook, AttentionView, Look, StepView
-from valle_lab.worker.messages import Ask, Description, ModelChoice, Progress
+from valle_lab.worker.messages import Description, ModelChoice, Progress
 from valle_lab.worker.surface import Wave, Worker
 
 if TYPE_CHECKING:
@@ -47,7 +44,6 @@ if TYPE_CHECKING:
 
 StartWorker = Callable[[Callable[[], None]], Worker]
 """Starts a worker, which calls what it is given, from any thread, when something else than a step arrived."""
-NEW_SEEDS = 2**32
 TICK = 0.05
 
 
@@ -225,78 +221,11 @@ class Lab:
             raise UserError(f"The model process is not running; {self.hint('model.restart')} starts it.")
         return self.worker
 
-    def begin(self, text: str) -> LabTake:
-        """Have the worker make a take with the settings as they are."""
-        return self.begin_ask(self.ask(text))
-
-    def ask(self, text: str) -> Ask:
-        """What the next take would be."""
-        seed = secrets.randbelow(NEW_SEEDS) if self.seed is None else self.seed
-        return Ask(
-            text=text,
-            take=next(self._free_names()),
-            voice=self.resolved_voice(),
-            language=self.language,
-            stack=self.stack,
-            seed=seed,
-            max_seconds=self.max_seconds,
-            by=self.by,
-            negative_text=self.negative_text,
-            negative_voice=self.negative_voice,
-            prompt_start=self.part.start,
-            prompt_seconds=self.part.seconds,
-            prompt_looped=self.part.looped,
-            adapters=tuple((use.name, use.strength) for use in self.adapters),
-            early_exit=self.early_exit,
-            manner=self.manner,
-        )
-
-    def begin_ask(self, ask: Ask) -> LabTake:
-        """Have the worker make a take, whose seed is known."""
-        assert ask.seed is not None
-        speaking = self.living_worker().speak(ask)
-        take = LabTake(ask.take, ask.text, ask.seed, ask.voice, speaking)
-        self.takes.append(take)
-        self.chosen, self.row = take, None
-        self.mark("takes", "seed", "cursor")
-        return take
-
-    def begin_fork(self, fork: Fork, parent: LabTake, how: str) -> LabTake:
-        """Have the worker go on from the middle of a take; `how` it differs, in a few words."""
-        speaking = self.living_worker().speak(fork)
-        take = LabTake(fork.take, parent.text, fork.request.seed, parent.voice, speaking)
-        take.parent, take.fork, take.how = parent.name, fork.place, how
-        self.takes.append(take)
-        self.chosen, self.row = take, None
-        self.mark("takes", "cursor")
-        return take
-
-    def free_name(self) -> str:
-        """A name for a take that no other has."""
-        return next(self._free_names())
-
-    def begin_batch(self, text: str, seeds: Sequence[int]) -> list[LabTake]:
-        """Have the worker make takes of one text at once, with the settings as they are but these seeds."""
-        ask = self.ask(text)
-        names = islice(self._free_names(), len(seeds))
-        rows = dict(zip(names, seeds, strict=True))
-        speaking = self.living_worker().speak_batch(ask, rows)
-        made = [LabTake(name, text, seed, ask.voice, speaking[name]) for name, seed in rows.items()]
-        self.takes.extend(made)
-        self.chosen, self.row = made[0], None
-        self.mark("takes", "seed", "cursor")
-        return made
-
     def resolved_voice(self) -> str | None:
         """The voice that the next take gets."""
         if self.voice != "auto":
             return self.voice
         return self.description.voices[0] if self.description and self.description.voices else None
-
-    def _free_names(self) -> Iterator[str]:
-        """Names that no take has yet."""
-        names = {take.name for take in self.takes}
-        return (name for number in count(1) if (name := f"take-{number}") not in names)
 
     def find(self, name: str) -> LabTake | None:
         """The take of that name, if there is one."""

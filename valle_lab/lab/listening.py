@@ -11,7 +11,15 @@ from valle.errors import UserError
 from valle.request import LEVELS, Codes
 from valle_lab.lab.registry import command
 from valle_lab.lab.state import LabTake
-from valle_lab.lab.takes import named, no_takes, nothing_running, take_names, the_player, with_wave
+from valle_lab.lab.takes import (
+    named,
+    no_takes,
+    nothing_running,
+    shown_takes,
+    take_names,
+    the_player,
+    with_wave,
+)
 from valle_lab.lab.timeline import Surprise
 
 if TYPE_CHECKING:
@@ -26,8 +34,7 @@ CHUNK_FRAMES = 15
 def play(lab: Lab, take: str | None = None) -> None:
     """Play a take, by default the chosen one; of a running one what exists so far."""
     chosen, player = named(lab, take), the_player(lab)
-    if not any(segment.frames for segment in chosen.segments):
-        raise UserError(f"{chosen.name} has no sound yet.")
+    _check_sounds(chosen)
     lab.stream = None
 
     def sound(wave: Wave) -> None:
@@ -63,6 +70,7 @@ def seek(lab: Lab, seconds: float) -> None:
         lab.mark("sound")
         return
     chosen = named(lab, None)
+    _check_sounds(chosen)
 
     def there(wave: Wave) -> None:
         player.load(wave)
@@ -86,16 +94,18 @@ def loop(lab: Lab, on: bool | None = None) -> None:
 
 
 def compare(lab: Lab, other: str | None = None) -> LabTake:
-    """A/B: hear another take from the same place on; each further time the other of the two."""
+    """A/B: hear another take from the same place on; each further time the other of the two.
+
+    Where none was named yet it is the one before the chosen take.
+    """
     first = named(lab, None)
-    if other is not None:
-        lab.pair = (first.name, named(lab, other).name)
-    if lab.pair is None or any(lab.find(name) is None for name in lab.pair):
-        raise UserError("Name the take to compare with, as in take.ab take-2.")
+    if other is not None or lab.pair is None or any(lab.find(name) is None for name in lab.pair):
+        lab.pair = (first.name, _beside(lab, first) if other is None else named(lab, other).name)
     player = the_player(lab)
     name = lab.pair[0] if first.name == lab.pair[1] else lab.pair[1]
     place = player.position if player.state != "stopped" else 0.0
     second = named(lab, name)
+    _check_sounds(second)
 
     def switch(wave: Wave) -> None:
         player.load(wave)
@@ -126,6 +136,7 @@ def follow(lab: Lab) -> None:
     """Hear the running take as it is made: whole sentences, or with `take.solo 1` the AR frame by frame."""
     assert lab.running is not None
     player = the_player(lab)
+    _check_speaks(lab.running)
     player.stream()
     lab.stream, lab.playing = Stream(lab, lab.running, lab.levels or LEVELS), lab.running.name
 
@@ -133,6 +144,7 @@ def follow(lab: Lab) -> None:
 def around(lab: Lab, seconds: float) -> None:
     """Hear half a second around a place of the chosen take."""
     chosen, player = named(lab, None), the_player(lab)
+    _check_sounds(chosen)
     lab.stream = None
 
     def sound(wave: Wave) -> None:
@@ -164,7 +176,7 @@ def next_surprise(lab: Lab, kind: str = "entropy", back: bool = False) -> int:
         lab.tell(f"No {where} surprise of {kind}: on from the {end}.")
     lab.row = int(ahead[0])
     lab.mark("cursor")
-    if lab.player is not None and lab.player.sink.audible and take.segments:
+    if lab.player is not None and lab.player.sink.audible and take.sounds:
         around(lab, take.timeline.seconds(lab.row))
     return lab.row
 
@@ -233,6 +245,26 @@ class Stream:
         ready = over or len(segment.levels[self._levels - 1]) == segment.frames > 0
         codes = segment.codes()[:, : self._levels]
         return (codes, True) if ready else (codes[:0], False)
+
+
+def _beside(lab: Lab, first: LabTake) -> str:
+    """What is compared with where nothing is named: of the takes with sound the one before, or after."""
+    names = [take.name for take in shown_takes(lab) if take.sounds or take is first]
+    if len(names) < 2 or first.name not in names:
+        raise UserError(f"There is no other take to compare {first.name} with.")
+    at = names.index(first.name)
+    return names[at - 1] if at else names[1]
+
+
+def _check_sounds(take: LabTake) -> None:
+    _check_speaks(take)
+    if not take.sounds:
+        raise UserError(f"{take.name} has no sound yet.")
+
+
+def _check_speaks(take: LabTake) -> None:
+    if not take.speaks:
+        raise UserError(f"{take.name} gives no speech; there is nothing to hear.")
 
 
 def _kinds(lab: Lab) -> tuple[str, ...]:

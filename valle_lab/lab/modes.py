@@ -1,13 +1,14 @@
-"""Commands on the manner of speaking: task, mode, demasking, and what a take goes on from."""
+"""Commands on what is made and in which manner: task, mode, demasking, and what a take goes on from."""
 
 from __future__ import annotations
 
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
+from valle.abilities import DEFAULT_LISTS
 from valle.errors import UserError
 from valle.manner import DEMASKING, Manner, with_demasking
-from valle.modes import MODES, SPEECH_TASKS, Demasking
+from valle.modes import MODES, PHASE_OF_TASK, TASKS, Demasking
 from valle.voices import find_voice
 from valle_lab.lab.registry import command
 
@@ -19,9 +20,17 @@ FIRST = "auto"
 
 
 def set_task(lab: Lab, task: str) -> None:
-    """Set the task of the next take: `tts`, or another that the model has."""
+    """Set the task of the next take: `tts`, or another that the model has.
+
+    `stt` hears the voice, or what `mode.source` names; `len` tells how long the text would be, `phn` its
+    phonemes, `un-phn` the words of its phonemes. Their stack comes with them.
+    """
     _check_known("task", task, tasks(lab))
     _set(lab, task=task)
+    phase = PHASE_OF_TASK.get(task)
+    if phase is not None and lab.stacks is not None and phase not in lab.stacks.value.lists:
+        lab.stacks.change(lab.stacks.value.replace(phase, DEFAULT_LISTS[phase]))
+        lab.mark("stack")
 
 
 def set_mode(lab: Lab, mode: str) -> None:
@@ -37,8 +46,11 @@ def set_demasking(lab: Lab, name: str, value: str) -> None:
 
 
 def set_source(lab: Lab, voice: str = "") -> None:
-    """Set the speech that is said in the voice's own, for `nar` and `nar-len`; without one, none."""
-    if voice:
+    """Set the speech that is said in the voice's own (modes `nar` and `nar-len`), or heard (task `stt`).
+
+    A voice, a recording or a take; without one, none.
+    """
+    if voice and lab.find(voice) is None:
         find_voice(voice, lab.settings.paths.voices)
     _set(lab, source=voice or None)
 
@@ -85,13 +97,17 @@ def _check_known(what: str, name: str, known: tuple[str, ...]) -> None:
 
 
 def tasks(lab: Lab) -> tuple[str, ...]:
-    """The tasks that give speech, as far as the model has them."""
-    told = lab.description.tasks if lab.description else SPEECH_TASKS
-    return tuple(task for task in told if task in SPEECH_TASKS)
+    """The tasks that the model has."""
+    return lab.description.tasks if lab.description else TASKS
 
 
 def _modes(lab: Lab) -> tuple[str, ...]:
     return lab.description.modes if lab.description else MODES
+
+
+def _speech(lab: Lab) -> tuple[str, ...]:
+    voices = lab.description.voices if lab.description else ()
+    return (*voices, *(take.name for take in lab.takes if take.sounds))
 
 
 def _parameters(lab: Lab) -> tuple[str, ...]:
@@ -106,7 +122,7 @@ COMMANDS = (
     command("mode.task", set_task, complete={"task": tasks}),
     command("mode.choose", set_mode, complete={"mode": lambda lab: (FIRST, *_modes(lab))}),
     command("mode.demasking", set_demasking, complete={"name": _parameters, "value": _value}),
-    command("mode.source", set_source, rest="voice"),
+    command("mode.source", set_source, complete={"voice": _speech}, rest="voice"),
     command("mode.history", set_history),
     command("mode.prefix", set_prefix),
     command("mode.refine", set_refine),

@@ -67,7 +67,7 @@ class Record:
         """A take is over. Raises UserError where the journal cannot be written."""
         if self._journal is not None and take.made is not None:
             with self._once():
-                self._journal.end(take.name, take.made.seconds)
+                self._journal.end(take.name, take.made.seconds, take.made.told)
 
     def rate(self, take: str, scale: str, value: float) -> None:
         """A take was judged. Raises UserError where the journal cannot be written."""

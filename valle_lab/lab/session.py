@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from valle.audio import wav
 from valle.errors import UserError
+from valle.request import Request
 from valle_lab.lab.export import export
 from valle_lab.lab.registry import command
 from valle_lab.lab.state import LabTake
@@ -45,7 +46,7 @@ def save_take(lab: Lab, file: str | None = None) -> None:
     def write(wave: Wave) -> None:
         lab.tell(f"Take saved: {write_take(take, wave, path)}")
 
-    if any(segment.frames for segment in take.segments):
+    if take.sounds:
         with_wave(lab, take, write)
     save(lab)
 
@@ -97,10 +98,10 @@ def lab_takes(session: Session, shelf: Shelf | None = None) -> list[LabTake]:
             name=request.take,
             text=" ".join(sentence.text for sentence in request.sentences),
             seed=request.seed,
-            voice=request.prompt.voice if request.prompt else None,
+            voice=_voice(request),
             speaking=None,
             begun=Begun(request, record.origin),
-            made=Made(take.segments, take.seconds),
+            made=Made(take.segments, take.seconds, told=record.told),
         )
         _judged(restored, record)
         restored.parent = record.parent
@@ -111,6 +112,12 @@ def lab_takes(session: Session, shelf: Shelf | None = None) -> list[LabTake]:
     for restored in takes:
         _placed(restored, takes)
     return takes
+
+
+def _voice(request: Request) -> str | None:
+    """Whose voice a take has, or whose speech it tells."""
+    given = request.sources[0] if request.task == "stt" else request.prompt
+    return None if given is None else given.voice
 
 
 def _trials(session: Session) -> list[TrialRecord]:

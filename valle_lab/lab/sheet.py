@@ -14,6 +14,7 @@ from valle.batch import MOST_ROWS
 from valle.errors import UserError
 from valle.request import FRAME_RATE, SEED_LIMIT
 from valle_lab.failures import Check, checks, strain
+from valle_lab.lab.beginning import begin_batch
 from valle_lab.lab.listening import play
 from valle_lab.lab.registry import command
 from valle_lab.lab.state import LabTake
@@ -164,7 +165,7 @@ class Sheet:
 
 def has_sound(take: LabTake) -> bool:
     """Whether there is anything to hear of a take."""
-    return any(segment.frames for segment in take.segments)
+    return take.sounds
 
 
 def make(lab: Lab, count: int, seed: int | None = None) -> Sheet:
@@ -267,7 +268,7 @@ def show(lab: Lab) -> SheetView:
 def _begin(lab: Lab, seeds: Sequence[int]) -> Sheet:
     if not lab.text.strip():
         raise UserError("There is no text to speak; text.set gives one.")
-    return _show(lab, Sheet(lab, lab.text.strip(), lab.begin_batch(lab.text.strip(), seeds)))
+    return _show(lab, Sheet(lab, lab.text.strip(), begin_batch(lab, lab.text.strip(), seeds)))
 
 
 def _show(lab: Lab, sheet: Sheet) -> Sheet:

@@ -103,6 +103,7 @@ def attend(lab: Lab, look: AttentionLook) -> Future[AttentionView]:
     answer: Future[AttentionView] = Future()
     try:
         take, begun = _known(lab, look.take)
+        _check_speaks(take, "Where the model looks")
         segment = take.timeline.segment if look.segment is None else look.segment
         if not 0 <= segment < len(begun.request.sentences):
             raise UserError(f"{take.name} has no segment {segment}.")
@@ -124,12 +125,18 @@ def _known(lab: Lab, name: str) -> tuple[LabTake, Begun]:
     return take, take.begun
 
 
+def _check_speaks(take: LabTake, what: str) -> None:
+    if not take.speaks:
+        raise UserError(f"{what} is told of whole takes of speech; {take.name} gives none.")
+
+
 def suppose(lab: Lab, look: TakeLook) -> Future[WhatIf]:
     """What another stack would have made of a take, as soon as the worker has found out; `Lab.poll` brings
     it."""
     answer: Future[WhatIf] = Future()
     try:
         take, begun = _known(lab, look.take)
+        _check_speaks(take, "What another stack would have chosen")
         asked = lab.living_worker().what_if(look, begun.request, tuple(take.steps))
         lab.answers.expect(asked, answer.set_result, answer.set_exception)
     except UserError as error:

@@ -8,6 +8,8 @@ from typing import Literal
 
 import numpy as np
 
+from valle.modes import SPEECH_TASKS
+from valle.request import FRAME_RATE
 from valle.step import Place, Step
 from valle.take import Segment, Take, assemble
 from valle_lab.lab.timeline import Timeline
@@ -96,6 +98,25 @@ class LabTake:
         return self.speaking is not None
 
     @property
+    def speaks(self) -> bool:
+        """Whether it gives speech, as far as is known."""
+        return self.begun is None or self.begun.request.task in SPEECH_TASKS
+
+    @property
+    def sounds(self) -> bool:
+        """Whether there is anything to hear."""
+        return any(segment.frames for segment in self.segments)
+
+    @property
+    def answer(self) -> str:
+        """What a take that gives no speech came to, in words; empty until it is over."""
+        told = "" if self.made is None else self.made.told
+        if not told or self.begun is None or self.begun.request.task != "len":
+            return told
+        frames = sum(map(int, told.split()))
+        return f"{frames} frames, {frames / FRAME_RATE:.2f} s"
+
+    @property
     def segments(self) -> tuple[Segment, ...]:
         """The codes of the finished take, or those of the steps so far."""
         if self.made is not None:
@@ -109,8 +130,9 @@ class LabTake:
         if not isinstance(self.steps, list):
             self.steps = list(self.steps)
         self.steps.extend(steps)
+        deciding = "ar" if self.begun is None else self.begun.request.deciding
         for step in steps:
-            self.timeline.add(step)
+            self.timeline.add(step, deciding)
 
     def settle(self, shelf: Shelf | None = None) -> None:
         """The take is over; its steps go on the shelf, where there is one."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from valle.control import Event
 from valle.errors import UserError
 from valle_lab.lab.answers import as_user_error
+from valle_lab.lab.beginning import ask, begin
 from valle_lab.lab.registry import command
 from valle_lab.lab.state import LabTake
 from valle_lab.player import Player
@@ -22,11 +23,13 @@ MOST_STARS = 5
 
 
 def speak(lab: Lab, text: str | None = None) -> LabTake:
-    """Speak the text as a new take."""
+    """Speak the text as a new take, or do with it what another task asks for: `mode.task`."""
+    if lab.manner.task == "stt":
+        return begin(lab, ask(lab, ""))
     spoken = (lab.text if text is None else text).strip()
     if not spoken:
         raise UserError("There is no text to speak.")
-    return lab.begin(spoken)
+    return begin(lab, ask(lab, spoken))
 
 
 def stop(lab: Lab) -> None:

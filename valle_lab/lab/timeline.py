@@ -9,6 +9,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from valle.modes import AT_ONCE
 from valle.request import FRAME_RATE, LEVELS, Request
 from valle.step import Place, Step
 from valle_lab.lab.columns import Columns
@@ -23,6 +24,7 @@ EARLY = ("exit_layer", "drafted")
 
 FRAMES_PER_PHONEME = 6.0
 """A guess at the pace of speech, for the progress bar alone."""
+USUAL_DIGITS = 3.0
 AR_SHARE = 0.8
 """Of a segment's progress; the NAR levels share the rest."""
 RATE_STEPS = 64
@@ -31,7 +33,8 @@ PEAK_RADIUS = 3
 
 
 class Timeline:
-    """One row for each decision of level 0, where things happened, and how far the take has come."""
+    """One row for each decision of level 0, or each id of a take that gives no speech; where things happened,
+    and how far the take has come."""
 
     def __init__(self) -> None:
         self._columns = Columns(*get_args(Measure), "frame", *EARLY)
@@ -59,8 +62,8 @@ class Timeline:
     def __len__(self) -> int:
         return len(self._columns)
 
-    def add(self, step: Step) -> None:
-        """Take in one more step."""
+    def add(self, step: Step, deciding: str = "ar") -> None:
+        """Take in one more step; those of the deciding phase are rows, unless they decide many at once."""
         place = step.place
         self._count += 1
         self.compute_seconds += step.seconds
@@ -74,14 +77,15 @@ class Timeline:
             self.round = place.step + 1
             self.frames += len(step.tokens) - self._segment_frames
             self._segment_frames = len(step.tokens)
-        if place.phase != "ar" or not len(step.tokens):
+        if place.phase != deciding or deciding in AT_ONCE or not len(step.tokens):
             return
         self._recent.append(step.seconds)
         if step.measures:
             self._measure(step)
         if step.ended != "stop":
-            self.frames += 1
             self._segment_frames += 1
+            if place.phase == "ar":
+                self.frames += 1
 
     def settle(self, steps: PackedSteps) -> None:
         """All steps of the take are in columns now; nothing else is to keep them."""
@@ -167,13 +171,25 @@ class Timeline:
 
     def fraction(self, request: Request) -> float:
         """How much of the take is done, 0 to 1; a guess while the AR runs: only the model knows the end."""
-        expected = max(1.0, FRAMES_PER_PHONEME * len(request.sentences[self.segment].phonemes))
+        expected = max(1.0, self._expected(request))
         within = AR_SHARE * min(1.0, self._segment_frames / expected)
         if self.phase == "nar_len":
             within = AR_SHARE * self.round / request.demasking.steps
         if self.phase == "nar":
             within = AR_SHARE + (1 - AR_SHARE) * self.level / (LEVELS - 1)
         return min(1.0, (self.segment + within) / len(request.sentences))
+
+    def _expected(self, request: Request) -> float:
+        """A guess at how many ids the segment comes to."""
+        sentence = request.sentences[self.segment]
+        match request.task:
+            case "stt":
+                return len(request.sources[self.segment].codes) / FRAMES_PER_PHONEME
+            case "len":
+                return USUAL_DIGITS
+            case "phn" | "un-phn":
+                return len(sentence.ids)
+        return FRAMES_PER_PHONEME * len(sentence.phonemes)
 
     def doing(self, request: Request) -> str:
         """The phase in words."""
@@ -182,7 +198,9 @@ class Timeline:
             return f"{where}NAR level {self.level}"
         if self.phase == "nar_len":
             return f"{where}round {self.round} of {request.demasking.steps}"
-        return f"{where}AR frame {self._segment_frames}"
+        if self.phase == "ar":
+            return f"{where}AR frame {self._segment_frames}"
+        return f"{where}{self.phase} id {self._segment_frames}"
 
 
 def peaks(values: Values) -> NDArray[np.int64]:

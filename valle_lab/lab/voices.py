@@ -114,6 +114,13 @@ def add(lab: Lab, file: str, name: str | None = None, transcript: str = "") -> N
     _added(lab, lambda: path, name or path.stem, transcript)
 
 
+def microphone(lab: Lab) -> str:
+    """Say which microphone would record."""
+    from valle_lab.microphone import microphone_name
+
+    return microphone_name()
+
+
 def record(lab: Lab, name: str, transcript: str = "") -> None:
     """Record a voice from the microphone; `voice.recorded` ends it and adds the voice."""
     from valle_lab.microphone import Microphone
@@ -246,6 +253,7 @@ COMMANDS = (
     command("voice.cut", cut),
     command("voice.loop", loop),
     command("voice.add", add),
+    command("voice.microphone", microphone),
     command("voice.record", record),
     command("voice.recorded", recorded, unavailable=_not_recording),
     command("voice.transcript", set_transcript, rest="transcript"),

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from valle.errors import UserError
 from valle.samplers.stack import Stack
 from valle_lab.lab import Lab as Controller
+from valle_lab.lab.beginning import ask, begin
 from valle_lab.lab.registry import Registry
 from valle_lab.lab.state import LabTake, Notice
 from valle_lab.notebook.listening import Listening
@@ -160,14 +161,14 @@ class Lab(Listening):
             raise UserError(f"{lab.running.name} is still being made; go through all of its steps first.")
         if not text.strip():
             raise UserError("There is no text to speak.")
-        ask = lab.ask(text.strip())
+        asked = ask(lab, text.strip())
         changes: dict[str, Any] = {} if voice == AS_SET else {"voice": voice}
         changes |= {} if seed is None else {"seed": seed}
         changes |= {} if max_seconds is None else {"max_seconds": max_seconds}
-        return self._steps(replace(ask, **changes))
+        return self._steps(replace(asked, **changes))
 
-    def _steps(self, ask: Ask) -> Iterator[Step]:
-        take = self.controller.begin_ask(ask)
+    def _steps(self, asked: Ask) -> Iterator[Step]:
+        take = begin(self.controller, asked)
         given = 0
         try:
             while new := self._new_steps(take, given):

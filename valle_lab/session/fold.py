@@ -44,6 +44,7 @@ class _Unfolded:
     record: schema.Take
     steps: list[Step] = field(default_factory=list)
     seconds: float | None = None
+    told: str = ""
 
 
 def fold_journal(data: bytes, source: str) -> schema.Session:
@@ -72,7 +73,7 @@ def fold_journal(data: bytes, source: str) -> schema.Session:
         elif line.take not in unfolded:
             raise SessionError(f"{source}: line {number} is of a take {line.take[:60]!r} that never began")
         elif isinstance(line, EndLine):
-            unfolded[line.take].seconds = line.seconds
+            unfolded[line.take].seconds, unfolded[line.take].told = line.seconds, line.told
         else:
             unfolded[line.take].steps.append(_step(line, source, number))
     if session is None:
@@ -135,7 +136,7 @@ def _folded(unfolded: _Unfolded, source: str) -> schema.Take:
     except UserError as error:
         raise SessionError(f"{source}: the steps of take {record.id} make no take: {error}") from None
     told = {name: getattr(made, name) for name in ("events", "segments", "codes_sha256", "seconds")}
-    return record.model_copy(update=told)
+    return record.model_copy(update={**told, "told": unfolded.told})
 
 
 def _with_opinions(

@@ -17,7 +17,7 @@ from valle.errors import UserError
 from valle.request import Request
 from valle.step import Place, Step
 from valle_lab.session import schema
-from valle_lab.session.base import Identifier, Model, Plain, Seconds
+from valle_lab.session.base import Identifier, Model, Plain, Seconds, Text
 from valle_lab.session.convert import begun_take, to_session_event
 from valle_lab.session.traces import trace_document
 
@@ -53,6 +53,7 @@ class EndLine(Model):
     kind: Literal["end"] = "end"
     take: Identifier
     seconds: Seconds
+    told: Text = ""
 
 
 class OpinionLine(Model):
@@ -116,9 +117,9 @@ class Journal:
         }
         self._write_text(json.dumps(line))
 
-    def end(self, take: str, seconds: float) -> None:
-        """A take is over, by itself or by an event; `seconds` of computing."""
-        self._write(EndLine(take=take, seconds=seconds), lasting=True)
+    def end(self, take: str, seconds: float, told: str = "") -> None:
+        """A take is over, by itself or by an event: `seconds` of computing, and its answer without speech."""
+        self._write(EndLine(take=take, seconds=seconds, told=told), lasting=True)
 
     def rate(self, take: str | None, rating: Any) -> None:
         """A rating, in JSON's types, of a take or of the session."""

@@ -311,6 +311,8 @@ class Take(Model):
     codes_sha256: Annotated[tuple[Sha256, ...], Field(min_length=LEVELS, max_length=LEVELS)]
     """One a level, over the segments in order: sha256 of the codes as int16, little-endian."""
     seconds: Seconds = 0.0
+    told: Text = ""
+    """What a take that gives no speech came to: phonemes, text, or numbers of frames."""
     ratings: Plain = Field(default_factory=list)
     """What listeners said; read by `valle_lab.session.opinions`, and never a reason to refuse the file."""
     notes: Plain = Field(default_factory=list)

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future
-from contextlib import suppress
 from functools import partial
 from typing import Any, ClassVar
 
 from textual import on
 from textual.app import App
 from textual.binding import BindingType
-from textual.css.query import NoMatches
 from textual.events import Event, Key
 from textual.message import Message
 from textual.widgets import TextArea
@@ -184,10 +182,11 @@ class LabApp(App[int], inherit_bindings=False):
 
     def _show(self, news: News) -> None:
         # While the app goes down the parts of its screen vanish one by one, and a last poll may come between.
-        with suppress(NoMatches):
-            self._bench.show(news)
-            if isinstance(self.screen, FollowingScreen):
-                self.screen.follow(news)
+        if not self.is_running:
+            return
+        self._bench.show(news)
+        if isinstance(self.screen, FollowingScreen):
+            self.screen.follow(news)
         self._open_what_is_new()
         self._judge_the_audition()
 
@@ -240,6 +239,10 @@ class LabApp(App[int], inherit_bindings=False):
             self.ask_arguments(self.lab.commands[name])
         else:
             self.do(name)
+
+    def action_tell(self, name: str) -> None:
+        """A key of a command whose answer is to be seen."""
+        self.do_and_answer(name)
 
     def action_command_line(self) -> None:
         """F2."""
@@ -315,6 +318,9 @@ class LabApp(App[int], inherit_bindings=False):
 
     @on(TextWanted)
     def _ask_text(self, event: TextWanted) -> None:
+        if event.first and self.do(event.first) is None:
+            return
+
         def typed(text: str | None) -> None:
             if text is not None:
                 self.do(event.command, text)

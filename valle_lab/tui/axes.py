@@ -17,6 +17,8 @@ from valle_lab.tui.braille import column_of
 LEAST_PROBABILITY = 1e-6
 TICKS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 60.0)
 """Seconds between the labels of the axis of time."""
+ROWS = (1, 2, 5, 10, 20, 50, 100)
+"""Decisions between them."""
 LABEL_CELLS = 8
 HALF_A_FRAME = 0.5 / FRAME_RATE
 
@@ -60,10 +62,17 @@ def region(entropy: Values, varentropy: Values, stack: Stack | None) -> list[str
 
 
 def time_axis(timeline: Timeline, start: int, end: int, width: int) -> str:
-    """Seconds below a strip of `width` cells that shows the decisions from `start` to `end`."""
+    """Seconds below a strip of `width` cells that shows the decisions from `start` to `end`.
+
+    Where nothing sounds they are the numbers of the decisions.
+    """
     cells = [" "] * width
     count = end - start
-    if count:
+    if count and not timeline.frames:
+        each = next((tick for tick in ROWS if tick * width >= LABEL_CELLS * count), ROWS[-1])
+        for row in range(-(-start // each) * each, end, each):
+            _write(cells, column_of(row - start, count, width), f"{row}")
+    elif count:
         begun, ended = timeline.seconds(start), timeline.seconds(end - 1)
         per_cell = (ended - begun) / max(1, column_of(count - 1, count, width))
         step = next((tick for tick in TICKS if tick >= LABEL_CELLS * per_cell), TICKS[-1])

@@ -19,6 +19,7 @@ class CommandWanted(Message):
 class TextWanted(Message):
     """A command is to be done with a text that a person has to type first."""
 
-    def __init__(self, command: str, title: str, value: str = "", help: str = "") -> None:
+    def __init__(self, command: str, title: str, value: str = "", help: str = "", *, first: str = "") -> None:
+        """`first`: a command that tells why there is nothing to be typed for, or gives something."""
         super().__init__()
-        self.command, self.title, self.value, self.help = command, title, value, help
+        self.command, self.title, self.value, self.help, self.first = command, title, value, help, first

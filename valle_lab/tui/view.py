@@ -79,11 +79,13 @@ class View:
         again = " · made again" if seen.remade else ""
         alone = seen.runner_up < 0
         if seen.supposed:
-            told = f"still {seen.token}" if seen.choice == seen.token else f"{seen.token} → {seen.choice}"
+            still, now = seen.named(seen.token), seen.named(seen.choice)
+            told = f"still {still}" if seen.choice == seen.token else f"{still} → {now}"
             by = "no other was left" if alone else f"by {seen.margin:.2f}"
             return f"{seen.place} · what-if: {told}, {by}{again}"
-        following = "no other was left" if alone else f"next {seen.runner_up} by {seen.margin:.2f}"
-        return f"{seen.place} · token {seen.token}, {following}{again}"
+        next_best = seen.named(seen.runner_up)
+        following = "no other was left" if alone else f"next {next_best} by {seen.margin:.2f}"
+        return f"{seen.place} · token {seen.named(seen.token)}, {following}{again}"
 
     @property
     def window(self) -> tuple[int, int]:

@@ -33,7 +33,8 @@ def asked_to_body(ask: Ask | Request) -> tuple[Body, Arrays]:
     stack = None if ask.stack is None else ask.stack.to_dict()
     exits = None if ask.early_exit is None else asdict(ask.early_exit)
     told = {**_plain(ask), "stack": stack, "early_exit": exits, "manner": ask.manner.to_dict()}
-    return {"resolved": False, "ask": told}, {}
+    told["sources"], arrays = _sources_to_body(ask.sources)
+    return {"resolved": False, "ask": told}, arrays
 
 
 def asked_from_body(body: Mapping[str, Any], arrays: Mapping[str, Array]) -> Ask | Request:
@@ -42,13 +43,14 @@ def asked_from_body(body: Mapping[str, Any], arrays: Mapping[str, Array]) -> Ask
         return request_from_body(ask, arrays)
     stack = None if ask["stack"] is None else Stack.from_dict(ask["stack"])
     exits = None if ask["early_exit"] is None else EarlyExit(**ask["early_exit"])
-    manner = Manner.from_dict(ask["manner"])
-    return Ask(**{**ask, "stack": stack, "early_exit": exits, "manner": manner})
+    manner, sources = Manner.from_dict(ask["manner"]), _sources_from_body(ask["sources"], arrays)
+    return Ask(**{**ask, "stack": stack, "early_exit": exits, "manner": manner, "sources": sources})
 
 
 def request_to_body(request: Request) -> tuple[Body, Arrays]:
     """A request in full: the lab keeps what the worker resolved, ids, prompt codes, seed and recipe."""
     null = request.null
+    sources, codes = _sources_to_body(request.sources)
     body = {
         **_plain(request),
         "sentences": [asdict(sentence) for sentence in request.sentences],
@@ -60,12 +62,12 @@ def request_to_body(request: Request) -> tuple[Body, Arrays]:
         },
         "recipe": asdict(request.recipe),
         "demasking": asdict(request.demasking),
-        "sources": [_voice_to_body(source) for source in request.sources],
+        "sources": sources,
         "prefix": None if request.prefix is None else _prefix_to_body(request.prefix),
     }
     voices = {"prompt": request.prompt, "null.prompt": null.voice, "prefix": request.prefix}
-    voices |= {f"source.{number}": source for number, source in enumerate(request.sources)}
-    return body, {name: voice.codes for name, voice in voices.items() if isinstance(voice, Prompt | Prefix)}
+    given = {name: voice.codes for name, voice in voices.items() if isinstance(voice, Prompt | Prefix)}
+    return body, given | codes
 
 
 def request_from_body(body: Mapping[str, Any], arrays: Mapping[str, Array]) -> Request:
@@ -82,10 +84,7 @@ def request_from_body(body: Mapping[str, Any], arrays: Mapping[str, Array]) -> R
             ),
             "recipe": _recipe(body["recipe"]),
             "demasking": Demasking(**body["demasking"]),
-            "sources": tuple(
-                _voice_from_body(source, arrays[f"source.{number}"])
-                for number, source in enumerate(body["sources"])
-            ),
+            "sources": _sources_from_body(body["sources"], arrays),
             "prefix": None if body["prefix"] is None else _prefix_from_body(body["prefix"], arrays["prefix"]),
             "between": tuple(body["between"]),
         }
@@ -164,11 +163,11 @@ def segments_from_body(body: Mapping[str, Any], arrays: Mapping[str, Array]) -> 
 def made_to_body(made: Made) -> tuple[Body, Arrays]:
     """The end of a take; its steps have crossed before."""
     body, arrays = segments_to_body(made.segments)
-    return {**body, "seconds": made.seconds, "memory": made.memory}, arrays
+    return {**body, "seconds": made.seconds, "memory": made.memory, "told": made.told}, arrays
 
 
 def made_from_body(body: Mapping[str, Any], arrays: Mapping[str, Array]) -> Made:
-    return Made(segments_from_body(body, arrays), body["seconds"], body["memory"])
+    return Made(segments_from_body(body, arrays), body["seconds"], body["memory"], body["told"])
 
 
 def _plain(value: Any) -> Body:
@@ -194,6 +193,16 @@ def sentence_from_body(body: Mapping[str, Any]) -> Sentence:
 def _voice_to_body(voice: Prompt | str | None) -> Any:
     """A voice without its codes, which are an array of the frame; words and nothing as they are."""
     return {"codec": voice.codec, "voice": voice.voice} if isinstance(voice, Prompt) else voice
+
+
+def _sources_to_body(sources: Sequence[Prompt]) -> tuple[list[Body], Arrays]:
+    """Speech that is there already, and its codes as arrays of the frame."""
+    arrays = {f"source.{number}": source.codes for number, source in enumerate(sources)}
+    return [_voice_to_body(source) for source in sources], arrays
+
+
+def _sources_from_body(bodies: Sequence[Body], arrays: Mapping[str, Array]) -> tuple[Prompt, ...]:
+    return tuple(_voice_from_body(body, arrays[f"source.{number}"]) for number, body in enumerate(bodies))
 
 
 def _prefix_to_body(prefix: Prefix) -> Body:

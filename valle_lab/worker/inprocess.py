@@ -21,7 +21,7 @@ from valle.whatif import WhatIf
 from valle_lab.engine import BatchGeneration, Generation
 from valle_lab.views import AttentionLook, AttentionView, Look, StepView, TakeLook
 from valle_lab.worker.bodies import recall_from_body, recall_to_body
-from valle_lab.worker.messages import Ask, Description, Made, ModelChoice, Progress
+from valle_lab.worker.messages import Ask, Description, ModelChoice, Progress
 from valle_lab.worker.service import EngineFactory, Service, load_engine
 from valle_lab.worker.surface import Speaking, Wave, ignore
 
@@ -120,7 +120,7 @@ class _LazySpeaking(Speaking):
             return None
         if step is None:
             take = self._generation.take
-            self.end(Made(take.segments, take.seconds, self._service.memory.size))
+            self.end(self._service.made(take))
             return None
         self.add(step)
         return step
@@ -157,7 +157,7 @@ class LazyBatch:
             for take in self._generation.takes:
                 row = self.rows[take.request.take]
                 if not row.made.done() and (step is None or take.request.take == step.take):
-                    row.end(Made(take.segments, take.seconds, self._service.memory.size))
+                    row.end(self._service.made(take))
         if step is None:
             self._generation = None
 

@@ -66,6 +66,7 @@ def view_to_body(view: StepView) -> tuple[Body, Arrays]:
         "stages": [[stage.stage, stage.runs] for stage in view.waterfall],
         "banned": [histogram.raw_banned, histogram.final_banned],
         "points": list(table.points),
+        "symbols": list(view.symbols.items()),
     }
     waterfall = [[getattr(stage, name) for name in _WATERFALL] for stage in view.waterfall]
     arrays = {
@@ -94,6 +95,7 @@ def view_from_body(body: Mapping[str, Any], arrays: Mapping[str, Array]) -> Step
     return StepView(
         **{name: body[name] for name in _PLAIN},
         place=place_from_list(body["place"]),
+        symbols=dict(body["symbols"]),
         margin=margin,
         log_probability=log_probability,
         waterfall=tuple(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from valle.early_exit import EarlyExit
 from valle.manner import Manner
-from valle.request import Recipe, Request
+from valle.request import Prompt, Recipe, Request
 from valle.samplers.stack import Stack
 from valle.take import Segment
 from valle.text.sentences import SplitBy
@@ -98,6 +98,8 @@ class Ask:
     early_exit: EarlyExit | None = None
     """None runs all layers."""
     manner: Manner = field(default_factory=Manner)
+    sources: tuple[Prompt, ...] = ()
+    """Codes that are heard in the place of the manner's source: those of a take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,3 +119,5 @@ class Made:
     """Compute from the first step to the last."""
     memory: int = 0
     """Bytes that the worker keeps of all takes, of what can be made again."""
+    told: str = ""
+    """What a take that gives no speech came to: `valle.prompts.told`."""

@@ -27,7 +27,7 @@ from valle_lab.worker.bodies import (
 )
 from valle_lab.worker.forks import fork_in
 from valle_lab.worker.looks import attention_to_body, look_from_body, view_to_body
-from valle_lab.worker.messages import Ask, Made, ModelChoice, Progress
+from valle_lab.worker.messages import Ask, ModelChoice, Progress
 from valle_lab.worker.protocol import Frame, encode, read_frame
 from valle_lab.worker.service import Service
 from valle_lab.worker.steps import event_from_dict, event_to_dict, step_to_frame
@@ -147,7 +147,7 @@ class Server:
                 del self._controls[frame.request, name]
 
     def _made(self, frame: Frame, take: Take) -> None:
-        body, arrays = made_to_body(Made(take.segments, take.seconds, self._service.memory.size))
+        body, arrays = made_to_body(self._service.made(take))
         self._send(Frame("made", frame.request, take.request.take, body, arrays))
 
     def _tell_refusals(self, frame: Frame, control: LiveControl, told: int) -> int:

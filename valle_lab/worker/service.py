@@ -16,10 +16,11 @@ from valle.adapter_use import strengthened
 from valle.control import Control
 from valle.errors import UserError
 from valle.fork import Fork
+from valle.prompts import symbols, told
 from valle.reading import PhonemizedBy, Reading, read
 from valle.request import FRAME_RATE, Codes, NullBranch, Prompt, Recipe, Request, Sentence
 from valle.step import Step
-from valle.take import Segment
+from valle.take import Segment, Take
 from valle.text.phonemes import Phonemizer
 from valle.text.sentences import SplitBy
 from valle.voices import Voice, find_voice, list_voices
@@ -29,7 +30,7 @@ from valle_lab.session.engines import find_model
 from valle_lab.session.origin import origin_of
 from valle_lab.views import AttentionLook, AttentionView, Look, StepView, TakeLook
 from valle_lab.worker.memory import Memory, completed
-from valle_lab.worker.messages import Ask, Begun, Description, ModelChoice, Progress
+from valle_lab.worker.messages import Ask, Begun, Description, Made, ModelChoice, Progress
 from valle_lab.worker.surface import ForgottenStepError, Wave
 
 if TYPE_CHECKING:
@@ -155,7 +156,9 @@ class Service:
         from valle_lab.worker.looking import step_view
 
         memory = self.memory.take(look.take)
-        return step_view(kept if memory is None or look.stack is None else completed(kept, memory), look)
+        view = step_view(kept if memory is None or look.stack is None else completed(kept, memory), look)
+        shown = {view.token, view.choice, view.runner_up, *view.candidates.ids.tolist()}
+        return replace(view, symbols=symbols(cast("RealEngine", self.engine), view.place.phase, shown))
 
     def attend(self, look: AttentionLook, request: Request, level_0: Codes) -> AttentionView:
         """Where the model looks in a segment of which these codes [frames] are made."""
@@ -194,10 +197,16 @@ class Service:
         return islice(self.engine.generate(request, control, onlooker=onlooker), steps)
 
     def request(self, ask: Ask) -> Request:
-        """Text as ids, voice as codes, seed drawn where none is given."""
+        """Text as ids, voice as codes, a seed where none is given; `stt` hears the source or the voice."""
         voice = None if ask.voice is None else self.prompt(ask.voice, ask.prompt_start, ask.prompt_seconds)
         if voice is not None and ask.prompt_looped is not None:
             voice = looped(voice, ask.prompt_looped)
+        manner = self._manner(ask)
+        sources = ask.sources or manner.pop("sources", ())
+        if ask.manner.task == "stt":
+            sources, voice = sources or (() if voice is None else (voice,)), None
+            if not sources:
+                raise UserError("There is nothing to hear; choose a voice, or name a recording or a take.")
         limits: dict[str, Any] = {} if ask.max_seconds is None else {"max_seconds": ask.max_seconds}
         request = self.engine.request(
             ask.text,
@@ -208,8 +217,9 @@ class Service:
             by=ask.by,
             take=ask.take,
             null=self._null_branch(ask),
+            sources=sources,
             **limits,
-            **self._manner(ask),
+            **manner,
         )
         return replace(request, recipe=self._recipe(ask, request.recipe))
 
@@ -258,6 +268,11 @@ class Service:
     def begun(self, request: Request) -> Begun:
         """What is spoken, with the content and the versions that its replay will ask for."""
         return Begun(request, origin_of(self.engine, request.language))
+
+    def made(self, take: Take) -> Made:
+        """What a take came to."""
+        said = told(cast("RealEngine", self.engine), take)
+        return Made(take.segments, take.seconds, self.memory.size, said)
 
     def decode(self, segments: Sequence[Segment], levels: int | None) -> Wave:
         """Codes as sound; nothing gives silence of no length."""

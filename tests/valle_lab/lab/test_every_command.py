@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from fake_engine import HEARD
 
 from bench import Bench
 from valle.audio import wav
@@ -56,6 +57,7 @@ TOUR: tuple[tuple[str, Check], ...] = (
     ("voice.loop 2", lambda lab, got: lab.part.looped == 2),
     ("voice.hear", lambda lab, got: lab.player is not None and lab.player.duration == 2),
     ("voice.negative none", lambda lab, got: lab.negative_voice == "none"),
+    ("voice.microphone", lambda lab, got: got == "silence"),
     ("voice.record mine", lambda lab, got: lab.recording is not None),
     ("voice.recorded", lambda lab, got: lab.voice == "mine"),
     ("voice.none", lambda lab, got: lab.resolved_voice() is None),
@@ -154,6 +156,8 @@ TOUR: tuple[tuple[str, Check], ...] = (
     ("fork.reseed 9 0/2", lambda lab, got: got.seed == 9),
     ("fork.sibling", lambda lab, got: lab.chosen is lab.takes[-1]),
     ("fork.tree", lambda lab, got: max(twig.depth for twig in got) == 3),
+    ("take.transcribe take-1", lambda lab, got: got.answer.split()[0] == HEARD),
+    ("take.words", lambda lab, got: len(got.result(0).split()) == 2),
     ("model.restart", lambda lab, got: lab.description is not None),
 )
 ELSEWHERE = {
@@ -177,6 +181,8 @@ def test_every_command_does_what_it_says(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(preferences, "user_settings_file", lambda: tmp_path / "config" / "lab.toml")
     monkeypatch.setattr(voices, "_phonemes", lambda text, language: text)
     monkeypatch.setattr("valle_lab.microphone.Microphone", Silent)
+    monkeypatch.setattr("valle_lab.microphone.microphone_name", lambda: "silence")
+    monkeypatch.setattr("valle_lab.lab.transcripts.word_list", lambda language: ("hello",))
     monkeypatch.setattr(NullSink, "audible", True)
     tone = np.sin(np.arange(28_000) * 0.05).astype(np.float32)
     wav.write(tmp_path / "hum.wav", tone)

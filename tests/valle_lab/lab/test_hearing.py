@@ -53,17 +53,34 @@ def test_a_b_goes_to_and_fro_at_the_same_place(bench: Bench) -> None:
     lab = bench.lab
     for text in ("The first of two takes.", "The second of two takes."):
         bench.speak(text)
-    with pytest.raises(UserError, match="Name the take"):
-        lab.run("take.ab")
     lab.run("take.play")
     lab.wait()
     heard(bench, PAD_SECONDS + 0.1)
     assert lab.player is not None
     for expected in ("take-1", "take-2", "take-1"):
-        lab.run("take.ab", *(["take-1"] if expected == "take-1" and lab.pair is None else []))
+        lab.run("take.ab")
         lab.wait()
         assert lab.chosen is not None and (lab.chosen.name, lab.playing) == (expected, expected)
         assert lab.player.position == pytest.approx(0.1, abs=1e-3) and lab.player.state == "playing"
+
+
+def test_a_b_is_first_with_the_take_before(bench: Bench) -> None:
+    lab = bench.lab
+    bench.speak("One take.")
+    with pytest.raises(UserError, match="no other take to compare take-1 with"):
+        lab.run("take.ab")
+    for text in ("A second take.", "A third take."):
+        bench.speak(text)
+    lab.run("mode.task", "len")
+    bench.speak("How long?")
+    lab.run("take.choose", "take-3")
+    lab.run("take.ab")
+    assert lab.pair == ("take-3", "take-2")
+    lab.pair = None
+    lab.run("take.choose", "take-1")
+    lab.run("take.ab")
+    assert lab.pair == ("take-1", "take-2")
+    lab.wait()
 
 
 def test_solo_asks_for_the_leading_levels(bench: Bench) -> None:

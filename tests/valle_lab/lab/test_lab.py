@@ -11,6 +11,7 @@ import pytest
 
 from bench import Bench
 from valle.errors import UserError
+from valle_lab.lab.beginning import ask
 from valle_lab.lab.state import Notice
 from valle_lab.session.convert import from_session_take
 from valle_lab.session.save import load_session
@@ -194,7 +195,7 @@ def test_a_dead_worker_is_told_once_and_can_be_restarted(bench: Bench, tmp_path:
 
 def test_who_makes_the_phonemes_is_a_setting_of_the_next_take(bench: Bench) -> None:
     bench.lab.run("text.phonemizer", "ipa")
-    assert bench.lab.ask("hˈaɪ").manner.phonemizer == "ipa"
+    assert ask(bench.lab, "hˈaɪ").manner.phonemizer == "ipa"
     with pytest.raises(UserError, match="fake makes no phonemes"):
         bench.lab.run("text.phonemizer", "model")
     with pytest.raises(UserError, match="use one of espeak, model, ipa"):

@@ -7,7 +7,9 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import pytest
+from fake_engine import FRAMES, HEARD
 
+from valle.errors import UserError
 from valle_lab.tui.screens.jump import JumpScreen
 from valle_lab.tui.widgets.pane import Pane
 from valle_lab.tui.widgets.stack import StackList
@@ -176,3 +178,59 @@ async def test_where_it_is_narrow_the_limit_is_seen_only_while_somebody_is_at_th
             await s.pilot.pause()
             seen.append(limits.display)
         assert seen == [True, True, False, True, False]
+
+
+async def test_a_task_without_speech_has_an_answer_and_steps(stage: OpenStage) -> None:
+    async with stage(size=(160, 45)) as s:
+        await s.speak("How long")
+        s.app.query_one("#task").value = "len"
+        await s.settle()
+        assert s.lab.manner.task == "len" and "len" in s.lab.stack.lists
+        await s.speak("How long")
+        await s.pilot.press("f7")
+        await s.settle()
+        assert f"→ {FRAMES} frames, " in s.text and f"{FRAMES / 75:.2f} s  " in s.text
+        await s.pilot.press("f5", "left")
+        await s.settle()
+        assert s.lab.row == 2 and "step 2 · H" in s.text
+        await s.pilot.press("up", "f7", "y")
+        await s.settle()
+        assert s.notice == f"{len(s.lab.takes[1].answer)} characters copied"
+
+
+async def test_a_key_has_the_model_hear_a_take_and_another_tells_the_words(
+    stage: OpenStage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("valle_lab.lab.transcripts.word_list", lambda language: ("hello",))
+    async with stage(size=(160, 45)) as s:
+        await s.speak("Some words")
+        s.worker.allow()
+        await s.pilot.press("f7", "t")
+        await s.settle()
+        await s.settle()
+        assert s.lab.takes[1].answer == HEARD and f"→ {HEARD}" in s.text
+        s.app.do("take.choose", "take-2")
+        await s.pilot.press("w")
+        for _ in range(100):
+            if s.notice:
+                break
+            await s.settle()
+            await s.pilot.pause(0.05)
+        assert s.notice == "take.words: hello"
+
+
+async def test_that_there_is_no_microphone_is_said_before_a_name_is_asked_for(
+    stage: OpenStage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none() -> str:
+        raise UserError("no microphone: nothing is plugged in")
+
+    async with stage(size=(160, 45)) as s:
+        s.app.query_one("#takes", Pane).show_tab("voices", focus=True)
+        for microphone, screens in ((none, 1), (lambda: "built-in", 2)):
+            monkeypatch.setattr("valle_lab.microphone.microphone_name", microphone)
+            await s.pilot.press("R")
+            await s.settle()
+            assert len(s.app.screen_stack) == screens
+            if screens == 1:
+                assert s.notice == "✗ no microphone: nothing is plugged in"

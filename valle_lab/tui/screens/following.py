@@ -39,6 +39,8 @@ class FollowingScreen(Screen[None]):
 
     def follow(self, news: News) -> None:
         """Something happened."""
+        if not self.children:
+            return
         for notice in news.notices:
             self.query_one(NoticeLine).show(notice)
         if news.subjects:

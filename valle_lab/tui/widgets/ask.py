@@ -93,10 +93,11 @@ class AskLine(Container):
     HELP = (
         "Voice and language of the next take; how long a sentence may sound at most. The task is what is "
         "made of text and voice: `tts` speaks the text, `tts-c` goes on from the recording, `ns` takes the "
-        "noise out of it, `sr` the speech; the mode is how level 0 is made, `auto` being the model's first; "
-        "`mode.show` tells all that goes with both. The seed makes "
-        "the noise: the same seed and settings give the same take. Locked it stays; else each take draws a "
-        "new one, which is shown here."
+        "noise out of it, `sr` the speech; `stt` tells the phonemes of the voice's recording, `len` how long "
+        "the text would be, `phn` its phonemes and `un-phn` the words of these, where the model can. The "
+        "mode is how level 0 of speech is made, `auto` being the model's first; `mode.show` tells all that "
+        "goes with both. The seed makes the noise: the same seed and settings give the same take. Locked it "
+        "stays; else each take draws a new one, which is shown here."
     )
 
     def __init__(self, lab: Lab, *, id: str | None = None) -> None:

@@ -54,7 +54,7 @@ def candidate_rows(seen: StepView) -> list[list[Cell]]:
         rows.append(
             [
                 Cell(mark, style=style),
-                number(str(token), style),
+                _named(token, seen, style),
                 number(f"{logits[0]:.2f}" if np.isfinite(logits[0]) else "·", style),
                 *(
                     number(f"{share:.3f}" if np.isfinite(logit) else "·", style)
@@ -64,6 +64,11 @@ def candidate_rows(seen: StepView) -> list[list[Cell]]:
             ]
         )
     return rows
+
+
+def _named(token: int, seen: StepView, style: str) -> Cell:
+    """An id; where ids stand for something, that beside it."""
+    return Cell(seen.named(token), style=style) if seen.symbols else number(str(token), style)
 
 
 def _points(seen: StepView) -> list[str]:

@@ -8,7 +8,6 @@ from textual.content import Content
 from textual.widget import Widget
 from textual.widgets import Button
 
-from valle.modes import deciding_phase
 from valle.request import FRAME_RATE, Request
 from valle_lab.lab import Lab
 from valle_lab.lab.registry import Registry
@@ -89,12 +88,13 @@ def progress(lab: Lab) -> tuple[float, str]:
     if take.running:
         return fraction, take.timeline.doing(take.begun.request)
     whole = take.stop in ("stop", "length", "finish")
-    return 1.0 if whole else fraction, f"{take.stop} {take.timeline.frames / FRAME_RATE:.2f} s"
+    came_to = f"{take.timeline.frames / FRAME_RATE:.2f} s" if take.speaks else take.answer
+    return 1.0 if whole else fraction, f"{take.stop} {came_to}"
 
 
 def searching(request: Request) -> str:
     """The search that decides level 0, which hands out its steps when it knows the winner; empty without."""
-    phase = deciding_phase(request.task, request.mode)
+    phase = request.deciding
     if phase not in request.stack.lists:
         return ""
     last = request.stack.effective(phase, 0)[-1]

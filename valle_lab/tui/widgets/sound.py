@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from textwrap import wrap
 from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
+from rich.cells import set_cell_size
+from rich.segment import Segment as Piece
 from textual.binding import Binding, BindingType
 from textual.events import MouseDown
 from textual.strip import Strip
@@ -46,7 +49,8 @@ class SoundView(Picture, can_focus=True):
     HELP = (
         "## Sound\n\nThe waveform of the chosen take with the playhead, and its codes: a line a level, 0 at "
         "the top, a shade per code. Space plays and pauses, left and right seek, `o` loops, `b` changes to "
-        "the other take of an A/B, 1 to 8 hear only so many levels; a click seeks."
+        "the other take of an A/B, 1 to 8 hear only so many levels; a click seeks. Of a take that gives no "
+        "speech it is the answer: phonemes, words or a length."
     )
     BINDINGS: ClassVar[list[BindingType]] = [
         *TRANSPORT,
@@ -69,6 +73,10 @@ class SoundView(Picture, can_focus=True):
             self.say("")
             self.draw(())
             return
+        if not take.speaks:
+            self.draw(self._answer(take, width, height))
+            self.say("")
+            return
         self._ask(take)
         codes = code_picture(take.segments)
         code_rows = LEVELS // 2 if height >= LEVELS // 2 + LEAST_WAVE_ROWS else 0
@@ -90,6 +98,12 @@ class SoundView(Picture, can_focus=True):
             seconds = event.x / max(1, self.size.width) * take.timeline.frames / FRAME_RATE
             self.view.look_at(self.view.timeline.row_at(seconds))
             self.post_message(CommandWanted("take.seek", seconds))
+
+    def _answer(self, take: LabTake, width: int, height: int) -> list[Strip]:
+        """What a take without speech came to, in full."""
+        style = self.style_of("sound--wave")
+        rows = wrap(take.answer, width)[:height]
+        return [Strip([Piece(set_cell_size(row, width), style)], width) for row in rows]
 
     def _ask(self, take: LabTake) -> None:
         """Have the sound of a finished take decoded, once."""

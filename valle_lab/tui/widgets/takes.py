@@ -31,6 +31,8 @@ class TakeList(Table):
         "## Takes\n\nThe takes of this session. Up and down (`k` and `j`) choose the one that is shown, "
         "played and saved. Space plays and pauses, `b` changes between two takes at the same place, 1 to 5 "
         "rate, `0` takes the rating back, `i` writes a note, `y` copies the command that makes it again.\n\n"
+        "A take of another task than speech has its answer after `→`: phonemes, words or a length; `t` has "
+        "the model hear the chosen take, `w` tells the words of phonemes, and `y` copies the answer.\n\n"
         "A take that goes on from another one, from the step where it was forked, stands below it as a "
         "branch: `<` goes to that one, `>` to its first branch, `.` to the next branch beside it. `S` makes "
         "a sheet of seeds."
@@ -49,6 +51,14 @@ class TakeList(Table):
             "greater_than_sign", "app.command('fork.child')", show=False, id="takes.child", tooltip="Down"
         ),
         Binding("full_stop", "app.command('fork.sibling')", show=False, id="takes.sibling", tooltip="Beside"),
+        Binding(
+            "t",
+            "app.command('take.transcribe')",
+            show=False,
+            id="takes.transcribe",
+            tooltip="The phonemes that the model hears in it",
+        ),
+        Binding("w", "app.tell('take.words')", show=False, id="takes.words", tooltip="Words of phonemes"),
         Binding("S", "sheet", "Sheet", id="takes.sheet", tooltip="Many seeds of this text at once"),
     ]
 
@@ -88,7 +98,9 @@ class TakeList(Table):
 
     def clip(self) -> str:
         take = self.view.take
-        return "" if take is None else said_again(take, self.view.lab.language)
+        if take is None or not take.speaks:
+            return "" if take is None else take.answer
+        return said_again(take, self.view.lab.language)
 
     @on(Table.Moved)
     def _choose(self, event: Table.Moved) -> None:
@@ -108,12 +120,17 @@ def _cells(take: LabTake, twig: Twig) -> list[Cell]:
     return [
         Cell(f"{twig.branch}{take.name}"),
         Cell(take.stop or "…"),
-        number(f"{take.timeline.frames / FRAME_RATE:.2f}"),
+        number(f"{take.timeline.frames / FRAME_RATE:.2f}" if take.speaks else ""),
         number(str(take.seed)),
         Cell(take.voice or "none"),
         number("" if take.rating is None else f"{take.rating:g}"),
-        Cell(forked or take.text[:MOST_SHOWN], style="muted" if forked else "text"),
+        Cell(forked or said(take)[:MOST_SHOWN], style="muted" if forked else "text"),
     ]
+
+
+def said(take: LabTake) -> str:
+    """What a take says, or what it came to where it gives no speech."""
+    return " · ".join(words for words in (f"→ {take.answer}" if take.answer else "", take.text) if words)
 
 
 def _noted(take: LabTake | None) -> str:

@@ -37,10 +37,11 @@ class Timeline(Picture, can_focus=True):
     ABOUT = frozenset({"steps", "takes", "sound", "view", CURSOR})
     HELP = (
         "## Timeline\n\n"
-        "Each column is one decision of level 0, or the lowest to the highest of several where they exceed "
-        "the columns. All is of the **raw** distribution, on fixed axes: entropy in bits, varentropy in bits "
-        "squared, margin (how much better the chosen token scored than the next, in nats), the probability "
-        "of stop and the rank of the chosen token (both logarithmic).\n\n"
+        "Each column is one decision of level 0, or one id of phonemes, words or a length; or the lowest to "
+        "the highest of several where they exceed the columns. All is of the **raw** distribution, "
+        "on fixed axes: entropy in bits, varentropy in bits squared, margin (how much better the chosen "
+        "token scored than the next, in nats), the probability of stop and the rank of the chosen token "
+        "(both logarithmic).\n\n"
         "The line of shades is the entropix region: `·` sure, `░` even (high entropy), `▒` forked (high "
         "varentropy), `▓` lost (both). Below: `▲` a change took effect, `│` a sentence begins, `├` a fork "
         "goes its own way, `≠` two compared takes part, `♪` playing.\n\n"
@@ -168,7 +169,8 @@ class Timeline(Picture, can_focus=True):
         """Where the take leaves the one that it was forked from, and the one that it is compared with."""
         take, found = self.view.take, self.view.lab.comparison
         if take is not None and take.fork is not None and take.fork.segment < len(series.segment_starts):
-            step = take.fork.step if take.fork.phase == "ar" else 0
+            one_by_one = take.begun is not None and take.fork.phase == take.begun.request.deciding
+            step = take.fork.step if one_by_one else 0
             yield series.segment_starts[take.fork.segment] + step, FORK
         if take is not None and found is not None and found.row is not None and take.name in found.takes:
             yield found.row, PARTING
@@ -202,7 +204,7 @@ class Timeline(Picture, can_focus=True):
         self.post_message(CommandWanted("take.surprise", "margin", direction < 0))
 
     def action_hear(self) -> None:
-        if (cursor := self.view.cursor) is not None:
+        if (cursor := self.view.cursor) is not None and self.view.timeline.frames:
             self.post_message(CommandWanted("take.around", self.view.timeline.seconds(cursor)))
 
     def action_zoom(self, direction: int) -> None:
@@ -272,8 +274,9 @@ def _described(view: View, cursor: int) -> str:
         float(view.timeline.values(axis.measure)[cursor]) for axis in AXES
     )
     lead = "now" if view.follows and view.take is not None and view.take.running else "step"
+    when = f" · {view.timeline.seconds(cursor):.2f} s" if view.timeline.frames else ""
     return (
-        f"{lead} {cursor} · {view.timeline.seconds(cursor):.2f} s · H {entropy:.2f} · "
+        f"{lead} {cursor}{when} · H {entropy:.2f} · "
         f"V {varentropy:.1f} · margin {margin:.2f} · stop {stop:.2g} · rank {rank:.0f}"
         f"{_layers(view.timeline, cursor)}"
     )

@@ -115,7 +115,13 @@ class VoicePane(Vertical, Part):
             self.post_message(CommandWanted("voice.recorded"))
         elif what == "record":
             self.post_message(
-                TextWanted("voice.record", "a name for the voice", "", "R again ends recording")
+                TextWanted(
+                    "voice.record",
+                    "a name for the voice",
+                    "",
+                    "R again ends recording",
+                    first="voice.microphone",
+                )
             )
         elif what == "cut":
             self.post_message(TextWanted("voice.cut", "about how many seconds of it", "3"))
