@@ -10,6 +10,8 @@ keys: from a key that moves a slider until the changed screen is sent out, while
 speed: steps a second of the same take with the screen and without, in turns; medians and their ratio.
 paint: CPU of the lab's own process per second while a take is made, with the screen and without, in turns;
 the difference is painting, the rest the journal and the steps as they come. The model has its own process.
+heat: how often a heat map comes out otherwise while a take is made, each in front in turn: attention with its
+map, the rounds of demasking, codes; the most within any second. Every such frame goes to the terminal.
 memory: resident size of the lab and of the worker after each take, one after the other, with a small budget
 for what can be made again, which is soon full; and what a take has come to cost in the second half.
 """
@@ -25,19 +27,24 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from textual.events import Key
 from textual.pilot import Pilot
+from textual.strip import Strip
 
 from valle_lab.lab import Lab
 from valle_lab.player import Player
 from valle_lab.settings import load_settings
 from valle_lab.sinks import NullSink
 from valle_lab.tui.app import LabApp
+from valle_lab.tui.part import Picture
+from valle_lab.tui.widgets.attention import AttentionPart
+from valle_lab.tui.widgets.nar import NarLevels
 from valle_lab.tui.widgets.slider import Slider
+from valle_lab.tui.widgets.sound import SoundView
 from valle_lab.worker.client import WorkerClient
 
 TEXT = (
@@ -51,6 +58,13 @@ SMALL_BUDGET = 0.02
 KEYS = 100
 KEY_EVERY = 0.12
 """Seconds: between two beats of the strips, so that keys meet every moment of a beat."""
+
+
+HEAT_MAPS: tuple[tuple[str, str, type[Picture]], ...] = (
+    ("step", "attention", AttentionPart),
+    ("step", "NAR", NarLevels),
+    ("takes", "sound", SoundView),
+)
 
 
 class Stopwatch:
@@ -228,6 +242,42 @@ def paint(options: argparse.Namespace, home: Path) -> None:
     )
 
 
+def heat(options: argparse.Namespace, home: Path) -> None:
+    """Count the frames of the heat maps."""
+
+    async def work(app: LabApp, lab: Lab, pilot: Pilot[int]) -> dict[str, list[float]]:
+        found = {}
+        for pane, tab, kind in HEAT_MAPS:
+            app.action_pane_tab(pane, tab)
+            await pilot.pause()
+            part = next(part for part in app.query(kind) if part.is_on_screen)
+            if isinstance(part, AttentionPart):
+                part.action_map()
+            lab.run("mode.choose", "nar-len" if isinstance(part, NarLevels) else "auto")
+            found[tab] = noted_frames(part)
+            await speak(lab)
+        return found
+
+    for name, times in asyncio.run(on_screen(options.size, home, work)).items():
+        most = max((sum(begun <= time < begun + 1 for time in times) for begun in times), default=0)
+        lasted = times[-1] - times[0] if len(times) > 1 else 0.0
+        print(f"heat    {name}: {len(times)} frames in {lasted:.1f} s, {most} in a second (below 5 is asked)")
+
+
+def noted_frames(part: Picture) -> list[float]:
+    """When a part is drawn otherwise than before, from now on."""
+    times: list[float] = []
+    draw = part.draw
+
+    def noted(lines: Sequence[Strip]) -> None:
+        if tuple(lines) != tuple(part._drawn):
+            times.append(time.perf_counter())
+        draw(lines)
+
+    part.draw = noted  # type: ignore[method-assign]
+    return times
+
+
 def memory(options: argparse.Namespace, home: Path) -> None:
     """Watch the resident size while takes are made and dropped from the worker's hands."""
 
@@ -255,7 +305,9 @@ def resident(process: int) -> float:
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
-MEASUREMENTS = {"start": start, "keys": keys, "speed": speed, "paint": paint, "memory": memory}
+MEASUREMENTS = {
+    "start": start, "keys": keys, "speed": speed, "paint": paint, "heat": heat, "memory": memory,
+}  # fmt: skip
 
 
 def main() -> None:

@@ -17,7 +17,7 @@ from valle_lab.tui.braille import column_of
 LEAST_PROBABILITY = 1e-6
 TICKS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 60.0)
 """Seconds between the labels of the axis of time."""
-ROWS = (1, 2, 5, 10, 20, 50, 100)
+ROWS = (5.0, 10.0, 20.0, 50.0, 100.0)
 """Decisions between them."""
 LABEL_CELLS = 8
 HALF_A_FRAME = 0.5 / FRAME_RATE
@@ -67,18 +67,16 @@ def time_axis(timeline: Timeline, start: int, end: int, width: int) -> str:
     Where nothing sounds they are the numbers of the decisions.
     """
     cells = [" "] * width
-    count = end - start
-    if count and not timeline.frames:
-        each = next((tick for tick in ROWS if tick * width >= LABEL_CELLS * count), ROWS[-1])
-        for row in range(-(-start // each) * each, end, each):
-            _write(cells, column_of(row - start, count, width), f"{row}")
-    elif count:
-        begun, ended = timeline.seconds(start), timeline.seconds(end - 1)
+    count, sounds = end - start, bool(timeline.frames)
+    if count:
+        begun, ended = (timeline.seconds(row) if sounds else row for row in (start, end - 1))
         per_cell = (ended - begun) / max(1, column_of(count - 1, count, width))
-        step = next((tick for tick in TICKS if tick >= LABEL_CELLS * per_cell), TICKS[-1])
+        ticks = TICKS if sounds else ROWS
+        step = next((tick for tick in ticks if tick >= LABEL_CELLS * per_cell), ticks[-1])
         for number in range(math.ceil(begun / step), math.floor(ended / step) + 1):
-            row = timeline.row_at(number * step + HALF_A_FRAME)
-            _write(cells, column_of(row - start, count, width), f"{number * step:g}s")
+            row = timeline.row_at(number * step + HALF_A_FRAME) if sounds else round(number * step)
+            label = f"{number * step:g}{'s' if sounds else ''}"
+            _write(cells, column_of(row - start, count, width), label)
     return "".join(cells)
 
 

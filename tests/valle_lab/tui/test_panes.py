@@ -189,7 +189,7 @@ async def test_a_task_without_speech_has_an_answer_and_steps(stage: OpenStage) -
         await s.speak("How long")
         await s.pilot.press("f7")
         await s.settle()
-        assert f"→ {FRAMES} frames, " in s.text and f"{FRAMES / 75:.2f} s  " in s.text
+        assert f"→ {FRAMES} fra" in s.text and f"│{FRAMES} frames, {FRAMES / 75:.2f} s " in s.text
         await s.pilot.press("f5", "left")
         await s.settle()
         assert s.lab.row == 2 and "step 2 · H" in s.text
