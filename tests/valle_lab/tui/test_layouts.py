@@ -65,8 +65,8 @@ class Sitting:
                 await pilot.press(key)
                 await pilot.pause()
             for entry in (*self.app.screen.query(Input), *self.app.screen.query(TextArea)):
-                entry.cursor_blink = False
-                entry._cursor_visible = True
+                entry._pause_blink(visible=entry.has_focus)
+                entry.refresh()
             for _ in range(3):
                 self.app.poll()
                 self.app.beat()
