@@ -109,6 +109,11 @@ def find_voice(name_or_path: str | Path, folder: Path | None = None) -> Voice:
     raise UserError(f"voice {text[:80]!r} is not known; {known}; or give a sound file")
 
 
+def name_of(file: Path) -> str:
+    """What a voice of this file is called where nobody says: its name, with `-` for what no name may have."""
+    return re.sub(r"[^\w-]+", "-", file.stem).strip("-_")[:64]
+
+
 def add_voice(
     file: Path | str,
     *,
@@ -121,11 +126,11 @@ def add_voice(
 ) -> Voice:
     """Copy a recording into the user's folder, mono at 24 kHz without silence at its ends, and list it there.
 
-    `name` is the file's name by default. Raises UserError for a recording that cannot be used, a name that
-    is taken or cannot be one, and a folder that cannot be written.
+    `name` is the file's name by default, as far as a voice can be called so. Raises UserError for a recording
+    that cannot be used, a name that is taken or cannot be one, and a folder that cannot be written.
     """
     folder = folder or user_folder()
-    name = Path(file).stem if name is None else name
+    name = name_of(Path(file)) if name is None else name
     if not _NAME.fullmatch(name):
         raise UserError(f"voice name {name[:80]!r}: use letters, digits, _ and -, at most 64")
     if any(voice.name.casefold() == name.casefold() for voice in list_voices(folder)):

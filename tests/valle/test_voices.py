@@ -191,3 +191,9 @@ def test_a_damaged_cache_is_made_again(tmp_path: Path, recording: Path, damage: 
 def test_a_cache_that_cannot_be_written_is_done_without(tmp_path: Path, recording: Path) -> None:
     (tmp_path / "file").write_text("")
     assert len(voice_codes(Voice("a", recording), CountingCodec(), cache=tmp_path / "file" / "x")) == 225
+
+
+def test_a_file_is_added_whatever_it_is_called(tmp_path: Path) -> None:
+    file = tmp_path / "My voice (2).wav"
+    wav.write(file, np.sin(np.arange(48_000) * 0.05).astype(np.float32) * 0.3)
+    assert add_voice(file, folder=tmp_path / "voices").name == "My-voice-2"

@@ -187,11 +187,17 @@ class Lab:
 
     def load(self, choice: ModelChoice) -> None:
         """Have the worker load a model; until it answers none is loaded."""
+        before = choice if self.description is None else self.choice
         self.choice, self.description = choice, None
         self.loading = Progress("starting", 0.0)
-        self.answers.expect(
-            self.living_worker().load(choice, self._report), self._described, self._not_loaded
-        )
+
+        def failed(error: UserError) -> None:
+            # What was loaded is gone by then; the key that restarts the process brings it back.
+            self.choice, self.loading = before, None
+            self._tell_failure(error)
+            self.mark("model")
+
+        self.answers.expect(self.living_worker().load(choice, self._report), self._described, failed)
         self.mark("model")
 
     def load_adapters(self, adapters: tuple[tuple[str, float], ...]) -> None:
@@ -376,11 +382,6 @@ class Lab:
     def _hear(self, player: Player) -> None:
         self.player = player
         self.mark("sound")
-
-    def _not_loaded(self, error: UserError) -> None:
-        self.loading = None
-        self.tell(str(error), error=True)
-        self.mark("model")
 
     def _tell_failure(self, error: UserError) -> None:
         self.tell(str(error), error=True)

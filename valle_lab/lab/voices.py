@@ -13,7 +13,7 @@ import numpy as np
 from valle.audio import edit, wav
 from valle.audio.wav import SAMPLE_RATE, Wave
 from valle.errors import UserError
-from valle.voices import Voice, add_voice, find_voice, list_voices, read_folder, write_folder
+from valle.voices import Voice, add_voice, find_voice, list_voices, name_of, read_folder, write_folder
 from valle_lab.lab.answers import beside
 from valle_lab.lab.registry import command
 
@@ -111,7 +111,7 @@ def loop(lab: Lab, seconds: float) -> None:
 def add(lab: Lab, file: str, name: str | None = None, transcript: str = "") -> None:
     """Add a recording as a voice of your own; it is copied, without the silence at its ends."""
     path = Path(file).expanduser()
-    _added(lab, lambda: path, name or path.stem, transcript)
+    _added(lab, lambda: path, name or name_of(path), transcript)
 
 
 def microphone(lab: Lab) -> str:

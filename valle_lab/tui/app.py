@@ -82,7 +82,7 @@ class LabApp(App[int], inherit_bindings=False):
         chosen, unknown = keymap(settings.keys, [*bindings(self.lab.commands), *part_bindings()])
         self.set_keymap(chosen)
         if unknown:
-            self.lab.tell(f"keys: nothing with a key is called {', '.join(unknown)}", error=True)
+            self.lab.tell(f"keys: nothing with a key is called {'; '.join(unknown)}", error=True)
         self._dress(settings.theme)
         self.call_after_refresh(self._begin)
 

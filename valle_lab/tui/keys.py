@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from difflib import get_close_matches
 
 from textual.binding import Binding
 
@@ -101,9 +102,11 @@ def bindings(commands: Registry) -> list[Binding]:
 
 
 def keymap(keys: Mapping[str, str], known: list[Binding]) -> tuple[dict[str, str], list[str]]:
-    """The settings' keys by binding, and the names that are no command with a key."""
-    names = {binding.id for binding in known}
-    return {k: v for k, v in keys.items() if k in names}, [k for k in keys if k not in names]
+    """The settings' keys by binding, and the names that nothing with a key has, each with the nearest."""
+    names = [binding.id for binding in known if binding.id]
+    unknown = [(name, get_close_matches(name, names, n=1)) for name in keys if name not in names]
+    told = [f"{name}, the nearest is {near[0]}" if near else name for name, near in unknown]
+    return {name: key for name, key in keys.items() if name in names}, told
 
 
 def _binding(command: Command) -> Binding:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -275,3 +276,14 @@ def test_the_lab_needs_neither_torch_nor_a_screen() -> None:
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
+
+
+def test_where_a_model_cannot_be_loaded_a_restart_brings_the_one_before_back(bench: Bench) -> None:
+    lab = bench.lab
+    lab.load(replace(lab.choice, model="missing"))
+    lab.wait()
+    assert lab.description is None and lab.loading is None
+    assert Notice("There is no model 'missing'.", error=True) in bench.told()
+    lab.run("model.restart")
+    lab.wait()
+    assert lab.description is not None and lab.choice.model == "builtin"

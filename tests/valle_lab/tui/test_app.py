@@ -288,7 +288,7 @@ async def test_voice_language_and_seed(stage: OpenStage) -> None:
         await s.settle()
         assert s.app.query_one("#mode", Choice).value == "auto"
         task = s.app.query_one("#task", Choice)
-        assert task._names == ("tts", "ns")  # what the model has of the tasks that give speech
+        assert task._names == ("tts", "ns", "len", "stt")  # what the model has
         task.value = "ns"
         await s.settle()
         assert s.lab.manner.task == "ns"

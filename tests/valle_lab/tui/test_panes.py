@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from fake_engine import FRAMES, HEARD
 
 from valle.errors import UserError
+from valle_lab.lab.voices import Part as PromptPart
 from valle_lab.tui.screens.jump import JumpScreen
 from valle_lab.tui.widgets.pane import Pane
 from valle_lab.tui.widgets.stack import StackList
 from valle_lab.tui.widgets.takes import TakeList
 from valle_lab.tui.widgets.timeline import Timeline
+from valle_lab.tui.widgets.voice_wave import VoiceWave
 from valle_lab.tui.widgets.waterfall import Waterfall
 
 OpenStage = Callable[..., AbstractAsyncContextManager[Any]]
@@ -234,3 +237,38 @@ async def test_that_there_is_no_microphone_is_said_before_a_name_is_asked_for(
             assert len(s.app.screen_stack) == screens
             if screens == 1:
                 assert s.notice == "✗ no microphone: nothing is plugged in"
+
+
+async def test_the_part_of_a_voice_is_seen_whoever_changed_it(stage: OpenStage) -> None:
+    async with stage(size=(200, 50)) as s:
+        s.lab.description = replace(s.lab.description, voices=("clear-man", "low-man"))
+        s.lab.mark("voices")
+        await s.settle()
+        s.app.query_one("#takes", Pane).show_tab("voices", focus=True)
+        wave = s.app.query_one(VoiceWave)
+        for _ in range(100):
+            await s.settle()
+            await s.pilot.pause(0.02)
+            if wave.seconds:
+                break
+        whole = wave.seconds
+        assert wave.start == 0 and whole > 1.5 and "from 0.00 s" not in s.text
+        await s.pilot.press(">", ">", ",")
+        await s.settle()
+        assert s.lab.part == PromptPart(0.2, pytest.approx(whole - 0.3, abs=0.011))
+        assert f"from 0.20 s, {s.lab.part.seconds:.2f} s · 2 of 2" in s.text
+        s.app.do("voice.cut", 1.0)
+        await s.settle()
+        assert (wave.start, wave.seconds) == (s.lab.part.start, s.lab.part.seconds) != (0.2, whole)
+        await s.pilot.press("x")
+        await s.settle()
+        assert s.lab.part.is_whole and wave.seconds == pytest.approx(whole) and "from 0" not in s.text
+
+
+async def test_what_is_told_at_once_is_seen_together(stage: OpenStage) -> None:
+    async with stage(keys={"take.speek": "f11"}) as s:
+        assert "keys: nothing with a key is called take.speek, the nearest is take.speak" in s.text
+        s.lab.tell("Something.")
+        s.lab.tell("Something else.", error=True)
+        await s.settle()
+        assert s.notice == "✗ Something.\nSomething else."

@@ -94,8 +94,10 @@ class BenchScreen(Screen[None]):
         if not self.children:
             return
         subjects: frozenset[Interest] = news.subjects
-        for notice in news.notices:
-            self.tell(notice)
+        if told := [notice for notice in news.notices if notice.text]:
+            self.tell(Notice("\n".join(notice.text for notice in told), any(n.error for n in told)))
+        elif news.notices:
+            self.tell(news.notices[-1])
         if subjects & {"voices", "seed", "text", "model"}:
             self.query_one(AskLine).show()
         if "text" in subjects:

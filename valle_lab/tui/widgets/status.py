@@ -63,10 +63,11 @@ def model_words(lab: Lab) -> str:
 
 def pace_words(lab: Lab) -> str:
     """How fast the chosen take is or was made."""
-    if lab.chosen is None or not lab.chosen.timeline.frames:
+    if lab.chosen is None or not lab.chosen.timeline.steps_per_second:
         return ""
     timeline = lab.chosen.timeline
-    return f"{timeline.steps_per_second:.3g} steps/s · RTF {timeline.real_time_factor:.2g}"
+    pace = f"{timeline.steps_per_second:.3g} steps/s"
+    return f"{pace} · RTF {timeline.real_time_factor:.2g}" if timeline.frames else pace
 
 
 def sound_words(lab: Lab) -> str:

@@ -2,36 +2,27 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Future
 from pathlib import Path
 from typing import ClassVar
 
-import numpy as np
-from numpy.typing import NDArray
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
-from textual.strip import Strip
-from textual.widget import Widget
 from textual.widgets import Input, Static
 
-from valle.audio.wav import SAMPLE_RATE
 from valle.errors import UserError
 from valle.voices import Voice, list_voices
-from valle_lab.lab.answers import beside
-from valle_lab.tui.braille import curve
-from valle_lab.tui.lines import Line, to_strip
+from valle_lab.lab.voices import Part as PromptPart
 from valle_lab.tui.messages import CommandWanted, TextWanted
 from valle_lab.tui.part import Part
 from valle_lab.tui.tables import Cell, Table
 from valle_lab.tui.view import View
-from valle_lab.tui.widgets.sound import stretched
+from valle_lab.tui.widgets.voice_wave import VoiceWave
 
 COLUMNS = ("", "voice", "language", "transcript")
 NUDGE = 0.1
-LEAST_SECONDS = 0.5
 
 
 class VoicePane(Vertical, Part):
@@ -133,8 +124,10 @@ class VoicePane(Vertical, Part):
 
     def action_trim(self, begin: float, end: float) -> None:
         wave = self.query_one(VoiceWave)
-        if self.voice is not None and wave.nudge(begin, end):
-            self.action_choose()
+        voice = self.voice
+        if voice is not None and wave.nudge(begin, end):
+            if voice.name != self.view.lab.resolved_voice():
+                self.action_choose()
             self.post_message(CommandWanted("voice.trim", wave.start, wave.seconds))
 
     def action_whole(self) -> None:
@@ -156,7 +149,6 @@ class VoicePane(Vertical, Part):
             for voice in self._shown
         ]
         self.query_one(Table).fill(COLUMNS, rows)
-        self.say(f"{len(self._shown)} of {len(self._voices)}")
         self._look()
 
     @on(Input.Submitted, "#voice-search")
@@ -164,77 +156,27 @@ class VoicePane(Vertical, Part):
         self.query_one(Table).focus()
 
     @on(Table.Moved)
+    @on(VoiceWave.Read)
     def _look(self) -> None:
         voice = self.voice
         self.query_one("#voice-words", Static).update(Content(_described(voice) if voice else ""))
-        self.query_one(VoiceWave).show(voice)
+        wave, lab = self.query_one(VoiceWave), self.view.lab
+        wave.show(voice)
+        part = lab.part if voice is not None and voice.name == lab.resolved_voice() else PromptPart()
+        wave.mark(part.start, part.seconds)
+        count = f"{len(self._shown)} of {len(self._voices)}"
+        self.say(count if part.is_whole else f"{_part(part)} · {count}")
 
     @on(Table.Chosen)
     def _selected(self) -> None:
         self.action_choose()
 
 
-class VoiceWave(Widget):
-    """The waveform of a recording; what is not part of the prompt is dimmed."""
-
-    COMPONENT_CLASSES: ClassVar[set[str]] = {"wave--prompt", "wave--rest"}
-
-    def __init__(self, *, id: str | None = None) -> None:
-        super().__init__(id=id)
-        self._voice: Voice | None = None
-        self._wave: NDArray[np.float32] = np.zeros(0, np.float32)
-        self._strips: list[Strip] = []
-        self.start = 0.0
-        self.seconds = 0.0
-
-    def show(self, voice: Voice | None) -> None:
-        """Read another recording, in a thread of its own, and draw it."""
-        if voice is self._voice or voice is None:
-            return
-        self._voice, self._wave = voice, np.zeros(0, np.float32)
-        self.whole()
-        if voice.recording.is_file():
-            answer = beside(voice.wave)
-            app = self.app  # which the thread that reads does not know
-            answer.add_done_callback(lambda done: app.call_later(self._read, voice, done))
-
-    def whole(self) -> None:
-        """Take all of it as the prompt."""
-        self.start, self.seconds = 0.0, len(self._wave) / SAMPLE_RATE
-        self._draw()
-
-    def nudge(self, begin: float, end: float) -> bool:
-        """Move the ends of the prompt; says whether there is anything to move."""
-        length = len(self._wave) / SAMPLE_RATE
-        stop = min(length, self.start + self.seconds + end)
-        start = min(max(0.0, self.start + begin), max(0.0, stop - LEAST_SECONDS))
-        self.start, self.seconds = round(start, 2), round(stop - start, 2)
-        self._draw()
-        return length > 0
-
-    def on_resize(self) -> None:
-        self._draw()
-
-    def render_line(self, y: int) -> Strip:
-        return self._strips[y] if y < len(self._strips) else Strip.blank(self.size.width, self.rich_style)
-
-    def _draw(self) -> None:
-        width, height = self.size
-        self._strips = []
-        if len(self._wave) and width:
-            highest = max(float(np.abs(self._wave).max()), 1e-3)
-            rows = curve(stretched(self._wave, 2 * width), width, height, -highest, highest)
-            length = len(self._wave) / SAMPLE_RATE
-            first, last = (int(at / length * width) for at in (self.start, self.start + self.seconds))
-            styles = [f"wave--{'prompt' if first <= x < last else 'rest'}" for x in range(width)]
-            style_of = self.get_component_rich_style
-            self._strips = [to_strip(Line("", row, styles), 0, "wave--rest", style_of) for row in rows]
-        self.refresh()
-
-    def _read(self, voice: Voice, done: Future[NDArray[np.float32]]) -> None:
-        if voice is self._voice and done.exception() is None:
-            self._wave = done.result()
-            self.whole()
+def _part(part: PromptPart) -> str:
+    """Where the prompt begins and how long it is."""
+    length = "to the end" if part.seconds is None else f"{part.seconds:.2f} s"
+    looped = "" if part.looped is None else f", repeated for {part.looped:g} s"
+    return f"from {part.start:.2f} s, {length}{looped}"
 
 
 def _nameless(name: str) -> Voice:
