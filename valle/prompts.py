@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, get_args
@@ -195,7 +195,19 @@ def told(engine: Engine, take: Take) -> str:
         return ""
     if task == "len":
         return " ".join(str(spelt(take.ids(number))) for number in segments)
-    return text_of(engine, take) if task == "un-phn" else phonemes_of(engine, take)
+    tokenizer = engine.text_tokenizer if task == "un-phn" else engine.tokenizer
+    if tokenizer is None:
+        return ""
+    return " ".join(filter(None, (_written(tokenizer, take.ids(number)) for number in segments)))
+
+
+def _written(tokenizer: Tokenizer, ids: Sequence[int]) -> str:
+    """What ids spell; one that the table lacks, as a model may write that has learnt little, in brackets."""
+    try:
+        return tokenizer.decode(ids)
+    except UserError:
+        known = {**dict.fromkeys(ids, ""), **_symbols(tokenizer, ids)}
+        return "".join(known[index] or f"<{index}>" for index in ids)
 
 
 def symbols(engine: Engine, phase: str, ids: Iterable[int]) -> dict[int, str]:
@@ -204,8 +216,11 @@ def symbols(engine: Engine, phase: str, ids: Iterable[int]) -> dict[int, str]:
     writes: dict[str, Tokenizer | None] = {
         "stt": engine.tokenizer, "phn": engine.tokenizer, "un_phn": engine.text_tokenizer,
     }  # fmt: skip
-    if (tokenizer := writes.get(phase)) is None:
-        return {}
+    tokenizer = writes.get(phase)
+    return {} if tokenizer is None else _symbols(tokenizer, ids)
+
+
+def _symbols(tokenizer: Tokenizer, ids: Iterable[int]) -> dict[int, str]:
     found = {}
     for index in ids:
         with suppress(UserError):

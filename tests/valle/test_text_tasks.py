@@ -14,7 +14,7 @@ import pytest
 
 from valle.errors import UserError
 from valle.inference import Engine
-from valle.prompts import phonemes_of, spelling, text_of, transcription
+from valle.prompts import phonemes_of, spelling, symbols, text_of, told, transcription
 from valle.reading import Reading, read
 from valle.request import Prompt, Sentence
 from valle.text.symbols import SPECIALS
@@ -78,6 +78,19 @@ def test_phonemes_become_text(engine: Engine) -> None:
     assert {step.place.phase for step in take.steps} == {"un_phn"}
     written: Any = SimpleNamespace(segments=(None,), ids=lambda segment: (4, 30, 6, 4, 23, 31))
     assert text_of(engine, written) == "a cat."
+
+
+def test_what_a_take_came_to_is_told_in_its_own_symbols(engine: Engine) -> None:
+    take = engine.generate(engine.request("a cat.", task="phn", seed=1)).finish()
+    assert told(engine, take) == phonemes_of(engine, take)
+    assert "".join(symbols(engine, "phn", take.ids()).get(index, "") for index in take.ids()) == told(
+        engine, take
+    )
+    spelt: Any = SimpleNamespace(
+        request=SimpleNamespace(task="un-phn"), segments=(None,), ids=lambda segment: (4, 30_000, 6)
+    )
+    assert told(engine, spelt) == "a<30000>c"
+    assert symbols(engine, "un_phn", (4, 30_000)) == {4: "a"} and symbols(engine, "ar", (4,)) == {}
 
 
 def test_speech_becomes_phonemes(engine: Engine) -> None:
