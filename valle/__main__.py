@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -90,12 +91,19 @@ def _tell(engine: Engine, request: Request) -> None:
         "dtype": recipe.dtype,
         "attention": recipe.attention,
         "phonemes": [sentence.phonemes for sentence in request.sentences],
+        "max_frames": request.max_frames,
+        "max_levels": request.max_levels,
+        "history": request.history,
+        "refine": request.refine,
+        "demasking": asdict(request.demasking) if "nar_len" in request.phases else None,
+        "early_exit": None if recipe.early_exit is None else asdict(recipe.early_exit),
         "stack": request.stack.effective_dict(),
     }
     for remark in engine.remarks:
         print(remark, file=sys.stderr)
     for name, value in said.items():
-        print(f"{name}: {json.dumps(value, ensure_ascii=False)}", file=sys.stderr)
+        if value is not None:
+            print(f"{name}: {json.dumps(value, ensure_ascii=False)}", file=sys.stderr)
 
 
 def _told(engine: Engine, request: Request) -> str:

@@ -57,6 +57,12 @@ def with_flags(stack: Stack, flags: argparse.Namespace, first: str) -> Stack:
     for phase in dict.fromkeys((first, "nar")):
         if phase in stack.lists:
             stack = _with_guidance(stack, phase, flags)
+    if (
+        flags.cfg_rescale
+        and flags.cfg_strength is None
+        and not any(_guided(stack, each) for each in stack.lists)
+    ):
+        raise UserError("--cfg-rescale has an effect only with --cfg-strength; add it")
     return stack
 
 
@@ -120,6 +126,8 @@ def _chooser(flags: argparse.Namespace) -> Iterator[tuple[str, float | bool]]:
         )
         if wanted
     ]
+    if flags.beam_width is not None and flags.beam_width < 0:
+        raise UserError(f"--beam-width must be 0 or more, not {flags.beam_width}")
     if len(asked) > 1:
         raise UserError(f"{' and '.join(asked)} both decide the token; give one of them")
     if flags.mirostat_tau:
@@ -134,7 +142,7 @@ def _chooser(flags: argparse.Namespace) -> Iterator[tuple[str, float | bool]]:
 
 def _with_guidance(stack: Stack, phase: str, flags: argparse.Namespace) -> Stack:
     strength, rescale = flags.cfg_strength, flags.cfg_rescale
-    there = any(stage.name == "guidance" for stage in stack.stages(phase))
+    there = _guided(stack, phase)
     if strength in (0, 1):
         return stack.switch(f"{phase}:guidance", False) if there else stack
     if strength is not None:
@@ -143,3 +151,7 @@ def _with_guidance(stack: Stack, phase: str, flags: argparse.Namespace) -> Stack
         stack = stack.set(f"{phase}:guidance.rescale", rescale)
         stack = stack.set(f"{phase}:guidance.rescale_over", "sequence")
     return stack
+
+
+def _guided(stack: Stack, phase: str) -> bool:
+    return any(stage.name == "guidance" for stage in stack.stages(phase))

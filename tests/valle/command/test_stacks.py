@@ -104,6 +104,12 @@ def test_guidance_that_the_model_has_can_be_switched_off() -> None:
     assert stack["ar"][0] == {"name": "guidance", "scale": 3.0, "on": False}
 
 
+def test_guidance_that_the_model_has_can_be_rescaled_alone() -> None:
+    guided = MODEL.set("ar:guidance.scale", 3.0)
+    (guidance, *_) = with_flags(guided, parse(["text", "--cfg-rescale", "0.5"]), "ar").to_dict()["ar"]
+    assert guidance == {"name": "guidance", "scale": 3.0, "rescale": 0.5, "rescale_over": "sequence"}
+
+
 def test_the_flags_of_level_0_go_to_the_phase_that_decides_it() -> None:
     demasked = MODEL.replace("nar_len", [{"name": "greedy"}])
     stack = with_flags(demasked, parse(["text", "--ar-temperature", "0.4"]), "nar_len").to_dict()
@@ -117,6 +123,8 @@ def test_the_flags_of_level_0_go_to_the_phase_that_decides_it() -> None:
         ("--repetition-penalty-decay 0.1", "--repetition-penalty-decay"),
         ("--dry-base 2", "--dry-multiplier"),
         ("--mirostat-eta 0.1", "--mirostat-tau"),
+        ("--cfg-rescale 0.75", "--cfg-strength"),
+        ("--beam-width -1", "--beam-width"),
         ("--mirostat-tau 3 --beam-width 4", "both decide"),
         ("--min-temperature 0.5", "minimum temperature"),
         ("--temperature 0.5 --min-temperature 0.5", "must be below"),

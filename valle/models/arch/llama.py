@@ -99,7 +99,8 @@ class GatedLayer(nn.Module):
     def forward(self, hidden: Tensor) -> Tensor:
         """Return the layer's answer to hidden [..., D]."""
         gate, up = self._together(hidden, self.gate_proj, self.up_proj)
-        return self.down_proj(functional.gelu(gate) * up)
+        gated = functional.gelu(gate)
+        return self.down_proj(gated * up if torch.is_grad_enabled() else gated.mul_(up))
 
 
 class Block(nn.Module):
