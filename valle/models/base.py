@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import torch
@@ -14,6 +14,7 @@ from torch.nn.utils.rnn import pad_sequence
 from valle.models.arch import build
 from valle.models.arch.attention import Mask, Span
 from valle.models.arch.observer import Observer
+from valle.models.arch.reading import Reading, Text
 from valle.models.config import LENGTH_TOKENS, ModelConfig
 from valle.models.layout import Inputs, Layout, Lookup, arrange, interleaved, is_in_place
 
@@ -227,9 +228,16 @@ class Base(nn.Module):
             embeddings=self._embed(layouts, offsets, width),
             positions=positions.to(self.device),
             limit=int(positions.max()) + 1,
-            mask=mask_of(layouts, offsets, width, self.device),
+            mask=replace(
+                mask_of(layouts, offsets, width, self.device), reading=self._reading(layouts, offsets)
+            ),
             offsets=offsets,
         )
+
+    def _reading(self, layouts: Sequence[Layout], offsets: Sequence[int]) -> Reading | None:
+        layers = self.config.forward_attention
+        texts = [text_of(layout, offset) for layout, offset in zip(layouts, offsets, strict=True)]
+        return Reading.of(texts, layers, self.device) if layers and any(texts) else None
 
     def _run(self, layouts: Sequence[Layout], observer: Observer | None, since: int = 0) -> Tensor:
         """Return the hidden rows [R, S - since, D] of the places from `since` on."""
@@ -297,6 +305,14 @@ def mask_of(layouts: Sequence[Layout], offsets: Sequence[int], width: int, devic
         for offset, layout in zip(offsets, layouts, strict=True)
     )
     return Mask(keep=keep.to(device), rows=rows)
+
+
+def text_of(layout: Layout, offset: int) -> Text | None:
+    """Return where a row that begins at `offset` has the text that its AR speaks, if it has one."""
+    if layout.head != "ar" or "phonemes" not in layout.spans:
+        return None
+    span = layout.spans["phonemes"]
+    return Text(offset + span.start, offset + span.stop, offset + layout.outputs.start)
 
 
 def _require(ids: Tensor | None) -> Tensor:

@@ -46,6 +46,8 @@ class ModelConfig:
     vocabulary has it, and not from its first row on.
     `experts` are those of each layer, 1 being no mixture; `bitnet` makes all linear layers of the backbone
     ternary.
+    `forward_attention` are the layers whose first head reads the text forward while level 0 is written by
+    the AR; not the last one.
     Raises UserError for sizes that cannot be built.
     """
 
@@ -77,6 +79,7 @@ class ModelConfig:
     hf: bool = False
     interleave: bool = False
     rvq_level_range: tuple[int, ...] = ()
+    forward_attention: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         for name in _COUNTS:
@@ -92,6 +95,15 @@ class ModelConfig:
                 f"model config: audio_embedding_sums is {self.audio_embedding_sums!r}, "
                 "it must be both, prompt, response or none"
             )
+        self._check_forward_attention()
+
+    def _check_forward_attention(self) -> None:
+        for layer in self.forward_attention:
+            if not 0 <= layer < self.layers - 1:
+                raise UserError(
+                    f"model config: forward_attention names layer {layer}, it must be one from 0 to "
+                    f"{self.layers - 2}"
+                )
 
     @property
     def head_dim(self) -> int:

@@ -25,6 +25,7 @@ class Window:
 
     def __init__(self, state: KeyValues, end: int) -> None:
         self._state, self._end = state, end
+        self.reading = state.reading
 
     def extend(self, layer: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
         """Write key and value [R, H, T, d] of the last T positions; return those of all, as views."""

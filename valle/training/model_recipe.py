@@ -33,6 +33,8 @@ class ModelRecipe:
     checkpointing: whether blocks are run a second time for their gradients, which saves memory.
     guide_layers: whose first attention head is pushed to the phoneme of the frame that a row predicts, by
     guide_weight each.
+    forward_attention: whose first head, one that is guided, reads the text forward in the AR; of a backbone
+    without attention and of the last layer none does.
     layer_dropout, early_exit: how often the last layer is left out, and how much early layers are asked, so
     that the model can be left early; see `valle.training.layer_skip`.
     Raises UserError for a number that makes no sense.
@@ -47,6 +49,7 @@ class ModelRecipe:
     other_rate: float = 2e-3
     guide_layers: tuple[int, ...] = (2, 4)
     guide_weight: float = 1.0
+    forward_attention: tuple[int, ...] = (2,)
     clip: float = 1.0
     average: float = 0.99
     least_hidden: float = 0.25
@@ -78,19 +81,21 @@ class ModelRecipe:
 
     def config(self) -> ModelConfig:
         """The model that is trained."""
-        looks_ahead = find_backbone(self.architecture).looks_ahead
+        backbone = find_backbone(self.architecture)
+        forward = [layer for layer in self.forward_attention if layer < self.layers - 1 and backbone.attends]
         return ModelConfig(
             dim=self.dim,
             layers=self.layers,
             heads=self.heads,
             ffn=self.ffn or 4 * self.dim,
             languages=1,
-            capabilities=("ar", "nar", "len") if looks_ahead else ("ar", "len"),
+            capabilities=("ar", "nar", "len") if backbone.looks_ahead else ("ar", "len"),
             classifiers_bias=False,
             phoneme_tokens=PHONEME_TOKENS,
             architecture=self.architecture,
             experts=self.experts,
             bitnet=self.bitnet,
+            forward_attention=tuple(forward),
         )
 
     def suited_mix(self) -> Mix:

@@ -21,6 +21,9 @@ def build(config: ModelConfig) -> Backbone:
     if config.experts > 1 and not backbone.experts:
         able = ", ".join(name for name, each in BACKBONES.items() if each.experts)
         raise UserError(f"{backbone.name} has no mixture of experts; leave experts at 1 or take {able}")
+    if config.forward_attention and not backbone.attends:
+        able = ", ".join(name for name, each in BACKBONES.items() if each.attends)
+        raise UserError(f"{backbone.name} has no attention to go forward; leave it out or take {able}")
     module, _, name = backbone.target.partition(":")
     built: Backbone = getattr(import_module(module), name)(config)
     if config.bitnet:

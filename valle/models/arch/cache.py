@@ -8,6 +8,8 @@ from typing import Protocol, Self
 import torch
 from torch import Tensor
 
+from valle.models.arch.reading import Reading
+
 
 class State(Protocol):
     """What a backbone keeps of the rows so far; lengths count from the beginning of the sequence."""
@@ -40,12 +42,16 @@ class State(Protocol):
 
 
 class KeyValues:
-    """Keys and values of all attention layers, allocated once: [layers, R, heads, capacity, head size]."""
+    """Keys and values of all attention layers, allocated once: [layers, R, heads, capacity, head size].
 
-    def __init__(self, keys: Tensor, values: Tensor, length: int = 0) -> None:
+    reading: how far the rows have read, where some heads read their text forward.
+    """
+
+    def __init__(self, keys: Tensor, values: Tensor, length: int = 0, reading: Reading | None = None) -> None:
         self.keys = keys
         self.values = values
         self.length = length
+        self.reading = reading
 
     @classmethod
     def allocate(cls, layers: int, rows: int, heads: int, capacity: int, head_dim: int, like: Tensor) -> Self:
@@ -66,7 +72,8 @@ class KeyValues:
     @property
     def memory(self) -> int:
         """Bytes held."""
-        return 2 * self.keys.numel() * self.keys.element_size()
+        own = 2 * self.keys.numel() * self.keys.element_size()
+        return own + (0 if self.reading is None else self.reading.memory)
 
     def extend(self, layer: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
         """Write key and value [R, H, T, d] of a layer behind what is there; return all of them, as views.
@@ -88,7 +95,8 @@ class KeyValues:
         keys, values = torch.empty_like(self.keys), torch.empty_like(self.values)
         keys[:, :, :, :length] = self.keys[:, :, :, :length]
         values[:, :, :, :length] = self.values[:, :, :, :length]
-        return type(self)(keys, values, length)
+        reading = None if self.reading is None else self.reading.fork()
+        return type(self)(keys, values, length, reading)
 
     def restore(self, length: int) -> None:
         """Go back to the first `length` positions."""
@@ -97,13 +105,15 @@ class KeyValues:
     def rows(self, indices: Tensor) -> Self:
         """Return an independent state of the rows picked, in that order."""
         indices = indices.to(self.keys.device)
-        return type(self)(self.keys[:, indices], self.values[:, indices], self.length)
+        reading = None if self.reading is None else self.reading.rows(indices)
+        return type(self)(self.keys[:, indices], self.values[:, indices], self.length, reading)
 
     @torch.inference_mode()
     def select(self, indices: Tensor) -> None:
         """Go on with the rows picked, in that order; unless there are more than before, only the positions
         written of rows that become others are copied."""
         indices = indices.to(self.keys.device)
+        self.reading = None if self.reading is None else self.reading.rows(indices)
         count = len(indices)
         if count > self.keys.shape[1]:
             self.keys, self.values = self.keys[:, indices], self.values[:, indices]
@@ -124,7 +134,11 @@ class KeyValues:
             places = slice(length - part.length, length)
             keys[:, picked, :, places] = part.keys[:, :, :, : part.length]
             values[:, picked, :, places] = part.values[:, :, :, : part.length]
-        return type(self)(keys, values, length)
+        reading = None
+        if self.reading is not None and other.reading is not None:
+            moved = (length - self.length, length - other.length)
+            reading = self.reading.beside(other.reading, moved, length + room)
+        return type(self)(keys, values, length, reading)
 
 
 class Cache:

@@ -16,6 +16,7 @@ from valle.models.arch.attention import Kernel, Mask
 from valle.models.arch.backbone import Backbone
 from valle.models.arch.cache import KeyValues
 from valle.models.arch.observer import Observer
+from valle.models.arch.reading import Reading
 from valle.models.arch.rotary import Rotary, Rotation
 from valle.models.arch.together import Together
 from valle.models.config import ModelConfig
@@ -25,6 +26,8 @@ _EPSILON = 1e-6
 
 class Extending(Protocol):
     """What takes in the keys and values of a layer and gives all that the layer is to see."""
+
+    reading: Reading | None
 
     def extend(self, layer: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
         """Write key and value [R, H, T, d] of a layer; return all of them, [R, H, Tk, d]."""
@@ -38,6 +41,7 @@ class Pass:
     mask: Mask
     state: Extending | None
     observer: Observer | None
+    reading: Reading | None = None
 
 
 class RMSNorm(nn.Module):
@@ -79,6 +83,10 @@ class Attention(nn.Module):
         if since:
             query, mask = query[:, :, since:], mask.of_last(hidden.shape[1] - since)
         gathered = self.kernel(query, key, value, mask)
+        if common.reading is not None and common.reading.reads(self._layer):
+            seen = mask.dense(query, key) if mask.keep is None else mask.keep[:, 0]
+            first = common.reading.gather(self._layer, query[:, 0], key[:, 0], value[:, 0], seen)
+            gathered = torch.cat([first.unsqueeze(1), gathered[:, 1:]], 1)
         return self.o_proj(gathered.transpose(1, 2).flatten(2))
 
     def _split(self, projected: Tensor) -> Tensor:
@@ -141,6 +149,8 @@ class Llama(Backbone):
         since: int = 0,
     ) -> Tensor:
         """Run embeddings [R, T, D] at positions [R, T], all below `limit`, through all blocks."""
+        if state is not None and mask.reading is not None:
+            state.reading = mask.reading.kept(state.capacity)
         common = self.common(positions, limit, mask, state, observer)
         hidden = self.place(hidden, positions)
         last = len(self.layers) - 1
@@ -163,7 +173,8 @@ class Llama(Backbone):
         observer: Observer | None = None,
     ) -> Pass:
         """Return what the blocks of a pass over these positions [R, T] share."""
-        return Pass(self._rotary.at(positions, limit), mask, state, observer)
+        reading = mask.reading if state is None else state.reading
+        return Pass(self._rotary.at(positions, limit), mask, state, observer, reading)
 
     def allocate(self, rows: int, capacity: int) -> KeyValues:
         """Return an empty cache for `capacity` positions of `rows` rows."""

@@ -9,6 +9,8 @@ from typing import Any, NamedTuple, TypeVar, cast
 import torch
 from torch import Tensor
 
+from valle.models.arch.reading import Reading
+
 Made = TypeVar("Made")
 
 
@@ -28,11 +30,13 @@ class Mask:
     causal: every query sees the keys up to its own; nothing is padded in front.
     keep: bool [R, 1, Tq, Tk] where rows differ; it then holds all there is to know and `causal` is False.
     rows: the same in numbers, for kernels that take no mask; needed where there is more than one query.
+    reading: where rows have a text that some heads read forward; no kernel needs to know.
     """
 
     causal: bool = False
     keep: Tensor | None = None
     rows: tuple[Span, ...] | None = None
+    reading: Reading | None = None
     _made: dict[str, Any] = field(default_factory=dict, repr=False)
 
     def spans(self, rows: int, keys: int) -> tuple[Span, ...]:

@@ -1,0 +1,157 @@
+"""A text that is read forward: attention that goes on by two symbols at most from one frame to the next.
+
+Forward attention, Zhang, Ling and Dai, "Forward attention in sequence-to-sequence acoustic modeling for
+speech synthesis" (2018). A head that finds its place in the text by what was heard last jumps to where the
+same sounds occur again; the places that it may look at are therefore those next to where it looked before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple, Self
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+LEAST = 1e-4
+"""What is added to each symbol's share before the step, so that a place is never lost for good."""
+SKIP = 0.3
+"""How readily a symbol is passed over, beside staying and going on by one."""
+_TINY = 1e-30
+
+
+class Text(NamedTuple):
+    """Where a row has its text and, behind it, the first query that answers with a frame."""
+
+    start: int
+    end: int
+    first: int
+
+
+class Reading:
+    """How far each row of a batch has read, in the layers that read forward.
+
+    symbols: the key of every symbol [R, N]; there: which of them exist, bool [R, N]; first: the first query
+    that answers [R]. places: the shares of the symbols, [layers, R, keys, N], where a later pass goes on.
+    """
+
+    def __init__(
+        self,
+        layers: Sequence[int],
+        symbols: Tensor,
+        there: Tensor,
+        first: Tensor,
+        places: Tensor | None = None,
+    ) -> None:
+        self._layers = tuple(layers)
+        self._symbols, self._there, self._first, self._places = symbols, there, first, places
+
+    @classmethod
+    def of(cls, texts: Sequence[Text | None], layers: Sequence[int], device: torch.device) -> Self:
+        """Return the reading of rows that begins; a row without a text attends as ever."""
+        spans = [Text(0, 0, 0) if text is None else text for text in texts]
+        longest = max(1, *(span.end - span.start for span in spans))
+        offsets = torch.arange(longest)
+        starts, ends, first = (torch.tensor(numbers) for numbers in zip(*spans, strict=True))
+        there = offsets < (ends - starts)[:, None]
+        symbols = torch.where(there, starts[:, None] + offsets, 0)
+        return cls(layers, symbols.to(device), there.to(device), first.to(device))
+
+    @property
+    def memory(self) -> int:
+        """Bytes held."""
+        return 0 if self._places is None else self._places.numel() * self._places.element_size()
+
+    def reads(self, layer: int) -> bool:
+        """Whether the first head of a layer reads forward."""
+        return layer in self._layers
+
+    def kept(self, capacity: int) -> Self:
+        """Return the same with room for the places of so many keys, so that later passes go on from them."""
+        shape = (len(self._layers), len(self._first), capacity, self._symbols.shape[1])
+        return self._with(places=torch.zeros(shape, device=self._symbols.device))
+
+    def gather(self, layer: int, query: Tensor, key: Tensor, value: Tensor, seen: Tensor | None) -> Tensor:
+        """Return what one head gathers, [R, Tq, d]; queries [R, Tq, d] are the last of the keys [R, Tk, d].
+
+        seen: bool [R or 1, Tq, Tk]. What a row attends to besides its text, and how much, stays as it is.
+        """
+        scores = (query @ key.transpose(-2, -1)).float() * query.shape[-1] ** -0.5
+        if seen is not None:
+            scores = scores.masked_fill(~seen, -torch.inf)
+        weights = scores.softmax(-1)
+        queries, keys = weights.shape[1:]
+        symbols = self._symbols[:, None].expand(-1, queries, -1)
+        own = weights.gather(-1, symbols).masked_fill(~self._there[:, None], 0.0)
+        share = own.sum(-1, keepdim=True)
+        places = self._follow(layer, own / share.clamp_min(_TINY), keys - queries)
+        answering = torch.arange(keys - queries, keys, device=key.device) >= self._first[:, None]
+        change = (places * share - own).masked_fill(~(answering[..., None] & self._there[:, None]), 0.0)
+        return weights.scatter_add(-1, symbols, change).to(value.dtype) @ value
+
+    def _follow(self, layer: int, looks: Tensor, begin: int) -> Tensor:
+        """Return the shares [R, Tq, N] of queries from `begin` on that look [R, Tq, N] at the text.
+
+        The shares of a query are those of the one before, each passed on to the symbol and to the next two,
+        times what the query looks at. Gradients go through the looks alone.
+        """
+        looks = (looks + LEAST).masked_fill(~self._there[:, None], 0.0)
+        at_start = functional.pad(looks.new_ones(len(looks), 1), (0, looks.shape[-1] - 1))
+        with torch.no_grad():
+            known = None if self._places is None else self._places[self._layers.index(layer)]
+            share = at_start if known is None or not begin else known[:, begin - 1]
+            before = torch.empty_like(looks)
+            for number, look in enumerate(looks.unbind(1)):
+                share = torch.where((self._first < begin + number)[:, None], share, at_start)
+                reached = share + _on(share, 1) + SKIP * _on(share, 2)
+                before[:, number] = reached
+                share = reached * look
+                share = share / share.sum(-1, keepdim=True).clamp_min(_TINY)
+                if known is not None:
+                    known[:, begin + number] = share
+        shares = before * looks
+        return shares / shares.sum(-1, keepdim=True).clamp_min(_TINY)
+
+    def fork(self) -> Self:
+        """Return an independent copy."""
+        return self._with(places=None if self._places is None else self._places.clone())
+
+    def rows(self, indices: Tensor) -> Self:
+        """Return an independent reading of the rows picked, in that order."""
+        indices = indices.to(self._symbols.device)
+        return type(self)(
+            self._layers,
+            self._symbols[indices],
+            self._there[indices],
+            self._first[indices],
+            None if self._places is None else self._places[:, indices],
+        )
+
+    def beside(self, other: Self, moved: tuple[int, int], capacity: int) -> Self:
+        """Return an independent reading of the rows of both, their keys moved by so many, with more room."""
+        width = max(part._symbols.shape[1] for part in (self, other))
+        parts = [part._moved(by, width, capacity) for part, by in zip((self, other), moved, strict=True)]
+        symbols, there, first = (
+            torch.cat([getattr(part, name) for part in parts]) for name in ("_symbols", "_there", "_first")
+        )
+        places = torch.cat([part._places for part in parts if part._places is not None], 1)
+        return type(self)(self._layers, symbols, there, first, places)
+
+    def _moved(self, by: int, width: int, capacity: int) -> Self:
+        wider = (0, width - self._symbols.shape[1])
+        there = functional.pad(self._there, wider)
+        symbols = torch.where(there, functional.pad(self._symbols, wider) + by, 0)
+        places = None
+        if self._places is not None:
+            known = self._places[:, :, : capacity - by]
+            places = functional.pad(known, (*wider, by, capacity - by - known.shape[2]))
+        return type(self)(self._layers, symbols, there, self._first + by, places)
+
+    def _with(self, places: Tensor | None) -> Self:
+        return type(self)(self._layers, self._symbols, self._there, self._first, places)
+
+
+def _on(share: Tensor, count: int) -> Tensor:
+    """Return shares [R, N] of symbols as those of the symbols `count` further on."""
+    return functional.pad(share, (count, 0))[:, : share.shape[1]]
