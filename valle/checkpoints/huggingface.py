@@ -17,7 +17,7 @@ from valle.checkpoints import container
 from valle.checkpoints.beside import HF_CONFIG, HF_MODEL
 from valle.checkpoints.container import Header, Stored, TensorEntry, read_header
 from valle.checkpoints.details import KEPT, CodecName, Details, Original
-from valle.checkpoints.reference import CODEC, STACKS, Said
+from valle.checkpoints.reference import CODEC, STACKS, Said, read_forward
 from valle.checkpoints.reference_config import HF_EMBEDDINGS, LANGUAGES, flags_of
 from valle.checkpoints.vocabulary import pieces, tokens, unanswered
 from valle.errors import UserError
@@ -344,11 +344,12 @@ def lost(tensors: Tensors, details: Details) -> list[str]:
     else:
         written = {piece.head for piece in pieces(config) if piece.head is not None}
     written |= {piece.embedding for piece in pieces(config)}
-    return [
+    gone = [
         f"tensor {name} {list(stored.shape)}"
         for name, stored in tensors.stored.items()
         if name not in written and not name.startswith(("model.", KEPT))
     ]
+    return gone + ([read_forward(config)] if config.forward_attention else [])
 
 
 def _embedding_rows(tensors: Tensors, config: ModelConfig) -> Iterator[Any]:

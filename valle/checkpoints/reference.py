@@ -12,6 +12,7 @@ from valle.checkpoints.container import Header, read_header
 from valle.checkpoints.details import CodecName, Details, Original
 from valle.checkpoints.reference_config import LANGUAGES, Shapes, read
 from valle.errors import UserError
+from valle.models.config import ModelConfig
 from valle.text.merges import derive
 from valle.text.symbols import SPECIALS
 
@@ -175,7 +176,15 @@ def lost(details: Details) -> list[str]:
         found.append(f"the codec {details.codec.name}: the reference takes EnCodec")
     if details.merges is None and details.symbols:
         found.append("that symbols are found by longest match: the reference merges")
+    if config.forward_attention:
+        found.append(read_forward(config))
     return found
+
+
+def read_forward(config: ModelConfig) -> str:
+    """What is lost of a model some of whose layers read the text forward."""
+    layers = ", ".join(str(layer) for layer in config.forward_attention)
+    return f"the forward attention of layer {layers}: others attend to all of the text"
 
 
 def texts_of(metadata: Mapping[str, Any]) -> dict[str, str]:
