@@ -68,12 +68,15 @@ def test_a_pickled_file_becomes_a_safe_one(tmp_path: Path) -> None:
 def test_a_model_of_ours_says_what_the_reference_will_not_know(tmp_path: Path) -> None:
     written = convert(opening.BUILTIN_MODEL, tmp_path / "builtin.sft")
     lost = "; ".join(written.lost)
-    for words in ("longest match", "the codec builtin-1", "task tokens"):
+    for words in ("longest match", "the codec builtin-1", "task tokens", "forward attention of layer 2"):
         assert words in lost
     ours, theirs = opening.load(opening.BUILTIN_MODEL), opening.load(tmp_path / "builtin.sft")
     assert theirs.hash == ours.hash
     same = replace(
-        theirs.details.config, task_tokens_counted=True, capabilities=ours.details.config.capabilities
+        theirs.details.config,
+        task_tokens_counted=True,
+        capabilities=ours.details.config.capabilities,
+        forward_attention=ours.details.config.forward_attention,
     )
     assert same == ours.details.config
 
