@@ -101,12 +101,12 @@ class Reading:
         with torch.no_grad():
             known = None if self._places is None else self._places[self._layers.index(layer)]
             share = at_start if known is None or not begin else known[:, begin - 1]
-            before = torch.empty_like(looks)
-            for number, look in enumerate(looks.unbind(1)):
+            before = torch.zeros_like(looks)
+            for number in range(max(0, int(self._first.min()) - begin), looks.shape[1]):
                 share = torch.where((self._first < begin + number)[:, None], share, at_start)
                 reached = share + _on(share, 1) + SKIP * _on(share, 2)
                 before[:, number] = reached
-                share = reached * look
+                share = reached * looks[:, number]
                 share = share / share.sum(-1, keepdim=True).clamp_min(_TINY)
                 if known is not None:
                     known[:, begin + number] = share
