@@ -84,7 +84,8 @@ class Attention(nn.Module):
             query, mask = query[:, :, since:], mask.of_last(hidden.shape[1] - since)
         gathered = self.kernel(query, key, value, mask)
         if common.reading is not None and common.reading.reads(self._layer):
-            seen = mask.dense(query, key) if mask.keep is None else mask.keep[:, 0]
+            seen = mask.keep[:, 0] if mask.keep is not None else None
+            seen = mask.dense(query, key) if mask.causal else seen
             first = common.reading.gather(self._layer, query[:, 0], key[:, 0], value[:, 0], seen)
             gathered = torch.cat([first.unsqueeze(1), gathered[:, 1:]], 1)
         return self.o_proj(gathered.transpose(1, 2).flatten(2))

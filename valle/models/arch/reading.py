@@ -46,6 +46,13 @@ class Reading:
     ) -> None:
         self._layers = tuple(layers)
         self._symbols, self._there, self._first, self._places = symbols, there, first, places
+        count = symbols.shape[1]
+        self._reach = _reach(count, symbols.device)
+        self._start = functional.pad(torch.ones_like(symbols[:, :1], dtype=torch.float32), (0, count - 1))
+        self._earliest, self._latest = int(first.min()), int(first.max())
+        begin = int(symbols[0, 0])
+        alike = bool(there.all()) and bool((symbols[:, 0] == begin).all())
+        self._common = slice(begin, begin + count) if alike else None
 
     @classmethod
     def of(cls, texts: Sequence[Text | None], layers: Sequence[int], device: torch.device) -> Self:
@@ -82,36 +89,45 @@ class Reading:
             scores = scores.masked_fill(~seen, -torch.inf)
         weights = scores.softmax(-1)
         queries, keys = weights.shape[1:]
+        begin, span = keys - queries, self._common
         symbols = self._symbols[:, None].expand(-1, queries, -1)
-        own = weights.gather(-1, symbols).masked_fill(~self._there[:, None], 0.0)
-        share = own.sum(-1, keepdim=True)
-        places = self._follow(layer, own / share.clamp_min(_TINY), keys - queries)
-        answering = torch.arange(keys - queries, keys, device=key.device) >= self._first[:, None]
-        change = (places * share - own).masked_fill(~(answering[..., None] & self._there[:, None]), 0.0)
-        return weights.scatter_add(-1, symbols, change).to(value.dtype) @ value
+        missing = ~self._there[:, None]
+        own = weights.gather(-1, symbols).masked_fill(missing, 0.0) if span is None else weights[..., span]
+        mass = own.sum(-1, keepdim=True)
+        looks = torch.add(own, mass, alpha=LEAST)
+        looks = looks.masked_fill(missing, 0.0) if span is None else looks
+        held = self._follow(layer, looks, begin) * mass
+        if begin < self._latest:
+            answering = torch.arange(begin, keys, device=key.device) >= self._first[:, None]
+            held = torch.where(answering.unsqueeze(-1), held, own)
+        if span is None:
+            weights = weights.scatter_add(-1, symbols, (held - own).masked_fill(missing, 0.0))
+        else:
+            weights = torch.cat([weights[..., : span.start], held, weights[..., span.stop :]], -1)
+        return weights.to(value.dtype) @ value
 
     def _follow(self, layer: int, looks: Tensor, begin: int) -> Tensor:
-        """Return the shares [R, Tq, N] of queries from `begin` on that look [R, Tq, N] at the text.
+        """Return the shares [R, Tq, N] of queries from `begin` on that look at symbols [R, Tq, N].
 
         The shares of a query are those of the one before, each passed on to the symbol and to the next two,
         times what the query looks at. Gradients go through the looks alone.
         """
-        looks = (looks + LEAST).masked_fill(~self._there[:, None], 0.0)
-        at_start = functional.pad(looks.new_ones(len(looks), 1), (0, looks.shape[-1] - 1))
         with torch.no_grad():
             known = None if self._places is None else self._places[self._layers.index(layer)]
-            share = at_start if known is None or not begin else known[:, begin - 1]
-            before = torch.zeros_like(looks)
-            for number in range(max(0, int(self._first.min()) - begin), looks.shape[1]):
-                share = torch.where((self._first < begin + number)[:, None], share, at_start)
-                reached = share + _on(share, 1) + SKIP * _on(share, 2)
-                before[:, number] = reached
-                share = reached * looks[:, number]
-                share = share / share.sum(-1, keepdim=True).clamp_min(_TINY)
+            share = self._start if known is None or not begin else known[:, begin - 1]
+            skipped = min(max(0, self._earliest - begin), looks.shape[1])
+            reached, shares = [self._start] * skipped, [self._start] * skipped
+            for number in range(skipped, looks.shape[1]):
+                if begin + number <= self._latest:
+                    share = torch.where((self._first < begin + number)[:, None], share, self._start)
+                reached.append(share @ self._reach)
+                share = _normalised(reached[-1] * looks[:, number])
+                shares.append(share)
                 if known is not None:
                     known[:, begin + number] = share
-        shares = before * looks
-        return shares / shares.sum(-1, keepdim=True).clamp_min(_TINY)
+        if looks.requires_grad:
+            return _normalised(torch.stack(reached, 1) * looks)
+        return torch.stack(shares, 1)
 
     def fork(self) -> Self:
         """Return an independent copy."""
@@ -152,6 +168,12 @@ class Reading:
         return type(self)(self._layers, self._symbols, self._there, self._first, places)
 
 
-def _on(share: Tensor, count: int) -> Tensor:
-    """Return shares [R, N] of symbols as those of the symbols `count` further on."""
-    return functional.pad(share, (count, 0))[:, : share.shape[1]]
+def _normalised(shares: Tensor) -> Tensor:
+    """Return shares [..., N] so that they sum to 1, or to 0 where there is none."""
+    return shares / shares.sum(-1, keepdim=True).clamp_min(_TINY)
+
+
+def _reach(count: int, device: torch.device) -> Tensor:
+    """Return what each of so many symbols [N] passes on to each [N]: to itself and to the two after it."""
+    there = torch.ones(count, count, device=device)
+    return there.triu() * there.tril(2) - (1 - SKIP) * there.triu(2) * there.tril(2)
