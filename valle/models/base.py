@@ -236,8 +236,10 @@ class Base(nn.Module):
 
     def _reading(self, layouts: Sequence[Layout], offsets: Sequence[int]) -> Reading | None:
         layers = self.config.forward_attention
+        if not layers:
+            return None
         texts = [text_of(layout, offset) for layout, offset in zip(layouts, offsets, strict=True)]
-        return Reading.of(texts, layers, self.device) if layers and any(texts) else None
+        return Reading.of(texts, layers, self.device) if any(texts) else None
 
     def _run(self, layouts: Sequence[Layout], observer: Observer | None, since: int = 0) -> Tensor:
         """Return the hidden rows [R, S - since, D] of the places from `since` on."""

@@ -14,11 +14,9 @@ from valle.audio.builtin.network import CodecNetwork, CodecShape, frame_phases, 
 from valle.audio.builtin.pitch import HOP
 from valle.training.codec_data import CodecData
 from valle.training.codec_losses import EnvelopeLoss, SpectralLoss
-from valle.training.phoneme_ear import PhonemeEar
+from valle.training.phoneme_ear import FRAMES, PhonemeEar
 from valle.training.precision import mixed
 from valle.training.quantiser import TrainedQuantiser
-
-FRAMES = 75
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ Shen et al., "Natural TTS synthesis by conditioning WaveNet on mel spectrogram p
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -47,19 +47,12 @@ def spoken_codes(
         batch, order = order[:size], order[size:]
         voices = [corpus.prompt(index, random) for index in batch]
         made = [torch.from_numpy(corpus[index].codes[:, :1].astype(np.int64)) for index in batch]
-        rows = [
-            _row(corpus, index, voice, codes, 0)
-            for index, voice, codes in zip(batch, voices, made, strict=True)
-        ]
-        for place, logits in enumerate(model.full(rows)):
+        for place, logits in enumerate(model.full(_rows(corpus, batch, voices, made, 0))):
             if random.random() < drawn:
                 odds = (logits[:-1, :STOP] / TEMPERATURE).softmax(-1)
                 made[place] = sample_top_p(odds, TOP_P, generator)
         for level in range(1, LEVELS + 1):
-            rows = [
-                _row(corpus, index, voice, codes, level)
-                for index, voice, codes in zip(batch, voices, made, strict=True)
-            ]
+            rows = _rows(corpus, batch, voices, made, level)
             best = [logits.argmax(-1, keepdim=True) for logits in model.full(rows)]
             made = [torch.cat(pair, 1) for pair in zip(made, best, strict=True)]
         yield from zip(batch, (codes.numpy().astype(np.int16) for codes in made), strict=True)
@@ -84,11 +77,21 @@ def spoken_data(
     )
 
 
-def _row(corpus: Corpus, index: int, voice: NDArray[np.int16] | None, codes: Tensor, level: int) -> Inputs:
-    return Inputs(
-        phonemes=torch.from_numpy(corpus[index].ids.astype(np.int64)),
-        language=ENGLISH,
-        level=level,
-        prompt=None if voice is None else torch.from_numpy(voice.astype(np.int64)),
-        response=codes,
-    )
+def _rows(
+    corpus: Corpus,
+    indices: Sequence[int],
+    voices: Sequence[NDArray[np.int16] | None],
+    made: Sequence[Tensor],
+    level: int,
+) -> list[Inputs]:
+    """Rows that ask for a level of these utterances, in these voices, after the codes made so far."""
+    return [
+        Inputs(
+            phonemes=torch.from_numpy(corpus[index].ids.astype(np.int64)),
+            language=ENGLISH,
+            level=level,
+            prompt=None if voice is None else torch.from_numpy(voice.astype(np.int64)),
+            response=codes,
+        )
+        for index, voice, codes in zip(indices, voices, made, strict=True)
+    ]

@@ -30,14 +30,13 @@ def ask(lab: Lab, text: str, manner: Manner | None = None) -> Ask:
     sources: tuple[Prompt, ...] = ()
     if manner.source is not None and (heard := lab.find(manner.source)) is not None:
         manner, sources = replace(manner, source=None), codes_of(heard)
-    seed = secrets.randbelow(NEW_SEEDS) if lab.seed is None else lab.seed
     return Ask(
         text=text,
         take=free_name(lab),
         voice=lab.resolved_voice(),
         language=lab.language,
         stack=lab.stack,
-        seed=seed,
+        seed=next_seed(lab),
         max_seconds=lab.max_seconds,
         by=lab.by,
         negative_text=lab.negative_text,
@@ -50,6 +49,11 @@ def ask(lab: Lab, text: str, manner: Manner | None = None) -> Ask:
         manner=manner,
         sources=sources,
     )
+
+
+def next_seed(lab: Lab) -> int:
+    """The seed of the next take: the locked one, or one that is drawn."""
+    return secrets.randbelow(NEW_SEEDS) if lab.seed is None else lab.seed
 
 
 def codes_of(take: LabTake) -> tuple[Prompt, ...]:

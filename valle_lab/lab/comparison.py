@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
     from valle_lab.lab.lab import Lab
     from valle_lab.session.diff import Parting
 
-NEW_SEEDS = 2**32
 Then = Callable[[Sequence[LabTake]], object]
 
 
@@ -123,9 +121,8 @@ def in_turn(lab: Lab, text: str | None, stacks: Sequence[Stack], then: Then) -> 
     spoken = (lab.text if text is None else text).strip()
     if not spoken:
         raise UserError("There is no text to speak; text.set gives one.")
-    seed = secrets.randbelow(NEW_SEEDS) if lab.seed is None else lab.seed
     lab.manner.check_speaks()
-    asked = replace(ask(lab, spoken), seed=seed)
+    asked = ask(lab, spoken)
     lab.works.append(InTurn(lab, [replace(asked, stack=stack) for stack in stacks], then))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -14,7 +13,7 @@ from valle.batch import MOST_ROWS
 from valle.errors import UserError
 from valle.request import FRAME_RATE, SEED_LIMIT
 from valle_lab.failures import Check, checks, strain
-from valle_lab.lab.beginning import begin_batch
+from valle_lab.lab.beginning import begin_batch, next_seed
 from valle_lab.lab.listening import play
 from valle_lab.lab.registry import command
 from valle_lab.lab.state import LabTake
@@ -23,7 +22,6 @@ from valle_lab.lab.takes import HIDDEN, KEPT, named, no_takes, not_ready, take_n
 if TYPE_CHECKING:
     from valle_lab.lab.lab import Lab
 
-NEW_SEEDS = 2**32
 SHEET_KEYS = {
     "n": "sheet.next",
     "b": "sheet.back",
@@ -172,7 +170,7 @@ def make(lab: Lab, count: int, seed: int | None = None) -> Sheet:
     """Speak the text so many times at once, with seeds from one on: the one named, the locked one, or any."""
     _check_count(count)
     if seed is None:
-        seed = secrets.randbelow(NEW_SEEDS) if lab.seed is None else lab.seed
+        seed = next_seed(lab)
     if not 0 <= seed <= SEED_LIMIT - count:
         raise UserError(f"The seeds of a sheet must be from 0 to 2^64 - 1, not {seed} and {count - 1} more.")
     return _begin(lab, range(seed, seed + count))

@@ -18,15 +18,20 @@ TINY = ModelConfig(
 RowMaker = Callable[..., Inputs]
 
 
-@pytest.fixture(scope="session")
-def model() -> ArNar:
+def random_model(config: ModelConfig) -> ArNar:
+    """A model whose weights are large enough that every part of it matters."""
     torch.manual_seed(0)
-    model = ArNar(TINY).eval()
+    model = ArNar(config).eval()
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if "norm" not in name:
                 parameter.normal_(0.0, 0.3)
     return model
+
+
+@pytest.fixture(scope="session")
+def model() -> ArNar:
+    return random_model(TINY)
 
 
 @pytest.fixture

@@ -9,13 +9,12 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from tests.valle.models.conftest import TINY, RowMaker
+from tests.valle.models.conftest import TINY, RowMaker, random_model
 from valle.errors import UserError
 from valle.models.ar_nar import ArNar
 from valle.models.arch import build
 from valle.models.arch.reading import LEAST, SKIP, Reading, Text
 from valle.models.base import Inputs
-from valle.models.config import ModelConfig
 from valle.models.staggered import Staggered
 
 FORWARD = replace(TINY, layers=4, forward_attention=(0, 2))
@@ -24,19 +23,9 @@ TOKENS = torch.tensor(
 )
 
 
-def made(config: ModelConfig = FORWARD) -> ArNar:
-    torch.manual_seed(0)
-    model = ArNar(config).eval()
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            if "norm" not in name:
-                parameter.normal_(0.0, 0.3)
-    return model
-
-
 @pytest.fixture(scope="module")
 def forward() -> ArNar:
-    return made()
+    return random_model(FORWARD)
 
 
 def close(one: torch.Tensor, other: torch.Tensor) -> bool:
@@ -103,7 +92,7 @@ def test_steps_equal_the_full_pass(forward: ArNar, make_row: RowMaker) -> None:
 
 
 def test_only_level_0_of_the_ar_changes(forward: ArNar, mixed_rows: list[Inputs]) -> None:
-    plain = made(replace(FORWARD, forward_attention=()))
+    plain = random_model(replace(FORWARD, forward_attention=()))
     plain.load_state_dict(forward.state_dict())
     assert [name for name, _ in forward.named_parameters()] == [name for name, _ in plain.named_parameters()]
     heads = [layout.head for layout in forward.layouts(mixed_rows)]
@@ -166,7 +155,7 @@ def test_positions_that_leave_early_catch_up(forward: ArNar, make_row: RowMaker)
 
 
 def test_gradients_go_through_what_is_looked_at(make_row: RowMaker) -> None:
-    model = made()
+    model = random_model(FORWARD)
     loss = model.loss([make_row(9, 6, 7), make_row(5, 0, 4)]).mean
     loss.backward()
     weight = model.get_parameter("model.layers.0.self_attn.q_proj.weight")

@@ -21,9 +21,9 @@ from valle.audio.codec import Codes, Wave, tensors_hash
 from valle.errors import UserError
 
 NAME = "builtin-1"
-# Of a sample: 2 frames of overlapping windows, 8 blocks of 3, 1 for the source's bands, 2 for its windows,
+# Of a sample: 2 frames of overlapping windows, 3 of each block, 1 for the source's bands, 2 for its windows,
 # 1 for the edges of its pitch, and what the pitch reader sees. The window centres are half a frame off.
-SOURCE_REACH = 2 + 8 * 3 + 1 + 2 + 1
+SOURCE_REACH = 2 + CodecShape.decoder_blocks * 3 + 1 + 2 + 1
 LOOKAHEAD = SOURCE_REACH + PitchReader.REACH
 LOWEST_PITCH, HIGHEST_PITCH = 55.0, 550.0
 MAKE_CODES = ("encoder.", "codebooks")
