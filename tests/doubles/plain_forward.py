@@ -25,6 +25,8 @@ class PlainForward:
         self.tensors = {name: tensor.float() for name, tensor in tensors.items()}
         self.config, self.settings = config, config["experimental"]
         self.levels = sum(name.startswith("proms_emb.") for name in tensors)
+        tables = sum(name.startswith("resps_emb.") for name in tensors)
+        self.is_masked_first = tables == self.levels and "len" in config["capabilities"]
 
     def logits(self, **row: Any) -> Tensor:
         """What the row's head says at every place, [S, V]."""
@@ -91,7 +93,7 @@ class PlainForward:
 
     def _response(self, codes: Tensor, level: int, masked: bool) -> tuple[Tensor, int]:
         if level == 0:
-            made = self._code("resps", self.levels if masked else 0, codes[:, 0])
+            made = self._code("resps", self.levels if masked and not self.is_masked_first else 0, codes[:, 0])
         elif self.settings["audio_embedding_sums"] in (True, "resp"):
             made = torch.stack([self._code("resps", each + 1, codes[:, each]) for each in range(level)]).sum(
                 0
@@ -142,6 +144,8 @@ class PlainForward:
 
     def _answer(self, head: str, hidden: Tensor) -> Tensor:
         names = ["ar", *(f"nar.{level}" for level in range(1, self.levels)), "nar_len", "phonemes"]
+        if self.is_masked_first:
+            names = ["nar_len", *names[1 : self.levels], "phonemes"]
         names += ["len"] if "len" in self.config["capabilities"] else []
         names += ["text"] if self.config["version"] >= 6 else []
         split = "classifier.weight" not in self.tensors

@@ -1,17 +1,21 @@
-"""Older files of the reference: other names, and no masked level 0.
+"""Older files of the reference: other names, and one table and head of the response fewer.
 
-Before that level there were as many response tables as levels, and the phonemes' head came right after those
-of the levels. Needs no torch.
+Before the masked level 0 there were as many response tables as levels, and the phonemes' head came right
+after those of the levels. Models without an AR had no more of them when they were first demasked: their first
+table and head are those of the masked level 0. Needs no torch.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from valle.checkpoints.reference_config import Shapes
 from valle.models.config import LENGTH_TOKENS, ModelConfig
 
 WITHOUT_MASKED_LEVEL = "the file is older than the masked level 0: there is no mode nar-len, and no task len"
+_PARTS = ("resps_emb.embeddings.{}.weight", "classifiers.proj.{}.weight", "classifiers.proj.{}.bias")
+_HEAD = re.compile(r"classifiers\.proj\.(\d+)\.(weight|bias)")
 
 
 def shapes_of_today(shapes: Shapes) -> dict[str, tuple[int, ...]]:
@@ -23,13 +27,14 @@ def names_of_today(shapes: Shapes, config: ModelConfig) -> dict[str, str]:
     """The tensors of a file: the name of today to that in the file."""
     names = {_renamed(name): name for name in shapes}
     levels = config.audio_levels
-    weight = f"classifiers.proj.{levels}.weight"
-    if _has_masked_level(names, config) or shapes.get(weight, (0,))[0] != config.phoneme_tokens:
+    if _has_masked_level(names, config):
         return names
-    for kind in ("weight", "bias"):
-        if (old := f"classifiers.proj.{levels}.{kind}") in names:
-            names[f"classifiers.proj.{levels + 1}.{kind}"] = names.pop(old)
-    return names
+    if _begins_with_masked_level(names, config):
+        moved = {_one_further(name, levels): old for name, old in names.items()}
+        return moved | {part.format(levels): part.format(0) for part in _PARTS if part.format(0) in shapes}
+    if shapes.get(f"classifiers.proj.{levels}.weight", (0,))[0] != config.phoneme_tokens:
+        return names
+    return {_one_further(name, levels): old for name, old in names.items()}
 
 
 def made_of_nothing(names: Iterable[str], config: ModelConfig) -> dict[str, tuple[int, ...]]:
@@ -47,6 +52,22 @@ def made_of_nothing(names: Iterable[str], config: ModelConfig) -> dict[str, tupl
         if config.classifiers_bias:
             wanted[f"classifiers.proj.{levels}.bias"] = (codes,)
     return {name: shape for name, shape in wanted.items() if name not in known}
+
+
+def _begins_with_masked_level(names: Iterable[str], config: ModelConfig) -> bool:
+    """Whether the first table and head of a file, by the names of today, are those of the masked level 0.
+
+    They then stay in the first place as well: `stt` reads level 0 from there, and without an AR nothing reads
+    that head.
+    """
+    able = config.capabilities
+    return "len" in able and "ar" not in able and not _has_masked_level(names, config)
+
+
+def _one_further(name: str, levels: int) -> str:
+    """The name of a head that comes after those of the levels, with one more before it."""
+    head = _HEAD.fullmatch(name)
+    return f"classifiers.proj.{int(head[1]) + 1}.{head[2]}" if head and int(head[1]) >= levels else name
 
 
 def _has_masked_level(names: Iterable[str], config: ModelConfig) -> bool:

@@ -116,6 +116,7 @@ def read(given: Mapping[str, Any] | None, shapes: Shapes) -> Reading:
         classifier_offsets=experimental.get("classifier_offsets", False),
         rvq_level_range=tuple(experimental.get("rvq_level_range") or ()),
     )
+    _refuse_start_ids(config, shapes)
     return Reading(config, tuple(remarks))
 
 
@@ -169,6 +170,18 @@ def _refuse_unsupported(given: Mapping[str, Any], experimental: Mapping[str, Any
     if version not in VERSIONS:
         known = " and ".join(map(str, VERSIONS))
         raise UserError(f"version {version!r} of the model is not supported, only {known} are")
+
+
+def _refuse_start_ids(config: ModelConfig, shapes: Shapes) -> None:
+    """Refuse a model without AR whose level 0 has no id for the mask."""
+    table = "resps_emb.embeddings.0.weight"
+    able = config.capabilities
+    if "len" in able and "ar" not in able and _rows(shapes, table) == config.audio_tokens:
+        raise UserError(
+            f"its capabilities are {'+'.join(able)}, and {table} has {config.audio_tokens} rows, none of "
+            "them for a mask: such a model starts level 0 from ids that no file names and that differed from "
+            "one version of the reference to the next; without ar, only demasked models are supported"
+        )
 
 
 def _unknown_keys(given: Mapping[str, Any], experimental: Mapping[str, Any]) -> list[str]:
@@ -236,6 +249,9 @@ def _capabilities(given: Mapping[str, Any], shapes: Shapes, version: int) -> tup
         return tuple(dict.fromkeys(given["capabilities"]))
     heads = [name for name in shapes if re.fullmatch(r"classifiers\.proj\.\d+\.weight", name)]
     levels = sum(name.startswith("proms_emb.") for name in shapes)
+    tables = sum(name.startswith("resps_emb.") for name in shapes)
+    if tables == levels and len(heads) == levels + 2:  # phonemes and lengths, and nothing for an AR
+        return ("nar", "len")
     knows_lengths = not heads or len(heads) > levels + 2 + (version >= 6)
     return ("ar", "nar", "len") if knows_lengths else ("ar", "nar")
 

@@ -13,14 +13,17 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from plain_forward import PlainForward
 from safetensors.torch import load_file, save_file
 
+from valle.abilities import modes_of
 from valle.checkpoints import opening
 from valle.checkpoints.container import read_header
 from valle.checkpoints.convert import convert
 from valle.checkpoints.details import tokenizer_of
 from valle.errors import UserError
 from valle.models.base import Inputs
+from valle.models.config import ModelConfig
 
 from .conftest import CONFIG, SYMBOLS, TINY, Writer, metadata_of, tensors_of
 
@@ -150,6 +153,68 @@ def test_files_from_before_the_masked_level_0(write_sft: Writer, tmp_path: Path)
     )
     with pytest.raises(UserError, match=r"resps_emb\.embeddings\.8\.weight is missing"):
         opening.load(lying)
+
+
+def without_ar(model: ModelConfig) -> dict[str, torch.Tensor | None]:
+    """What a file of the first demasked models has in place of today's tensors: the masked level 0 first."""
+    ours, levels = tensors_of(model), model.audio_levels
+    last = len(model.head_sizes())
+    table = "resps_emb.embeddings.{}.weight"
+    changed: dict[str, torch.Tensor | None] = {table.format(0): ours[table.format(levels)]}
+    for kind in ("weight", "bias"):
+        mask_row = torch.ones(1, *ours[HEAD.format(levels, kind)].shape[1:])
+        changed[HEAD.format(0, kind)] = torch.cat([ours[HEAD.format(levels, kind)], mask_row])
+        for head in range(levels + 1, last):
+            changed[HEAD.format(head - 1, kind)] = ours[HEAD.format(head, kind)]
+        changed[HEAD.format(last - 1, kind)] = None
+    return {**changed, table.format(levels): None}
+
+
+def test_models_without_ar_that_were_demasked_first(write_sft: Writer, tmp_path: Path) -> None:
+    """As many tables as levels, the masked level 0 first: what the other reading of the file computes."""
+    able = {"capabilities": ["nar", "len"]}
+    path = write_sft(config=able, tensors=without_ar(TINY))
+    tensors = load_file(path)
+    assert tensors[HEAD.format(0, "weight")].shape == (21, 8) and HEAD.format(10, "weight") not in tensors
+    loaded = opening.load(path)
+    assert modes_of(loaded.details.config) == ("nar-len", "nar")
+    plain = PlainForward(tensors, {**CONFIG, **able})
+    drawn = torch.Generator().manual_seed(4)
+    voice = torch.randint(0, 20, (4, 8), generator=drawn)
+    said = {"phonemes": [1, 7, 4, 2], "language": 2, "prompt": voice}
+    masked = torch.randint(0, 20, (5, 8), generator=drawn)
+    masked[1::2] = TINY.stop
+    for row in (
+        {**said, "masked": True, "response": masked},
+        {**said, "level": 1, "response": voice},
+        {**said, "level": 7, "response": voice},
+        {**said, "task": "len", "digits": [0, 3]},
+        {**said, "task": "stt", "response": voice, "prompt": None},
+    ):
+        ids = {name: torch.tensor(value) for name, value in row.items() if isinstance(value, list)}
+        (ours,) = loaded.model.full([Inputs(**{**row, **ids})])
+        theirs = plain.logits(**row)[-len(ours) :, : ours.shape[1]]
+        assert (ours - theirs).abs().max() < 1e-4, row
+    assert loaded.hash == opening.fingerprint(path)
+    convert(path, tmp_path / "native.safetensors")
+    assert convert(tmp_path / "native.safetensors", tmp_path / "back.sft").lost == ()
+    assert (tmp_path / "back.sft").read_bytes() == path.read_bytes()
+
+
+def test_the_tensors_tell_a_model_without_ar(write_sft: Writer) -> None:
+    path = write_sft(config={"capabilities": None}, tensors=without_ar(TINY))
+    assert opening.load(path).details.config.capabilities == ("nar", "len")
+
+
+def test_models_that_start_level_0_from_ids_that_no_file_names_are_refused(write_sft: Writer) -> None:
+    tensors = {**without_ar(TINY), "resps_emb.embeddings.0.weight": torch.zeros(20, 8)}
+    path = write_sft(config={"capabilities": ["nar", "len"]}, tensors=tensors)
+    for use in (opening.load, opening.describe):
+        with pytest.raises(
+            UserError, match=r"embeddings\.0\.weight has 20 rows, none of them for a mask"
+        ) as told:
+            use(path)
+        assert str(path) in str(told.value) and "\n" not in str(told.value)
 
 
 @pytest.mark.parametrize(
