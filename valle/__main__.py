@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, cast
 
 from valle.command.flags import parse
 from valle.errors import UserError
+from valle.modes import SPEECH_TASKS
 from valle.request import Request
 
 if TYPE_CHECKING:
@@ -35,8 +36,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(flags: argparse.Namespace) -> int:
-    from valle.command.requests import make_request
-    from valle.modes import SPEECH_TASKS
+    from valle.command.requests import make_request, recordings
+    from valle.voices import remarks_on
     from valle_lab.settings import load_settings
     from valle_lab.worker.inprocess import InProcessWorker
 
@@ -47,6 +48,8 @@ def _run(flags: argparse.Namespace) -> int:
         _load(worker, flags, settings)
         engine = cast("Engine", worker.service.engine)
         request = make_request(engine, flags, seed)
+        for remark in (*engine.remarks, *remarks_on(recordings(flags))):
+            print(remark, file=sys.stderr)
         _tell(engine, request)
         if flags.task not in SPEECH_TASKS:
             print(_told(engine, request))
@@ -78,29 +81,30 @@ def _load(worker: InProcessWorker, flags: argparse.Namespace, settings: Settings
 
 
 def _tell(engine: Engine, request: Request) -> None:
-    """The effective settings, on stderr."""
-    recipe = request.recipe
+    """The settings that have a part in the task, on stderr."""
+    recipe, stack = request.recipe, request.stack.effective_dict()
+    speaks = request.task in SPEECH_TASKS
+    phonemes = [sentence.phonemes for sentence in request.sentences]
     said = {
         "model": engine.model_name,
         "task": request.task,
-        "mode": request.mode,
+        "mode": request.mode if speaks else None,
         "language": request.language,
-        "voice": request.voice,
+        "voice": request.voice if speaks or request.task == "len" else None,
+        "source": "; ".join(source.voice for source in request.sources) or None,
         "seed": request.seed,
         "device": recipe.device,
         "dtype": recipe.dtype,
         "attention": recipe.attention,
-        "phonemes": [sentence.phonemes for sentence in request.sentences],
-        "max_frames": request.max_frames,
-        "max_levels": request.max_levels,
-        "history": request.history,
-        "refine": request.refine,
+        "phonemes": phonemes if any(phonemes) else None,
+        "max_frames": request.max_frames if speaks else None,
+        "max_levels": request.max_levels if speaks else None,
+        "history": request.history if speaks else None,
+        "refine": request.refine if speaks else None,
         "demasking": asdict(request.demasking) if "nar_len" in request.phases else None,
         "early_exit": None if recipe.early_exit is None else asdict(recipe.early_exit),
-        "stack": request.stack.effective_dict(),
+        "stack": {name: stages for name, stages in stack.items() if name.partition(".")[0] in request.phases},
     }
-    for remark in engine.remarks:
-        print(remark, file=sys.stderr)
     for name, value in said.items():
         if value is not None:
             print(f"{name}: {json.dumps(value, ensure_ascii=False)}", file=sys.stderr)
@@ -120,6 +124,8 @@ def _speak(worker: InProcessWorker, flags: argparse.Namespace, request: Request,
     out = flags.out or flags.out_path
     outputs = choose_outputs(Path(out) if out else None, None, Path.cwd(), flags.text, request.seed)
     spoken = perform(worker, request, (), outputs, lambda _: None)
+    for line in spoken.vain:
+        print(line, file=sys.stderr)
     print("\n".join(str(file) for file in (spoken.wav, spoken.session) if file is not None))
     if flags.play and spoken.wav is not None:
         from valle_lab.cli.say import play

@@ -236,11 +236,12 @@ class Engine(Hindsight):
         self._check_language(language)
         mode = default_mode(self.model.config) if mode is None else mode
         said = tuple(sentences) or (NO_TEXT,) * len(sources)
-        if task == "un-phn" and self.text_tokenizer is None:
+        able = tasks_of(self.model.config)
+        if task == "un-phn" and task in able and self.text_tokenizer is None:
             raise UserError(
                 f"The model {self.model_name} writes text by text_tokenizer.json, which is not beside it."
             )
-        if task == "phn" and not sentences:
+        if task == "phn" and task in able and not sentences:
             said = self._texts(text, by)
         elif task != "stt" and not sentences:
             said = self.sentences(text, language, "none" if len(sources) == 1 else by)

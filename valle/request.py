@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from valle.adapter_use import AdapterUse
 from valle.early_exit import EarlyExit
 from valle.errors import UserError
-from valle.modes import SPEECH_TASKS, Demasking, deciding_phase, phases
+from valle.modes import PHASES_OF_MODE, SPEECH_TASKS, Demasking, deciding_phase, phases
 from valle.samplers.stack import Stack
 
 FRAME_RATE = 75
@@ -144,6 +144,11 @@ class Request:
             raise UserError(f"The number of levels must be from 1 to {LEVELS}, not {self.max_levels}.")
         named = self.phases
         hears = self.task == "stt" or named == ("nar",)
+        if self.sources and not hears and named != PHASES_OF_MODE["nar-len"]:
+            what = f"mode {self.mode}" if self.task in SPEECH_TASKS else f"task {self.task}"
+            raise UserError(
+                f"The {what} has no use for speech that is there; the modes nar and nar-len have."
+            )
         if len(self.sources) != (len(self.sentences) if hears or self.sources else 0):
             raise UserError(
                 f"Task {self.task} in mode {self.mode} takes a source for each of its {len(self.sentences)} "

@@ -58,6 +58,11 @@ class Voice:
         """How long the recording is, from its header; UserError if it cannot be read."""
         return wav.duration(self.recording)
 
+    @property
+    def remark(self) -> str | None:
+        """What a person should know of how the recording is used, in a line; UserError as for `wave`."""
+        return wav.cut_short(self.recording)
+
     def hash(self) -> str:
         """sha256 of the recording's file; UserError if it cannot be read."""
         try:
@@ -107,6 +112,11 @@ def find_voice(name_or_path: str | Path, folder: Path | None = None) -> Voice:
     shown = near or list(voices)[:10]
     known = f"{'the nearest are' if near else 'there are'} {', '.join(shown)}" if shown else "there are none"
     raise UserError(f"voice {text[:80]!r} is not known; {known}; or give a sound file")
+
+
+def remarks_on(voices: Iterable[Voice]) -> tuple[str, ...]:
+    """What a person should know of how these recordings are used, a line each."""
+    return tuple(remark for voice in voices if (remark := voice.remark) is not None)
 
 
 def name_of(file: Path) -> str:

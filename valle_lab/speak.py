@@ -18,13 +18,14 @@ from valle.early_exit import EarlyExit
 from valle.errors import UserError
 from valle.layer_thresholds import fitted
 from valle.manner import Manner
+from valle.modes import Demasking
 from valle.reading import detect
 from valle.request import NullBranch, Request
 from valle.samplers import Stack
 from valle.step import Step
 from valle.take import Take
 from valle.text.sentences import SplitBy
-from valle.voices import Voice
+from valle.voices import Voice, remarks_on
 from valle_lab.engine import Engine
 from valle_lab.session.convert import to_session_take
 from valle_lab.session.journal import Journal
@@ -103,7 +104,7 @@ class Spoken:
     vain: tuple[str, ...]
     """Changes that were not made, and why, a line each."""
     remarks: tuple[str, ...] = ()
-    """What was ignored or assumed where the model was read, a line each."""
+    """What was ignored or assumed where model and recordings were read, a line each."""
 
     @property
     def real_time_factor(self) -> float | None:
@@ -126,7 +127,10 @@ def speak(plan: Plan, watch: Watch) -> Spoken:
     try:
         worker.load(_choice(plan)).result()
         request = make_request(plan, worker.service.engine)
-        return perform(worker, request, plan.schedule, plan.outputs, watch)
+        spoken = perform(worker, request, plan.schedule, plan.outputs, watch)
+        named = (plan.voice, plan.source, plan.negative_voice)
+        heard = remarks_on(voice for voice in named if isinstance(voice, Voice))
+        return replace(spoken, remarks=(*heard, *spoken.remarks))
     finally:
         worker.close()
 
@@ -204,7 +208,7 @@ def perform(
         if wave is not None:
             wav.write(outputs.wav, wave, text=session_text(record, indent=None))
     kept = outputs.wav if wave is not None else None
-    vain = (*_in_vain(speaking, scheduled), *_unguided(take))
+    vain = (*_in_vain(speaking, scheduled), *_unguided(take), *_undemasked(take))
     remarks = worker.service.engine.remarks
     return Spoken(take, outputs.session, kept, interrupted(), seconds, vain, remarks)
 
@@ -238,6 +242,14 @@ def _unguided(take: Take) -> tuple[str, ...]:
     if take.request.null == NullBranch() or any(step.null_evidence is not None for step in take.steps):
         return ()
     return ("a negative text or voice is for guidance, which is not in the stack; --set guidance.scale=2",)
+
+
+def _undemasked(take: Take) -> tuple[str, ...]:
+    """What was asked of demasking, where the mode has none."""
+    request = take.request
+    if "nar_len" in request.phases or request.demasking == Demasking():
+        return ()
+    return (f"steps and noise of demasking have no part in mode {request.mode}; the mode nar-len has rounds",)
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Literal
 
@@ -21,6 +22,19 @@ MAX_TEXT_BYTES = 256 * 1024 * 1024
 SampleFormat = Literal["int16", "float32"]
 
 _PCM, _IEEE_FLOAT = 1, 3
+_HEADER = 12
+_UNKNOWN_SIZE = 0x7FFF_F000
+"""What is written for a size from here on when the length was not known, as into a pipe."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Chunk:
+    """Where a chunk's body begins, the bytes that its header promises, and those that are there."""
+
+    name: bytes
+    start: int
+    promised: int
+    size: int
 
 
 def wav_bytes(
@@ -57,14 +71,33 @@ def read_text(path: Path | str) -> str | None:
     path = Path(path)
     try:
         with path.open("rb") as file:
-            for name, start, size in _chunks(file, path):
-                if name == TEXT_CHUNK:
-                    return _read_body(file, path, start, size).decode()
+            for chunk in _chunks(file, path):
+                if chunk.name == TEXT_CHUNK:
+                    return _read_body(file, path, chunk).decode()
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: the text that this wav file carries is damaged") from error
     return None
+
+
+def missing_share(path: Path | str) -> float:
+    """The share of its sound that a WAV file lacks at its end, by its own header; 0.0 for any other file.
+
+    Raises UserError, naming the file, if it cannot be read.
+    """
+    path = Path(path)
+    try:
+        with path.open("rb") as file:
+            if not _is_wav(file.read(_HEADER)):
+                return 0.0
+            file.seek(0)
+            data = next((chunk for chunk in _chunks(file, path) if chunk.name == b"data"), None)
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror or error}") from error
+    if data is None or not 0 < data.promised < _UNKNOWN_SIZE:
+        return 0.0
+    return 1.0 - data.size / data.promised
 
 
 def write_text(path: Path | str, text: str) -> None:
@@ -76,9 +109,9 @@ def write_text(path: Path | str, text: str) -> None:
     try:
         with path.open("rb") as file:
             kept = [
-                _chunk(name, _read_body(file, path, start, size))
-                for name, start, size in _chunks(file, path)
-                if name != TEXT_CHUNK
+                _chunk(chunk.name, _read_body(file, path, chunk))
+                for chunk in _chunks(file, path)
+                if chunk.name != TEXT_CHUNK
             ]
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror or error}") from error
@@ -95,23 +128,28 @@ def _riff(chunks: bytes) -> bytes:
     return _chunk(b"RIFF", b"WAVE" + chunks)
 
 
-def _chunks(file: BinaryIO, path: Path) -> Iterator[tuple[bytes, int, int]]:
-    """Name, first byte and size of each chunk; sizes are believed only as far as the file reaches."""
-    header = file.read(12)
-    if len(header) < 12 or header[:4] != b"RIFF" or header[8:] != b"WAVE":
+def _is_wav(header: bytes) -> bool:
+    return len(header) == _HEADER and header[:4] == b"RIFF" and header[8:] == b"WAVE"
+
+
+def _chunks(file: BinaryIO, path: Path) -> Iterator[_Chunk]:
+    """The chunks in order; UserError for a file that is no WAV file."""
+    if not _is_wav(file.read(_HEADER)):
         raise UserError(f"{path} is not a wav file")
     end = file.seek(0, 2)
-    place = 12
+    place = _HEADER
     while place + 8 <= end:
         file.seek(place)
-        name, size = struct.unpack("<4sI", file.read(8))
-        size = min(size, end - place - 8)
-        yield name, place + 8, size
+        name, promised = struct.unpack("<4sI", file.read(8))
+        size = min(promised, end - place - 8)
+        yield _Chunk(name, place + 8, promised, size)
         place += 8 + size + size % 2
 
 
-def _read_body(file: BinaryIO, path: Path, start: int, size: int) -> bytes:
-    if size > MAX_TEXT_BYTES:
-        raise UserError(f"{path}: a chunk of {size} bytes is more than the {MAX_TEXT_BYTES} that are read")
-    file.seek(start)
-    return file.read(size)
+def _read_body(file: BinaryIO, path: Path, chunk: _Chunk) -> bytes:
+    if chunk.size > MAX_TEXT_BYTES:
+        raise UserError(
+            f"{path}: a chunk of {chunk.size} bytes is more than the {MAX_TEXT_BYTES} that are read"
+        )
+    file.seek(chunk.start)
+    return file.read(chunk.size)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from valle.audio.riff import SampleFormat, wav_bytes
+from valle.audio.riff import SampleFormat, missing_share, wav_bytes
 from valle.errors import UserError
 from valle.files import write_atomically
 
@@ -96,6 +96,18 @@ def duration(path: Path | str) -> float:
     """Length of a sound file in seconds, from its header; UserError as for `read`."""
     with _opened(Path(path)) as file:
         return float(file.frames / file.samplerate)
+
+
+def cut_short(path: Path | str) -> str | None:
+    """One line on a wav file that ends before its header says it does, and is used as far as it goes.
+
+    UserError as for `read`.
+    """
+    missing = missing_share(path)
+    if not 0.0 < missing < 1.0:  # reading tells of a file without any sound
+        return None
+    there = duration(path)
+    return f"{path} is cut short: {there:.2f} s of {there / (1.0 - missing):.2f} s are there, and are used"
 
 
 def _read_channels(path: Path) -> tuple[Wave, int]:

@@ -35,6 +35,8 @@ def make_request(engine: Engine, flags: argparse.Namespace, seed: int) -> Reques
     mode = default_mode(engine.model.config) if flags.modality == "auto" else flags.modality
     first = deciding_phase(flags.task, mode)
     sources = _sources(engine, flags)
+    if mode == "nar" and not sources:
+        raise UserError("--modality nar speaks on from level 0; name speech with --load-from-artifact")
     by: SplitBy = "none" if len(sources) == 1 else SPLITS[flags.split_text_by]  # type: ignore[assignment]
     request = engine.request(
         flags.text,
@@ -60,6 +62,17 @@ def make_request(engine: Engine, flags: argparse.Namespace, seed: int) -> Reques
 def find_references(names: str) -> list[Voice]:
     """The voices of `names`, with ; between. Raises UserError for one that is not there."""
     return [find_voice(name.strip()) for name in names.split(";") if name.strip() not in NO_REFERENCE]
+
+
+def recordings(flags: argparse.Namespace) -> list[Voice]:
+    """The recordings that are heard, be it for a voice or for what is said. Raises UserError as above."""
+    return [*find_references(flags.reference), *_spoken_before(flags)]
+
+
+def _spoken_before(flags: argparse.Namespace) -> list[Voice]:
+    """The recording of ``--load-from-artifact``, where it names one and no codes."""
+    given = flags.load_from_artifact
+    return [] if given is None or Path(given).suffix in ENDINGS else [find_voice(given)]
 
 
 def _levels(flags: argparse.Namespace) -> int:
@@ -112,7 +125,7 @@ def _sources(engine: Engine, flags: argparse.Namespace) -> tuple[Prompt, ...]:
     path = Path(flags.load_from_artifact)
     if path.suffix in ENDINGS:
         return (Prompt(read_codes(path), engine.codec.hash, path.stem),)
-    return (prompt_of(engine, find_voice(path)),)
+    return tuple(prompt_of(engine, recording) for recording in _spoken_before(flags))
 
 
 def _demasking(flags: argparse.Namespace) -> Demasking:

@@ -70,6 +70,8 @@ def _manner(options: SayOptions) -> Manner:
     asked: dict[str, Any] = {"steps": options.steps, "start": options.denoise_start}
     if options.denoise_start and options.source is None:
         raise UserError("--denoise-start keeps a part of speech; name it with --source")
+    if options.mode == "nar" and options.source is None:
+        raise UserError("--mode nar speaks on from level 0; name speech with --source")
     manner = Manner(
         task=options.task,
         mode=options.mode,

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from valle_lab.cli.common import Common
-from valle_lab.cli.output import ProgressLine, print_json
+from valle_lab.cli.output import ProgressLine, narrate, print_json
 
 
 def transcribe(
@@ -21,11 +21,13 @@ def transcribe(
     json_output: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> int | None:
     """Print the phonemes that the model hears in a recording."""
-    from valle.voices import find_voice
+    from valle.voices import find_voice, remarks_on
     from valle_lab.transcribing import transcribe_by
 
     settings = common.settings()
     recording = find_voice(file, settings.paths.voices)
+    for line in remarks_on([recording]):
+        narrate(line)
     progress = ProgressLine()
     progress.show("listening")
     try:

@@ -9,7 +9,7 @@ import typer
 
 from valle.errors import UserError
 from valle_lab.cli.common import Common, with_options
-from valle_lab.cli.output import print_json, print_table
+from valle_lab.cli.output import narrate, print_json, print_table
 
 if TYPE_CHECKING:
     from valle.voices import Voice
@@ -57,9 +57,12 @@ def add(
     ] = False,
 ) -> int | None:
     """Make a voice from a recording; it is kept in the voices folder of the settings."""
+    from valle.audio.wav import cut_short
     from valle.voices import add_voice, find_voice
 
     settings = common.settings()
+    if (remark := cut_short(file)) is not None:
+        narrate(remark)
     phonemes = _phonemes(transcript, settings.language)
     if transcribe and not transcript:
         from valle_lab.transcribing import transcribe_by

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from valle.audio import wav
-from valle.audio.riff import read_text, wav_bytes, write_text
+from valle.audio.riff import missing_share, read_text, wav_bytes, write_text
 from valle.errors import UserError
 
 WAVE = np.linspace(-0.5, 0.5, 4801, dtype=np.float32)
@@ -72,3 +72,32 @@ def test_damaged_files_give_text_none_or_one_error(
         assert "a.wav" in str(error)
     else:
         assert text is None or isinstance(text, str)
+
+
+@pytest.mark.parametrize("text", [None, "a session"])
+def test_how_much_of_its_sound_a_file_lacks(tmp_path: Path, text: str | None) -> None:
+    path = wav.write(tmp_path / "a.wav", WAVE, text=text)
+    whole = path.read_bytes()
+    assert missing_share(path) == 0.0 and wav.cut_short(path) is None
+    sound = 2 * len(WAVE)
+    path.write_bytes(whole[: 44 + sound // 4])
+    assert missing_share(path) == pytest.approx(0.75, abs=1e-3)
+    assert wav.cut_short(path) == f"{path} is cut short: 0.05 s of 0.20 s are there, and are used"
+    assert len(wav.read(path)) == pytest.approx(len(WAVE) / 4, abs=1)
+    path.write_bytes(whole[:44])
+    assert missing_share(path) == 1.0 and wav.cut_short(path) is None, "reading tells of it"
+
+
+@pytest.mark.parametrize("size", [0, 0x7FFF_FFFF, 0xFFFF_FFFF])
+def test_a_length_that_was_not_known_is_no_promise(tmp_path: Path, size: int) -> None:
+    data = bytearray(wav_bytes(WAVE, 24_000))
+    data[40:44] = struct.pack("<I", size)
+    path = tmp_path / "piped.wav"
+    path.write_bytes(data)
+    assert missing_share(path) == 0.0
+
+
+def test_other_files_promise_nothing(tmp_path: Path) -> None:
+    assert missing_share(wav.write(tmp_path / "a.flac", WAVE)) == 0.0
+    with pytest.raises(UserError, match=r"gone\.wav cannot be read"):
+        missing_share(tmp_path / "gone.wav")

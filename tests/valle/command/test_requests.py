@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,11 +10,13 @@ import numpy as np
 import pytest
 
 from valle.__main__ import main
+from valle.audio import wav
 from valle.command.flags import parse
 from valle.command.requests import make_request
 from valle.errors import UserError
 from valle.inference import Engine
 from valle.request import Request
+from valle.voices import find_voice
 
 TEXT = "Hello there. How are you?"
 
@@ -76,6 +79,14 @@ def test_an_artifact_is_what_is_begun_with(engine: Engine, artifact: Path) -> No
     assert request.demasking.start == 0.4 and request.sources[0].codes.shape == (40, 8)
 
 
+def test_speech_that_is_there_is_not_forgotten_by_a_mode_without_use_for_it(
+    engine: Engine, artifact: Path
+) -> None:
+    for mode in ("ar+nar", "ar+nar-len"):
+        with pytest.raises(UserError, match=r"has no use for speech .*; the modes nar and nar-len have"):
+            asked(engine, "--modality", mode, "--load-from-artifact", str(artifact))
+
+
 def test_prefixes(engine: Engine) -> None:
     still = asked(engine, "--prefix-silence", "0.4").prefix
     spoken = asked(engine, "--input-prompt-prefix").prefix
@@ -123,6 +134,9 @@ def test_a_transcription_is_of_the_reference(engine: Engine) -> None:
         (["--max-steps", "0"], "steps"),
         (["--max-levels", "9"], "levels"),
         (["--load-from-artifact", "missing.enc", "--modality", "nar"], "missing.enc"),
+        (["--modality", "nar"], "--load-from-artifact"),
+        (["--task", "phn"], "no task phn"),
+        (["--task", "un-phn"], "no task un-phn"),
     ],
 )
 def test_what_cannot_be_asked_is_one_line(engine: Engine, flags: list[str], said: str) -> None:
@@ -147,3 +161,28 @@ def test_the_command_s_errors_are_one_line(capsys: pytest.CaptureFixture[str]) -
     assert main(["Hello.", "none", "--what"]) == 2
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 2 and all(line.startswith("error: ") for line in lines)
+
+
+def test_a_transcription_tells_the_settings_that_have_a_part_in_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wave = find_voice("clear-man").wave()
+    whole = wav.write(tmp_path / "cut.wav", wave).read_bytes()
+    (tmp_path / "cut.wav").write_bytes(whole[: len(whole) // 3])
+    assert main(["", str(tmp_path / "cut.wav"), "--task", "stt", "--seed", "3"]) == 0
+    said = capsys.readouterr().err.splitlines()
+    assert said[0].startswith(f"{tmp_path / 'cut.wav'} is cut short: ")
+    told = dict(line.split(": ", 1) for line in said[1:])
+    assert told["task"] == '"stt"' and told["source"] == '"cut"' and told["seed"] == "3"
+    assert list(json.loads(told["stack"])) == ["stt"]
+    assert not told.keys() & {"voice", "mode", "phonemes", "max_frames", "max_levels", "history", "refine"}
+
+
+@pytest.mark.parametrize(("mode", "is_vain"), [("ar+nar", True), ("nar-len", False)])
+def test_rounds_that_a_mode_does_not_have_are_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], mode: str, is_vain: bool
+) -> None:
+    flags = ["--modality", mode, "--max-steps", "3", "--max-duration", "8", "--seed", "1"]
+    assert main(["Yes.", "none", str(tmp_path / "out.wav"), *flags]) == 0
+    lines = [line for line in capsys.readouterr().err.splitlines() if "no part in mode" in line]
+    assert len(lines) == is_vain and all(f"mode {mode};" in line for line in lines)

@@ -313,3 +313,26 @@ def test_modes_and_what_they_take_are_kept_and_replayed(say: Say, here: Path) ->
     request = load_session("b.json").take().request
     assert request.history == 1 and request.refine and request.prefix is not None
     assert main(["replay", "a.json", "b.json", "--mode", "exact", *say.config]) == 0
+
+
+def test_what_a_mode_has_no_use_for_is_told(
+    say: Say, tiny: Tiny, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = say("--steps", "4", "--out", "a.wav")
+    assert [line for line in made["vain"] if "no part in mode ar+nar" in line] == made["vain"] != []
+    for options, words in ((["--source", "x.wav"], "no use for speech"), (["--mode", "nar"], "--source")):
+        wav.write("x.wav", np.sin(np.arange(9_000, dtype=np.float32)))
+        assert main(["say", "Hello.", "--config", str(tiny.config), *options]) == 2
+        (told,) = capsys.readouterr().err.splitlines()
+        assert words in told
+
+
+def test_a_voice_that_is_cut_short_is_told(
+    tiny: Tiny, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = wav.write("short.wav", np.sin(np.arange(24_000, dtype=np.float32)))
+    file.write_bytes(file.read_bytes()[:20_000])
+    assert (
+        main(["say", "Hello.", "--config", str(tiny.config), "--voice", "short.wav", "--out", "a.wav"]) == 0
+    )
+    assert "short.wav is cut short: 0.42 s of 1.00 s are there, and are used" in capsys.readouterr().err

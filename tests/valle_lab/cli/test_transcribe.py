@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
+from valle.audio import wav
 from valle.text.tokens import Tokenizer
+from valle.voices import find_voice
 from valle_lab.cli import main
 
 
@@ -21,3 +24,14 @@ def test_what_is_not_there_is_one_line(file: str, capsys: pytest.CaptureFixture[
     assert main(["transcribe", file]) == 2
     error = capsys.readouterr().err.strip()
     assert file in error and "\n" not in error
+
+
+def test_a_recording_that_is_cut_short_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = wav.write(tmp_path / "a.wav", find_voice("clear-man").wave())
+    file.write_bytes(file.read_bytes()[:40_000])
+    config = tmp_path / "lab.toml"
+    config.write_text(f'[paths]\nvoices = "{tmp_path / "voices"}"\n')
+    for command in (["transcribe"], ["voices", "add"]):
+        assert main([*command, str(file), "--config", str(config)]) == 0
+        said = capsys.readouterr()
+        assert said.err.splitlines() == [f"{file} is cut short: 0.83 s of 3.00 s are there, and are used"]
