@@ -70,12 +70,16 @@ def check_able(config: ModelConfig, request: Request, name: str) -> None:
     lacking = _lacking(config, needed)
     if request.task in SPEECH_TASKS and config.interleave != (request.mode == "interleaved"):
         lacking = "codebooks that are interleaved" if not config.interleave else "levels of their own"
-    if lacking is not None:
-        able = ", ".join(modes_of(config)) or "none"
-        raise UserError(
-            f"The model {name} has no task {request.task} in mode {request.mode}: it lacks {lacking}. "
-            f"Modes that it has: {able}."
-        )
+    if lacking is None:
+        return
+    if request.task in SPEECH_TASKS:
+        wanted, kind, able = f"{request.task} in mode {request.mode}", "Modes", modes_of(config)
+    else:
+        wanted, kind, able = request.task, "Tasks", tasks_of(config)
+    raise UserError(
+        f"The model {name} has no task {wanted}: it lacks {lacking}. "
+        f"{kind} that it has: {', '.join(able) or 'none'}."
+    )
 
 
 def completed(stack: Stack, named: Iterable[str], config: ModelConfig) -> Stack:

@@ -135,8 +135,8 @@ def test_a_transcription_is_of_the_reference(engine: Engine) -> None:
         (["--max-levels", "9"], "levels"),
         (["--load-from-artifact", "missing.enc", "--modality", "nar"], "missing.enc"),
         (["--modality", "nar"], "--load-from-artifact"),
-        (["--task", "phn"], "no task phn"),
-        (["--task", "un-phn"], "no task un-phn"),
+        (["--task", "phn"], "no task phn: it lacks an embedding of text. Tasks that it has: tts"),
+        (["--task", "un-phn"], "no task un-phn: it lacks a head of text"),
     ],
 )
 def test_what_cannot_be_asked_is_one_line(engine: Engine, flags: list[str], said: str) -> None:
