@@ -147,7 +147,8 @@ class Request:
         if self.sources and not hears and named != PHASES_OF_MODE["nar-len"]:
             what = f"mode {self.mode}" if self.task in SPEECH_TASKS else f"task {self.task}"
             raise UserError(
-                f"The {what} has no use for speech that is there; leave the source out, or take nar or nar-len."
+                f"The {what} has no use for speech that is there; leave the source out, or take "
+                "nar or nar-len."
             )
         if len(self.sources) != (len(self.sentences) if hears or self.sources else 0):
             raise UserError(
