@@ -86,6 +86,8 @@ def _section(stage: StageDeclaration) -> Iterator[str]:
 
 
 def _facts(stage: StageDeclaration) -> Iterator[str]:
+    if stage.also:
+        yield f"Elsewhere: {', '.join(f'`{name}`' for name in stage.also)}."
     yield f"Source: {stage.source}."
     for reason in dict.fromkeys(stage.refused.values()):
         phases = " or ".join(f"`{phase}`" for phase, why in stage.refused.items() if why == reason)

@@ -1,7 +1,8 @@
 """Where the heads of a causal model look while it writes its output, read off queries and keys.
 
 The queries and keys of an output are collected by an observer, from one pass over the whole of it or step by
-step, and turned into weights when somebody asks. No logit is touched.
+step, and turned into weights when somebody asks. Of a head that reads the text forward the weights are those
+that it is held to. No logit is touched.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from valle.models.arch.reading import places
 from valle.models.layout import Layout
 
 Array = NDArray[np.float32]
@@ -35,6 +37,8 @@ class AttentionTrack:
         self.spans = layout.spans
         self.output = layout.spans[list(layout.spans)[-1]].start
         self._first = first
+        self._places: dict[int, Tensor] = {layer: torch.zeros(0, 0) for layer in layout.forward}
+        """Where the first heads that read forward were at each decision so far, [decisions, phonemes]."""
         self._queries: list[list[Tensor]] = []
         self._keys: list[Tensor] = []
 
@@ -62,13 +66,31 @@ class AttentionTrack:
     @torch.inference_mode()
     def weights(self, layer: int, start: int, stop: int) -> Tensor:
         """Weights [H, stop - start, T] of decisions, float32, over the T positions that the last one sees."""
+        weights = self._asked(layer, start, stop)
+        if layer in self._places:
+            text = weights[0, :, self.spans["phonemes"]]
+            held = self._read(layer, stop)[start:stop]
+            text.copy_(held * text.sum(-1, keepdim=True))
+        return weights
+
+    def _asked(self, layer: int, start: int, stop: int) -> Tensor:
+        """The weights that the heads ask for, before any of them is held to reading forward."""
         query = self._joined(layer)[:, start:stop].float()
         seen = self.output + len(self) - 1
         key = self._keys[layer][0, :, -seen:][:, : self.output + stop - 1].float()
         scores = query @ key.transpose(-1, -2) / math.sqrt(query.shape[-1])
-        places = torch.arange(key.shape[1], device=key.device)
+        positions = torch.arange(key.shape[1], device=key.device)
         last = self.output - 1 + torch.arange(start, stop, device=key.device)
-        return scores.masked_fill(places > last[:, None], -torch.inf).softmax(-1)
+        return scores.masked_fill(positions > last[:, None], -torch.inf).softmax(-1)
+
+    def _read(self, layer: int, stop: int) -> Tensor:
+        """Where the head that reads forward was, [stop or more, phonemes]; what is known is followed on."""
+        while (known := len(self._places[layer])) < stop:
+            looks = self._asked(layer, known, min(known + CHUNK, stop))[0, :, self.spans["phonemes"]]
+            before = self._places[layer].to(looks.device)
+            new = places(looks, before[-1] if known else None)
+            self._places[layer] = torch.cat([before, new]) if known else new
+        return self._places[layer]
 
     def shares(self, start: int, stop: int) -> Array:
         """How much each head looks at each part of SHARED, [layers, heads, stop - start, 3]."""

@@ -84,6 +84,7 @@ class Layout:
     outputs: the rows that `head` reads. In place for NAR; else from the separator before the output on, so
         that the n-th of them predicts the n-th id of the output.
     spans: segment name to its rows, its separator not included.
+    forward: the layers whose first head reads the phonemes forward while this row is continued.
     """
 
     length: int
@@ -94,6 +95,7 @@ class Layout:
     head: str
     outputs: slice
     spans: dict[str, slice]
+    forward: tuple[int, ...] = ()
 
 
 def head_name(row: Inputs) -> str:
@@ -159,6 +161,7 @@ def arrange(row: Inputs, config: ModelConfig, growing: bool = False) -> Layout:
         head=head,
         outputs=output if is_in_place(head) else slice(output.start - 1, output.stop),
         spans=spans,
+        forward=config.forward_attention if head == "ar" and "phonemes" in spans else (),
     )
 
 

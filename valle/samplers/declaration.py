@@ -63,6 +63,7 @@ class StageDeclaration:
     ``place`` orders the usual places in a stack, low first. ``purpose`` names the noise that the stage draws.
     ``keeps_argmax`` promises that the most likely id of a row survives with the highest value.
     ``neutral_when`` says whether any neutral parameter makes the stage a no-op, or only all of them together.
+    ``also`` are the names that other programs have for it: it is found by them, not given by them.
     """
 
     name: str
@@ -81,6 +82,7 @@ class StageDeclaration:
     purpose: str | None = None
     keeps_argmax: bool = False
     neutral_when: Literal["any", "all"] = "any"
+    also: tuple[str, ...] = ()
 
     @property
     def phases(self) -> tuple[str, ...]:
@@ -110,6 +112,7 @@ def describe(declaration: StageDeclaration) -> dict[str, Any]:
         "kind": declaration.kind,
         "phases": list(declaration.phases),
         "refused": dict(declaration.refused),
+        "also": list(declaration.also),
         "help": declaration.help,
         "source": declaration.source,
         "stateful": declaration.stateful,

@@ -82,6 +82,8 @@ def _print_in_full(declaration: StageDeclaration) -> None:
     print(f"phases  {' '.join(declaration.phases)}")
     for phase, reason in declaration.refused.items():
         print(f"not in  {phase}: {reason}")
+    if declaration.also:
+        print(f"elsewhere called  {', '.join(declaration.also)}")
     print(f"source  {declaration.source}")
     for parameter in declaration.parameters:
         print(f"\n{declaration.name}.{parameter.name}\n  {parameter.help}")

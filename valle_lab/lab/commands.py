@@ -14,6 +14,7 @@ from valle_lab.lab import (
     modes,
     preferences,
     presets,
+    recall,
     session,
     sheet,
     stack,
@@ -32,6 +33,7 @@ def all_commands() -> Registry:
     return Registry(
         (
             *takes.COMMANDS,
+            *recall.COMMANDS,
             *listening.COMMANDS,
             *audition.COMMANDS,
             *sheet.COMMANDS,

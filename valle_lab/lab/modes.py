@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from valle.abilities import DEFAULT_LISTS
 from valle.errors import UserError
 from valle.manner import DEMASKING, Manner, with_demasking
-from valle.modes import MODES, PHASE_OF_TASK, TASKS, Demasking
+from valle.modes import MODES, TASKS, Demasking, deciding_phase, phases
 from valle.voices import find_voice
 from valle_lab.lab.registry import command
 
@@ -27,16 +27,17 @@ def set_task(lab: Lab, task: str) -> None:
     """
     _check_known("task", task, tasks(lab))
     _set(lab, task=task)
-    phase = PHASE_OF_TASK.get(task)
-    if phase is not None and lab.stacks is not None and phase not in lab.stacks.value.lists:
-        lab.stacks.change(lab.stacks.value.replace(phase, DEFAULT_LISTS[phase]))
-        lab.mark("stack")
+    _complete_stack(lab)
 
 
 def set_mode(lab: Lab, mode: str) -> None:
-    """Set how the next take is made: a mode that the model has, or `auto` for its first."""
+    """Set how the next take is made: a mode that the model has, or `auto` for its first.
+
+    The stack gets the lists of its phases.
+    """
     _check_known("mode", mode, (FIRST, *_modes(lab)))
     _set(lab, mode=None if mode == FIRST else mode)
+    _complete_stack(lab)
 
 
 def set_demasking(lab: Lab, name: str, value: str) -> None:
@@ -86,6 +87,19 @@ def reset(lab: Lab) -> None:
     lab.mark("text")
 
 
+def _complete_stack(lab: Lab) -> None:
+    """Put in the lists of phases that are used now and were not before."""
+    if lab.stacks is None:
+        return
+    stack = lab.stacks.value
+    for phase in used(lab):
+        if phase not in stack.lists:
+            stack = stack.replace(phase, DEFAULT_LISTS[phase])
+    if stack != lab.stacks.value:
+        lab.stacks.change(stack)
+        lab.mark("stack")
+
+
 def _set(lab: Lab, **changes: Any) -> None:
     lab.manner = replace(lab.manner, **changes)
     lab.mark("text")
@@ -99,6 +113,20 @@ def _check_known(what: str, name: str, known: tuple[str, ...]) -> None:
 def tasks(lab: Lab) -> tuple[str, ...]:
     """The tasks that the model has."""
     return lab.description.tasks if lab.description else TASKS
+
+
+def deciding(lab: Lab) -> str:
+    """The phase that a stage without one is of: that of level 0 of the next take, or its only one."""
+    return deciding_phase(lab.manner.task, _mode(lab))
+
+
+def used(lab: Lab) -> tuple[str, ...]:
+    """The phases that the next take goes through."""
+    return phases(lab.manner.task, _mode(lab))
+
+
+def _mode(lab: Lab) -> str:
+    return lab.manner.mode or next(iter(_modes(lab)), MODES[0])
 
 
 def _modes(lab: Lab) -> tuple[str, ...]:

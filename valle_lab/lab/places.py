@@ -14,11 +14,11 @@ _PLACE = re.compile(
 )
 
 
-def parse_place(text: str) -> Place:
-    """`[SEGMENT/][PHASE[.LEVEL]:]STEP` as a place; without a phase a step of `ar`, without a segment the
-    first. Raises UserError."""
+def parse_place(text: str, deciding: str = "ar") -> Place:
+    """`[SEGMENT/][PHASE[.LEVEL]:]STEP` as a place; without a phase a step of the deciding one, without a
+    segment of the first. Raises UserError."""
     match = _PLACE.fullmatch(text.strip())
-    if match is None or (phase := match["phase"] or "ar") not in PHASES:
+    if match is None or (phase := match["phase"] or deciding) not in PHASES:
         raise UserError(f"The step {text[:40]!r} must look like 40, 1/40 or nar.3:0.")
     level = int(match["level"] or (phase == "nar"))
     return Place(int(match["segment"] or 0), phase, level, int(match["step"]))
@@ -30,7 +30,7 @@ def place_or_cursor(take: LabTake, row: int | None, text: str | None) -> Place:
     Raises UserError where the take has no such step.
     """
     if text is not None:
-        return parse_place(text)
+        return parse_place(text, take.deciding)
     if not len(take.timeline):
         raise UserError(f"{take.name} has no steps yet.")
     return take.timeline.place(len(take.timeline) - 1 if row is None else row)

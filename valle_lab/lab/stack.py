@@ -1,4 +1,8 @@
-"""Commands on the sampler stack; while a take runs each takes effect at its next step."""
+"""Commands on the sampler stack; while a take runs each takes effect at its next step.
+
+A stage that is named without a phase is one of the phase that decides level 0 of the next take. Events carry
+the phase, as the running take may be of another task or mode.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +13,12 @@ from valle.control import Event
 from valle.errors import UserError
 from valle.samplers.declaration import plain
 from valle.samplers.lint import lint
-from valle.samplers.naming import parse_stage
+from valle.samplers.naming import parse_parameter, parse_stage
 from valle.samplers.stack import Stack, parse_setting
-from valle.samplers.stage import keyed
+from valle.samplers.stage import Stage, keyed
 from valle.samplers.stages import STAGES
 from valle.samplers.values import MEASURES, Condition, Curve
+from valle_lab.lab.modes import deciding
 from valle_lab.lab.registry import command
 
 if TYPE_CHECKING:
@@ -22,34 +27,39 @@ if TYPE_CHECKING:
 
 def set_parameter(lab: Lab, name: str, value: object) -> None:
     """Set a parameter, such as `temperature.value` or `nar.3:top_k.k`; a stage that is missing is added."""
-    parsed = parse_setting(f"{name}={value}")[1] if isinstance(value, str) else value
-    plain = _plain(parsed)
-    lab.change_stack(current(lab).set(name, plain), Event("set", name, plain))
+    stage, parameter = parse_parameter(name, deciding(lab))
+    target = f"{stage}.{parameter}"
+    plain = _plain(parse_setting(f"{target}={value}")[1] if isinstance(value, str) else value)
+    lab.change_stack(current(lab).set(target, plain), Event("set", target, plain))
 
 
 def add(lab: Lab, stage: str) -> None:
     """Add a stage at its usual place; a chooser takes the place of the one there."""
-    lab.change_stack(current(lab).add(stage), Event("add", stage))
+    name = _named(lab, stage)
+    lab.change_stack(current(lab).add(name), Event("add", name))
 
 
 def remove(lab: Lab, stage: str) -> None:
     """Take a stage out."""
-    lab.change_stack(current(lab).remove(stage), Event("remove", stage))
+    name = _named(lab, stage)
+    lab.change_stack(current(lab).remove(name), Event("remove", name))
 
 
 def move(lab: Lab, stage: str, place: int) -> None:
     """Move a stage to another place of its list, counted from 0."""
-    lab.change_stack(current(lab).move(stage, place), Event("move", stage, place))
+    name = _named(lab, stage)
+    lab.change_stack(current(lab).move(name, place), Event("move", name, place))
 
 
 def switch(lab: Lab, stage: str, on: bool) -> None:
     """Switch a stage on or off."""
-    lab.change_stack(current(lab).switch(stage, on), Event("switch", stage, on))
+    name = _named(lab, stage)
+    lab.change_stack(current(lab).switch(name, on), Event("switch", name, on))
 
 
 def duplicate(lab: Lab, stage: str) -> None:
     """Put a second stage of the same kind and values right behind one."""
-    name = parse_stage(stage, "ar")
+    name = parse_stage(stage, deciding(lab))
     stack = current(lab)
     stages = list(stack.stages(name.list))
     keys = [key for key, _ in keyed(stages)]
@@ -124,6 +134,11 @@ def _follow(lab: Lab, stack: Stack) -> None:
     lab.mark("stack")
 
 
+def _named(lab: Lab, stage: str) -> str:
+    """A stage's name with its phase."""
+    return str(parse_stage(stage, deciding(lab)))
+
+
 def _plain(value: Any) -> Any:
     return value.to_dict() if isinstance(value, Condition | Curve) else plain(value)
 
@@ -159,16 +174,21 @@ def _bound(name: str, word: str) -> float | None:
 
 
 def _present(lab: Lab) -> Iterator[str]:
-    for phase, stages in lab.stack.lists.items() if lab.stack else ():
-        for key, _ in keyed(stages):
-            yield key if phase == "ar" else f"{phase}:{key}"
+    for prefix, key, _ in _stages(lab):
+        yield f"{prefix}{key}"
 
 
 def _parameters(lab: Lab) -> Iterator[str]:
+    for prefix, key, stage in _stages(lab):
+        for parameter in stage.declaration.parameters:
+            yield f"{prefix}{key}.{parameter.name}"
+
+
+def _stages(lab: Lab) -> Iterator[tuple[str, str, Stage]]:
+    """Every stage with the phase that its name needs, and its name in its list."""
     for phase, stages in lab.stack.lists.items() if lab.stack else ():
         for key, stage in keyed(stages):
-            for parameter in stage.declaration.parameters:
-                yield f"{'' if phase == 'ar' else phase + ':'}{key}.{parameter.name}"
+            yield "" if phase == deciding(lab) else f"{phase}:", key, stage
 
 
 def _nothing_to_undo(lab: Lab) -> str | None:

@@ -103,6 +103,11 @@ class LabTake:
         return self.begun is None or self.begun.request.task in SPEECH_TASKS
 
     @property
+    def deciding(self) -> str:
+        """The phase that decides level 0, or the only one."""
+        return "ar" if self.begun is None else self.begun.request.deciding
+
+    @property
     def sounds(self) -> bool:
         """Whether there is anything to hear."""
         return any(segment.frames for segment in self.segments)
@@ -130,9 +135,8 @@ class LabTake:
         if not isinstance(self.steps, list):
             self.steps = list(self.steps)
         self.steps.extend(steps)
-        deciding = "ar" if self.begun is None else self.begun.request.deciding
         for step in steps:
-            self.timeline.add(step, deciding)
+            self.timeline.add(step, self.deciding)
 
     def settle(self, shelf: Shelf | None = None) -> None:
         """The take is over; its steps go on the shelf, where there is one."""

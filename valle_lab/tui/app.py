@@ -72,6 +72,8 @@ class LabApp(App[int], inherit_bindings=False):
         """The sheet and the trial that were shown last."""
         self._judged: Audition | None = None
         """The audition whose table was shown at its end."""
+        self.mistake: Exception | None = None
+        """What ended the app, where nobody had foreseen it."""
         self.animation_level = "none"
 
     def get_default_screen(self) -> BenchScreen:
@@ -85,6 +87,14 @@ class LabApp(App[int], inherit_bindings=False):
             self.lab.tell(f"keys: nothing with a key is called {'; '.join(unknown)}", error=True)
         self._dress(settings.theme)
         self.call_after_refresh(self._begin)
+
+    def _handle_exception(self, error: Exception) -> None:
+        self.mistake = self.mistake or error
+        super()._handle_exception(error)
+
+    def _fatal_error(self) -> None:
+        # Without Textual's page of local variables over the terminal: who runs the app tells of it.
+        self._close_messages_no_wait()
 
     async def on_event(self, event: Event) -> None:
         # A terminal sends Alt and a letter with the letter, which would be typed where there is text.
@@ -165,10 +175,11 @@ class LabApp(App[int], inherit_bindings=False):
         if _opens_its_own(result):
             return
         lines = in_words(result)
-        if len(lines) > 1:
-            self.push_screen(AnswerScreen(title, lines))
+        line = ": ".join((title, *lines))
+        if len(lines) > 1 or len(line) >= self.size.width:
+            self.push_screen(AnswerScreen(title, lines, wrapped=isinstance(result, dict | str)))
         else:
-            self.lab.tell(": ".join((title, *lines)))
+            self.lab.tell(line)
 
     def _doing(self, act: Callable[[], Any]) -> Any:
         result, said = None, Notice("")
@@ -232,6 +243,14 @@ class LabApp(App[int], inherit_bindings=False):
             found = next((c for c in self.lab.commands if c.name == parameters[0]), None)
             return found is not None and (True if found.unavailable(self.lab) is None else None)
         return True
+
+    def on_key(self, event: Key) -> None:
+        """A key that nothing took: that of a command which cannot be given now says why."""
+        for command in self.lab.commands:
+            if event.key == self.lab.key_of(command.name) and command.unavailable(self.lab) is not None:
+                event.stop()
+                self.do(command.name)
+                return
 
     def action_command(self, name: str) -> None:
         """A key or a button of a command."""

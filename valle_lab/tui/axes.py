@@ -53,9 +53,10 @@ AXES = (
 """1025 ids have at most 10.001 bits of entropy and 27.0 bits squared of varentropy."""
 
 
-def region(entropy: Values, varentropy: Values, stack: Stack | None) -> list[str]:
-    """The entropix region of each decision, by the thresholds of the stack where it has that stage."""
-    stages = () if stack is None else stack.effective("ar", 0)
+def region(entropy: Values, varentropy: Values, stack: Stack | None, phase: str = "ar") -> list[str]:
+    """The entropix region of each decision of a phase, by the thresholds of the stack where it has that
+    stage."""
+    stages = stack.effective(phase) if stack is not None and phase in stack.lists else ()
     own = next((dict(stage.parameters) for stage in stages if stage.declaration.name == ENTROPIX), None)
     limits = own or {parameter.name: parameter.default for parameter in STAGES[ENTROPIX].parameters}
     return [REGIONS[number] for number in regions(entropy, varentropy, limits)]

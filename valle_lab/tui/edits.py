@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from valle.errors import UserError
 from valle.samplers.declaration import StageDeclaration
 from valle.samplers.stages import STAGES
+from valle_lab.lab.modes import deciding
 from valle_lab.presets import presets
 from valle_lab.tui.forms import (
     condition_entries,
@@ -39,7 +40,7 @@ class StackEdits:
     def begin(self, what: str, row: Row | None, state: StageState | None) -> None:
         """Begin an edit; `row` is the one that has the focus."""
         edits: dict[str, Callable[[], None]] = {
-            "add": partial(self._add, row.list if row else "ar"),
+            "add": partial(self._add, row.list if row else deciding(self._app.lab)),
             "preset": self._preset,
             "save": self._save,
         }
@@ -56,11 +57,10 @@ class StackEdits:
     def _add(self, list_name: str) -> None:
         phase = list_name.partition(".")[0]
         items = [_stage_item(stage) for stage in STAGES.values() if phase not in stage.refused]
-        prefix = "" if list_name == "ar" else f"{list_name}:"
 
         def chosen(name: str | None) -> None:
             if name is not None:
-                self._do("stack.add", f"{prefix}{name}")
+                self._do("stack.add", f"{list_name}:{name}")
 
         self._app.push_screen(ChooseScreen(f"add a stage to {list_name}", items), chosen)
 
@@ -155,8 +155,9 @@ class StackEdits:
 
 def _stage_item(stage: StageDeclaration) -> Item:
     parameters = ", ".join(parameter.name for parameter in stage.parameters) or "none"
+    also = f" Elsewhere called {', '.join(stage.also)}." if stage.also else ""
     return Item(
         stage.name,
         stage.help,
-        f"{stage.help}\n{stage.family}; parameters: {parameters}\nSource: {stage.source}",
+        f"{stage.help}{also}\n{stage.family}; parameters: {parameters}\nSource: {stage.source}",
     )

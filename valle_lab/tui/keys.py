@@ -40,7 +40,6 @@ SCREEN_BINDINGS = (
         "f10",
         "zoom",
         "Zoom",
-        show=False,
         id="screen.zoom",
         tooltip="Give the screen to one pane, or take it back",
     ),

@@ -6,6 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from textual.command import DiscoveryHit, Hit, Hits, Provider
+from textual.content import Content
 
 if TYPE_CHECKING:
     from valle_lab.lab.registry import Command
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
 
 HELP_WEIGHT = 0.5
+KEY_STYLE = "dim"
 
 
 class LabCommands(Provider):
@@ -20,7 +22,8 @@ class LabCommands(Provider):
 
     async def discover(self) -> Hits:
         for command in self._available():
-            yield DiscoveryHit(command.title, self._action(command), command.name, command.help)
+            shown = Content.assemble(command.title, self._key(command))
+            yield DiscoveryHit(shown, self._action(command), command.name, command.help)
         for system in self.app.get_system_commands(self.screen):
             yield DiscoveryHit(system.title, system.callback, help=system.help)
 
@@ -29,7 +32,7 @@ class LabCommands(Provider):
         for command in self._available():
             score = max(matcher.match(command.title), matcher.match(command.help) * HELP_WEIGHT)
             if score > 0:
-                shown = matcher.highlight(command.title)
+                shown = Content.assemble(matcher.highlight(command.title), self._key(command))
                 yield Hit(score, shown, self._action(command), command.name, command.help)
         for system in self.app.get_system_commands(self.screen):
             if (score := matcher.match(system.title)) > 0:
@@ -41,6 +44,11 @@ class LabCommands(Provider):
             for command in self._lab_app.lab.commands
             if command.unavailable(self._lab_app.lab) is None
         ]
+
+    def _key(self, command: Command) -> tuple[str, str]:
+        """The key that gives the command, to be seen behind its name."""
+        key = self._lab_app.lab.key_of(command.name)
+        return (f"  {key}" if key else "", KEY_STYLE)
 
     def _action(self, command: Command) -> partial[None]:
         if command.needs_arguments:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -33,7 +33,7 @@ class Row:
     @property
     def stage(self) -> str:
         """The stage as commands take it."""
-        return self.key if self.list == "ar" else f"{self.list}:{self.key}"
+        return f"{self.list}:{self.key}"
 
     @property
     def target(self) -> str:
@@ -77,9 +77,11 @@ def effective(stack: Stack, name: str) -> tuple[EffectiveStage, ...]:
     return stack.effective(phase, int(level or 0))
 
 
-def rows(stack: Stack) -> Iterator[Row]:
-    """All rows, in the order of the lists and their stages."""
-    for name in sorted(stack.lists, key=_usual_order):
+def rows(stack: Stack, used: Container[str]) -> Iterator[Row]:
+    """All rows, in the order of the lists and their stages: first those of the phases that are used."""
+    for name in sorted(
+        stack.lists, key=lambda name: (name.partition(".")[0] not in used, _usual_order(name))
+    ):
         for stage in effective(stack, name):
             parameters = stage.declaration.parameters
             if len(parameters) != 1:

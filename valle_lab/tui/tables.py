@@ -18,6 +18,7 @@ from valle_lab.tui.part import CURSOR, Picture
 from valle_lab.tui.view import View
 
 GAP = " "
+ELLIPSIS = "…"
 THUMB, TRACK = "▐", " "
 UNPRINTABLE = {code: " " for code in (*range(32), 127)}
 
@@ -193,7 +194,7 @@ class Table(Picture, can_focus=True):
             if cell.right:
                 text = " " * (room - cell_len(text)) + text
             style = self.style_of(f"table--{cell.style}")
-            piece = set_cell_size(text, room) + (GAP if at < len(widths) - 1 else "")
+            piece = cut(text, room) + (GAP if at < len(widths) - 1 else "")
             segments.append(Segment(piece, style if above is None else style + above))
         plain = self.style_of("table--text")
         return Strip(segments).adjust_cell_length(width, plain if above is None else plain + above)
@@ -204,6 +205,13 @@ class Table(Picture, can_focus=True):
         begin = round(self._first / count * room)
         end = max(begin + 1, round((self._first + room) / count * room))
         return Segment(THUMB if begin <= y < end else TRACK, self.style_of("table--bar"))
+
+
+def cut(text: str, room: int) -> str:
+    """A text in so many cells; one that is longer ends with an ellipsis."""
+    if cell_len(text) <= room or not room:
+        return set_cell_size(text, room)
+    return set_cell_size(text, room - 1) + ELLIPSIS
 
 
 class StepTable(Table):

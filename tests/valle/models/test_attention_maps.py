@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from itertools import product
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from valle.models.ar_nar import ArNar
+from valle.models.arch.reading import Reading
 from valle.models.attention_maps import AttentionTrack, best_heads, monotone_paths, monotony
 from valle.models.base import Inputs
 from valle.models.config import ModelConfig
@@ -83,6 +85,46 @@ def test_step_by_step_gives_the_same_and_touches_no_logit(model: ArNar) -> None:
     assert len(track) == 4
     assert np.allclose(track.text(0, 4), whole.text(0, 4), atol=1e-5)
     assert np.allclose(track.shares(0, 4), whole.shares(0, 4), atol=1e-5)
+
+
+def test_of_a_head_that_reads_forward_it_is_what_it_is_held_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(3)
+    config = ModelConfig(dim=32, layers=3, heads=2, ffn=64, forward_attention=(1,))
+    model = ArNar(config).eval().requires_grad_(False)
+    for layer in model.model.layers:
+        layer.self_attn.q_proj.weight.mul_(5)
+    used: list[torch.Tensor] = []
+    gather = Reading.gather
+
+    def watched(self: Reading, layer: int, query: Any, key: Any, value: Any, seen: Any) -> torch.Tensor:
+        # What is gathered of values that are a 1 each, in places of their own, are the weights.
+        used.append(gather(self, layer, query, key, torch.eye(key.shape[1])[None], seen)[0])
+        return gather(self, layer, query, key, value, seen)
+
+    monkeypatch.setattr(Reading, "gather", watched)
+    row = replace(inputs(), response=torch.tensor([7, 8, 9])[:, None])
+    (layout,) = model.layouts([inputs()], growing=True)
+    whole = AttentionTrack(layout, first=4)
+    logits = model.full([row], whole)[0]
+    first, text = layout.outputs.start, layout.spans["phonemes"]
+    wanted = used[0][first:]
+    assert torch.allclose(whole.weights(1, 0, 4)[0], wanted, atol=1e-5)
+    assert torch.allclose(whole.weights(1, 2, 3)[0], wanted[2:3, : first + 3], atol=1e-5)
+    asked = whole._asked(1, 0, 4)[0]
+    assert not torch.allclose(asked[:, text], wanted[:, text], atol=0.02), "the head is held back here"
+    assert torch.allclose(whole.weights(1, 0, 4)[1], whole._asked(1, 0, 4)[1]), "the other heads are not"
+
+    track = AttentionTrack(layout)
+    cache, answer = model.begin([inputs()], capacity=8, observer=track)
+    for number, token in enumerate([7, 8, 9]):
+        assert torch.allclose(
+            track.weights(1, number, number + 1)[0],
+            wanted[number : number + 1, : first + number + 1],
+            atol=1e-5,
+        )
+        assert torch.allclose(answer[0], logits[number], atol=1e-4)
+        answer = model.advance(cache, torch.tensor([token]), track)
+    assert np.allclose(track.text(0, 4), whole.text(0, 4), atol=1e-5)
 
 
 def test_in_a_padded_batch_the_first_row_is_looked_at(model: ArNar) -> None:

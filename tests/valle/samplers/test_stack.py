@@ -133,6 +133,7 @@ def test_effective_fills_defaults_and_marks_what_does_nothing() -> None:
 
 ERRORS: list[tuple[str, str]] = [
     ("topk.k=5", 'unknown stage "topk"; the nearest is "top_k"'),
+    ("nucleus.p=0.5", '"nucleus" is called "top_p" here'),
     ("temprature.value=1", 'unknown stage "temprature"; the nearest is "temperature"'),
     ("top_k.kk=5", 'ar:top_k has no parameter "kk"; the nearest is "k"'),
     ("repetition_penalty.penality=2", 'ar:repetition_penalty has no parameter "penality"; the nearest is'),
@@ -323,3 +324,8 @@ def test_stacks_as_data_need_no_torch() -> None:
     code = "import sys, valle.samplers, valle.samplers.schema; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_what_others_call_a_stage_is_nothing_else_here() -> None:
+    named = [name for stage in STAGES.values() for name in (stage.name, *stage.also)]
+    assert len(named) == len(set(named))

@@ -76,7 +76,7 @@ def test_changes_of_the_stack_reach_the_running_take(bench: Bench) -> None:
     (take,) = lab.takes
     events = take.steps[3].events
     assert [(e.kind, e.name, e.value, str(e.place)) for e in events] == [
-        ("set", "temperature.value", 0.7, "0/ar.0:3"),
+        ("set", "ar:temperature.value", 0.7, "0/ar.0:3"),
         ("set", "nar:greedy.on", True, "0/ar.0:3"),
     ]
     assert take.timeline.event_marks == [3]

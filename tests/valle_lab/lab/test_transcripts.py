@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from fake_engine import FRAMES, HEARD
 from bench import Bench
 from valle.errors import UserError
 from valle.text.tokens import Tokenizer
+from valle_lab.lab import Lab
+from valle_lab.lab.places import place_or_cursor
 from valle_lab.session.save import load_session
 from valle_lab.text_views import in_words
 from valle_lab.worker.bodies import asked_from_body, asked_to_body
@@ -160,3 +163,44 @@ def test_words_are_found_by_their_sound(bench: Bench, monkeypatch: pytest.Monkey
     bench.speak("Some words")
     with pytest.raises(UserError, match="take-2 came to no phonemes"):
         lab.run("take.words")
+
+
+def test_a_stage_without_a_phase_is_one_of_the_task(bench: Bench) -> None:
+    lab, worker = bench.lab, bench.workers[0]
+    lab.run("mode.task", "stt")
+    bench.speak(steps=2)
+    lab.run_line("stack.set temperature.value 0.5")
+    lab.run_line("stack.duplicate temperature")
+    assert lab.stack is not None
+    assert [stage.name for stage in lab.stack.stages("stt")] == ["temperature", "temperature", "greedy"]
+    lab.run("mode.task", "tts")
+    before = lab.stack.stages("stt")
+    lab.run_line("stack.set temperature.value 0.7")
+    assert lab.stack.stages("stt") == before, "the task is another by now"
+    worker.allow()
+    lab.wait()
+    (take,) = lab.takes
+    assert [event.name for step in take.steps for event in step.events if event.kind == "set"] == [
+        "stt:temperature.value",
+        "ar:temperature.value",
+    ]
+    lab.run("mode.choose", "nar-len")
+    lab.run_line("stack.set temperature.value 0.6")
+    assert [stage.name for stage in lab.stack.stages("nar_len")] == ["guidance", "temperature", "greedy"]
+    assert {"temperature.value", "ar:temperature.value"} <= set(_offered(lab, "stack.set"))
+    lab.run("mode.reset")
+    assert {"temperature.value", "nar_len:temperature.value"} <= set(_offered(lab, "stack.set"))
+
+
+def _offered(lab: Lab, command: str) -> Iterable[str]:
+    complete = lab.commands[command].arguments[0].complete
+    assert complete is not None
+    return complete(lab)
+
+
+def test_a_step_without_a_phase_is_one_of_the_take(bench: Bench) -> None:
+    lab = bench.lab
+    lab.run("take.transcribe", "clear-man")
+    lab.wait()
+    (take,) = lab.takes
+    assert str(place_or_cursor(take, None, "2")) == "0/stt.0:2"

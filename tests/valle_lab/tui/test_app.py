@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,9 +14,12 @@ from textual._ansi_sequences import ANSI_SEQUENCES_KEYS
 from textual.events import Key
 from textual.widgets import Button, Checkbox, Input, TextArea
 
+from tests.valle_lab.tui.conftest import Stage
+from valle.errors import UserError
 from valle_lab.lab.commands import all_commands
 from valle_lab.session.save import load_session
 from valle_lab.sinks import NullSink
+from valle_lab.tui import outcome
 from valle_lab.tui.app import LabApp
 from valle_lab.tui.keys import part_bindings
 from valle_lab.tui.screens.answer import AnswerScreen
@@ -255,7 +259,7 @@ async def test_the_palette_offers_what_can_be_done_now(stage: OpenStage) -> None
     async with stage() as s:
         await s.pilot.press("ctrl+p")
         await s.pilot.pause(0.3)
-        assert "take: speak" in s.text and "take: play" not in s.text
+        assert "take: speak  ctrl+g" in s.text and "take: play" not in s.text
         await s.pilot.press(*"text: limit")
         await s.pilot.pause(0.5)
         await s.pilot.press("enter")
@@ -478,3 +482,68 @@ async def test_without_colours_the_terminals_own_are_not_taken(
 def test_the_screen_needs_no_torch() -> None:
     code = "import sys, valle_lab.tui.app; sys.exit('torch' in sys.modules or 'transformers' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+async def test_a_key_that_can_do_nothing_now_says_why(stage: OpenStage) -> None:
+    async with stage(hold_load=True) as s:
+        assert "ctrl+g speaks it" in s.text
+        await s.pilot.press(*"Hi", "ctrl+g")
+        await s.settle()
+        assert s.notice == "✗ take.speak: the model is still being loaded." and not s.lab.takes
+        await s.pilot.press("alt+r")
+        await s.settle()
+        assert s.notice == "✗ fork.here: there is no take yet."
+
+
+async def test_a_seed_and_a_limit_count_as_they_are_typed(stage: OpenStage) -> None:
+    async with stage(size=(120, 40)) as s:
+        s.lab.run("text.set", "Some words")
+        s.lab.run("seed.lock")
+        await s.settle()
+        s.app.query_one("#seed", Input).focus()
+        await s.pilot.press(*"42")
+        limit = s.app.query_one("#limit", Input)
+        limit.focus()
+        limit.value = ""
+        await s.pilot.press(*"0.5", "ctrl+g")
+        await s.settle()
+        (take,) = s.lab.takes
+        assert take.seed == 42 and s.lab.max_seconds == 0.5 and "✗" not in s.notice
+        s.app.query_one("#seed", Input).focus()
+        await s.pilot.press("backspace", "backspace")
+        await s.settle()
+        assert s.lab.seed is None
+
+
+async def test_the_line_of_keys_tells_of_tabs_measures_and_the_whole_screen(stage: OpenStage) -> None:
+    async with stage(size=(120, 40)) as s:
+        await s.pilot.press("f6")
+        await s.pilot.pause()
+        assert "] Tab" in s.lines[-1] and "f10 Zoom" in s.lines[-1]
+        await s.pilot.press("f5")
+        await s.pilot.pause()
+        assert "] Tab" not in s.lines[-1] and "s Measure" in s.lines[-1]
+
+
+@pytest.mark.parametrize("size", [(120, 40), (200, 50)])
+async def test_all_measures_are_seen_where_there_is_room(stage: OpenStage, size: tuple[int, int]) -> None:
+    async with stage(size=size) as s:
+        for label in ("entropy", "varentr.", "margin", "stop", "rank", "region"):
+            assert sum(f"│{label:8}" in line for line in s.lines) == 1
+
+
+def test_a_mistake_of_the_lab_is_one_line_and_its_traceback_is_in_the_log(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app, log, run = Stage(tmp_path).app, tmp_path / "lab.log", LabApp.run
+    monkeypatch.setattr(LabApp, "run", lambda self: run(self, headless=True, size=(80, 24)))
+
+    def wrong() -> None:
+        raise ZeroDivisionError("nobody thought of it")
+
+    app.on_begun = lambda: app.call_later(wrong)
+    with pytest.raises(UserError, match="ZeroDivisionError: nobody thought of it") as told:
+        outcome(app, log)
+    assert "\n" not in str(told.value) and str(log) in str(told.value)
+    assert "in wrong" in log.read_text()
+    assert "Traceback" not in "".join(capfd.readouterr())

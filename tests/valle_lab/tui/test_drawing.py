@@ -16,7 +16,7 @@ from valle_lab.tui.blocks import EIGHTHS, SHADES, bars, fitted, sampled, shades
 from valle_lab.tui.heat import HALF, heat_strips
 from valle_lab.tui.layout import layout_for
 from valle_lab.tui.lines import Line, to_strip
-from valle_lab.tui.widgets.nar import raster
+from valle_lab.tui.widgets.nar import GUTTER, level_lines, raster
 
 SHARES = hnp.arrays(np.float64, st.integers(1, 40), elements=st.floats(0, 1))
 
@@ -95,3 +95,12 @@ def test_regions_and_layouts() -> None:
     sizes = {(59, 50): "-too-small", (80, 17): "-too-small", (80, 24): "-narrow", (200, 24): "-narrow"}
     sizes |= {(110, 32): "-medium", (159, 60): "-medium", (160, 40): "-wide", (400, 100): "-wide"}
     assert {size: layout_for(*size) for size in sizes} == sizes
+
+
+def test_the_numbers_of_a_level_fit_beside_its_strip() -> None:
+    bits, none = np.full(2, 9.876, np.float32), np.zeros(2, np.int64)
+    measured = StageMeasures("raw", none, bits, bits, bits, bits, none, bits, bits)
+    margin = np.array([1.234e-5, 3.0], np.float32)
+    step = Step("take-1", Place(0, "nar", 7, 0), none, none, margin=margin, measures=(measured,))
+    (line,) = level_lines([step], 40, 1)
+    assert line.gutter == "level 7 H 9.88 margin 0.000" and len(line.gutter) < GUTTER

@@ -12,6 +12,7 @@ from fake_engine import FRAMES, HEARD
 
 from valle.errors import UserError
 from valle_lab.lab.voices import Part as PromptPart
+from valle_lab.tui.screens.answer import AnswerScreen
 from valle_lab.tui.screens.jump import JumpScreen
 from valle_lab.tui.widgets.pane import Pane
 from valle_lab.tui.widgets.stack import StackList
@@ -148,7 +149,7 @@ async def test_what_is_shown_can_be_copied(stage: OpenStage) -> None:
         await s.pilot.press("f7")
         await s.pilot.pause()
         await s.pilot.press("y")
-        assert s.app.clipboard == "valle-lab say 'Some words' --seed 7 --language en --voice anna"
+        assert s.app.clipboard == "valle-lab say 'Some words' --seed 7 --voice anna --language en"
         s.app.action_pane_tab("takes", "voices")
         await s.pilot.pause()
         await s.pilot.press("y")
@@ -272,3 +273,33 @@ async def test_what_is_told_at_once_is_seen_together(stage: OpenStage) -> None:
         s.lab.tell("Something else.", error=True)
         await s.settle()
         assert s.notice == "✗ Something.\nSomething else."
+
+
+async def test_a_take_is_read_in_full_recalled_and_taken_off_the_list(stage: OpenStage) -> None:
+    text = " ".join(f"word{number}" for number in range(60)) + " end."
+    async with stage(size=(80, 24)) as s:
+        await s.speak(text)
+        await s.pilot.press("f7")
+        await s.pilot.pause()
+        assert "word59" not in "".join(s.lines[13:])
+        await s.pilot.press("enter")
+        await s.settle()
+        await s.pilot.pause()
+        assert "word59 end." in s.text and "seed = " in s.text
+        await s.pilot.press("y", "escape")
+        assert text in s.app.clipboard
+        s.app.do("text.set", "Something else")
+        await s.pilot.press("r")
+        await s.settle()
+        assert s.lab.text == text and s.lab.seed == s.lab.takes[0].seed
+        await s.pilot.press("d")
+        await s.settle()
+        assert s.lab.takes[0].hidden and s.lab.chosen is None
+
+
+async def test_an_answer_that_is_longer_than_the_line_is_a_page(stage: OpenStage) -> None:
+    async with stage(size=(80, 24)) as s:
+        s.app.answer("take.words", "sound " * 40)
+        await s.pilot.pause()
+        assert isinstance(s.app.screen, AnswerScreen)
+        assert sum(line.count("sound") for line in s.lines) >= 40

@@ -156,3 +156,48 @@ async def test_every_stage_can_be_shown_and_idle_ones_are_dimmed(stage: OpenStag
         assert {i["name"] for i in s.lab.run("stack.show")["ar"]} <= shown
         idle = {row.row.key for row in s.app.query(StageRow) if row.has_class("-idle")}
         assert {e.key for e in s.lab.stack.effective("ar") if not e.runs} <= idle
+
+
+async def test_typing_faster_than_the_list_follows_does_no_harm(stage: OpenStage) -> None:
+    async with stage(size=(120, 40)) as s:
+        await s.pilot.press("f4", "a")
+        s.app.screen.action_move(30)
+        s.app.screen._search("top_k")
+        await s.pilot.pause()
+        assert s.app.is_running and "Keeps the k most likely ids." in s.text
+
+
+@pytest.mark.parametrize(
+    ("typed", "found"), [("nucleus", "top_p"), ("tfs", "tail_free"), ("cfg", "guidance")]
+)
+async def test_a_stage_is_found_by_the_name_that_others_give_it(
+    stage: OpenStage, typed: str, found: str
+) -> None:
+    async with stage(size=(120, 40)) as s:
+        await s.pilot.press("f4", "a", *typed)
+        await s.pilot.pause()
+        assert found in [item.name for item in s.app.screen._found]
+
+
+async def test_the_row_that_has_the_focus_is_explained(stage: OpenStage) -> None:
+    async with stage(size=(80, 24)) as s:
+        s.lab.run("stack.add", "top_k")
+        await s.settle()
+        names = [item["name"] for item in s.lab.run("stack.show")["ar"]]
+        await s.pilot.press("f4", *["down"] * names.index("top_k"))
+        await s.settle()
+        assert "How many ids stay; 0 is off. 0 to 100000 ids, default" in s.text
+
+
+async def test_the_phases_of_the_task_come_first(stage: OpenStage) -> None:
+    async with stage(size=(120, 40)) as s:
+        await s.pilot.press("f4")
+        assert str(s.app.query(".phase").first().content) == "ar"
+        s.app.do("mode.task", "stt")
+        await s.settle()
+        await s.settle()
+        titles = [str(item.content) for item in s.app.query(".phase")]
+        assert titles[0] == "stt" and "ar · not in this mode" in titles
+        assert next(iter(s.app.query(StageRow))).row.target == "stt:greedy.None"
+        await s.pilot.press("a")
+        assert isinstance(s.app.screen, ChooseScreen)

@@ -168,6 +168,23 @@ class Reading:
         return type(self)(self._layers, self._symbols, self._there, self._first, places)
 
 
+def places(looks: Tensor, before: Tensor | None = None) -> Tensor:
+    """Return where a head that reads forward is, shares [T, N] of the symbols, for queries in a row that look
+    at the symbols so much [T, N].
+
+    before: where it was [N] at the query before them; None where the first of them is the first that answers.
+    """
+    reach = _reach(looks.shape[1], looks.device)
+    looks = looks + LEAST * looks.sum(-1, keepdim=True)
+    share = torch.zeros_like(looks[0]).index_fill(0, torch.zeros(1, dtype=torch.long), 1.0)
+    share = share if before is None else before
+    found = []
+    for look in looks:
+        share = _normalised(share @ reach * look)
+        found.append(share)
+    return torch.stack(found)
+
+
 def _normalised(shares: Tensor) -> Tensor:
     """Return shares [..., N] so that they sum to 1, or to 0 where there is none."""
     return shares / shares.sum(-1, keepdim=True).clamp_min(_TINY)

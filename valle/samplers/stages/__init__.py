@@ -41,9 +41,12 @@ STAGES: dict[str, StageDeclaration] = {
 def find(name: str) -> StageDeclaration:
     """The declaration of that name.
 
-    Raises StackError, which names the nearest known stage, where there is none.
+    Raises StackError where there is none, which names the stage that others call so, or the nearest.
     """
     declaration = STAGES.get(name)
     if declaration is None:
+        for known in STAGES.values():
+            if name.lower().replace("-", "_") in known.also:
+                raise StackError(f'"{name}" is called "{known.name}" here')
         raise StackError(f'unknown stage "{name}"; {nearest(name, list(STAGES))}')
     return declaration

@@ -8,6 +8,7 @@ from valle.samplers.stages.shared import HIGHEST_ID, WITHOUT_A_STOP, an_id, ids,
 DECLARATIONS = (
     StageDeclaration(
         name="ban_tokens",
+        also=("suppress_tokens",),
         family="bans",
         kind="stage",
         place=100,
@@ -33,6 +34,7 @@ DECLARATIONS = (
     ),
     StageDeclaration(
         name="minimum_length",
+        also=("min_length", "min_new_tokens"),
         family="bans",
         kind="stage",
         place=120,

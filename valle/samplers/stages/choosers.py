@@ -9,6 +9,7 @@ from valle.samplers.stages.steered_choosers import STEERED
 DECLARATIONS = (
     StageDeclaration(
         name="greedy",
+        also=("argmax",),
         family="choosers",
         kind="chooser",
         place=900,
@@ -19,6 +20,7 @@ DECLARATIONS = (
     ),
     StageDeclaration(
         name="draw",
+        also=("multinomial", "do_sample"),
         family="choosers",
         kind="chooser",
         place=900,

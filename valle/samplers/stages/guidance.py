@@ -10,6 +10,7 @@ from valle.samplers.declaration import Parameter, StageDeclaration
 DECLARATIONS = (
     StageDeclaration(
         name="guidance",
+        also=("cfg", "cfg_scale", "cfg_strength", "guidance_scale"),
         family="guidance",
         kind="guidance",
         place=0,

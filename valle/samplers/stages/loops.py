@@ -11,6 +11,7 @@ _SEARCHED = "How many of the latest ids are searched; 0 searches all of them."
 DECLARATIONS = (
     StageDeclaration(
         name="no_repeat_ngram",
+        also=("no_repeat_ngram_size",),
         family="loops",
         kind="stage",
         place=230,

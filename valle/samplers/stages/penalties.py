@@ -40,6 +40,7 @@ def _subtraction(name: str, place: int, help: str, per: str) -> StageDeclaration
 DECLARATIONS = (
     StageDeclaration(
         name="repetition_penalty",
+        also=("repeat_penalty",),
         family="penalties",
         kind="stage",
         place=200,

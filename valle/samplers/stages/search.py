@@ -12,6 +12,7 @@ _REFUSED = {"nar": _IN_ONE_PASS, "nar_len": _OUT_OF_ORDER, "len": _ONE_NUMBER}
 DECLARATIONS = (
     StageDeclaration(
         name="beam_search",
+        also=("num_beams", "beam_width"),
         family="search",
         kind="search",
         place=950,

@@ -114,6 +114,7 @@ _ADAPTIVE_P = StageDeclaration(
 
 _REPETITION_AWARE = StageDeclaration(
     name="repetition_aware",
+    also=("ras",),
     family="choosers",
     kind="chooser",
     place=900,

@@ -29,6 +29,7 @@ DECLARATIONS = (
     ),
     StageDeclaration(
         name="dynamic_temperature",
+        also=("dynatemp",),
         family="temperature",
         kind="stage",
         place=410,
@@ -99,6 +100,7 @@ DECLARATIONS = (
     ),
     StageDeclaration(
         name="quadratic_smoothing",
+        also=("smoothing_factor", "smooth_sampling"),
         family="temperature",
         kind="stage",
         place=420,

@@ -31,6 +31,7 @@ DECLARATIONS = (
     ),
     StageDeclaration(
         name="top_p",
+        also=("nucleus",),
         family="truncation",
         kind="stage",
         place=330,

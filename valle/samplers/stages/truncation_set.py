@@ -7,6 +7,7 @@ from valle.samplers.declaration import Parameter, StageDeclaration
 DECLARATIONS = (
     StageDeclaration(
         name="typical",
+        also=("typical_p", "locally_typical"),
         family="truncation",
         kind="stage",
         place=320,
@@ -28,6 +29,7 @@ DECLARATIONS = (
     ),
     StageDeclaration(
         name="tail_free",
+        also=("tfs", "tfs_z"),
         family="truncation",
         kind="stage",
         place=350,

@@ -7,6 +7,7 @@ from valle.samplers.declaration import Parameter, StageDeclaration
 DECLARATIONS = (
     StageDeclaration(
         name="top_n_sigma",
+        also=("top_nsigma",),
         family="truncation",
         kind="stage",
         place=300,
@@ -51,6 +52,7 @@ DECLARATIONS = (
     ),
     StageDeclaration(
         name="epsilon",
+        also=("epsilon_cutoff",),
         family="truncation",
         kind="stage",
         place=360,
@@ -75,6 +77,7 @@ DECLARATIONS = (
     ),
     StageDeclaration(
         name="eta",
+        also=("eta_cutoff",),
         family="truncation",
         kind="stage",
         place=365,

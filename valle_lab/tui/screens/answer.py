@@ -23,8 +23,9 @@ class AnswerScreen(ModalScreen[None]):
         Binding("y", "copy", "Copy", id="answer.copy", tooltip="Copy all lines, over SSH too (OSC 52)"),
     ]
 
-    def __init__(self, title: str, lines: Sequence[str]) -> None:
-        super().__init__()
+    def __init__(self, title: str, lines: Sequence[str], *, wrapped: bool = False) -> None:
+        """`wrapped`: long lines go on below, instead of being scrolled to; no table is to be kept."""
+        super().__init__(classes="-wrapped" if wrapped else None)
         self._title = title
         self._text = "\n".join(lines)
 

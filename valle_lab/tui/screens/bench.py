@@ -63,7 +63,7 @@ class BenchScreen(Screen[None]):
         yield Static(id="too-small", markup=False)
         with Container(id="bench"):
             with Asking(id="asking"):
-                yield SpokenText(self._lab.text, id="text")
+                yield SpokenText(self._lab.text, self._lab.key_of("take.speak"), id="text")
                 yield PhonemeLine(self._lab, id="phonemes")
                 yield AskLine(self._lab, id="ask")
                 yield Controls(self._lab.commands, id="controls")

@@ -78,9 +78,12 @@ class ChooseScreen(ModalScreen[str | None]):
             self.dismiss(typed)
 
     @on(OptionList.OptionHighlighted)
-    def _tell(self, event: OptionList.OptionHighlighted) -> None:
-        item = self._found[event.option_index]
-        self.query_one("#about", Static).update(Content(item.more or item.about))
+    def _tell(self) -> None:
+        # What is under the cursor now: since the message was sent, more may have been typed.
+        highlighted = self.query_one(OptionList).highlighted
+        if highlighted is not None:
+            item = self._found[highlighted]
+            self.query_one("#about", Static).update(Content(item.more or item.about))
 
     def action_move(self, by: int) -> None:
         listed = self.query_one(OptionList)
@@ -102,15 +105,19 @@ class ChooseScreen(ModalScreen[str | None]):
 
 def matching(items: Sequence[Item], text: str) -> list[Item]:
     """Those that have all the words: names that begin so, names with them in, then what is said of them."""
-    phrase = " ".join(text.casefold().replace("_", " ").split())
+    phrase = " ".join(_plain(text).split())
 
     def place(item: Item) -> int:
-        name = item.name.casefold().replace("_", " ")
-        told = f"{name} {item.about} {item.more}".casefold()
+        name = _plain(item.name)
+        told = _plain(f"{name} {item.about} {item.more}")
         ranks = (name.startswith(phrase), phrase in name, _has(name, phrase), _has(told, phrase))
         return ranks.index(True) if any(ranks) else len(ranks)
 
     return sorted((item for item in items if place(item) < 4), key=place)
+
+
+def _plain(text: str) -> str:
+    return text.casefold().replace("_", " ")
 
 
 def _has(where: str, words: str) -> bool:

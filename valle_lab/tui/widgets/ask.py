@@ -23,10 +23,12 @@ class SpokenText(TextArea):
 
     HELP = "The text that is spoken. Any script, any length: long texts are spoken sentence by sentence."
 
-    def __init__(self, text: str, *, id: str | None = None) -> None:
+    def __init__(self, text: str, key: str, *, id: str | None = None) -> None:
+        """`key` is the one that speaks it."""
         super().__init__(
             text,
             id=id,
+            placeholder=Content(f"Type what is to be spoken; {key} speaks it."),
             soft_wrap=True,
             show_line_numbers=False,
             tab_behavior="focus",
@@ -145,12 +147,14 @@ class AskLine(Container):
         seed = lab.seed if lab.seed is not None else lab.takes[-1].seed if lab.takes else None
         entry, lock = self.query_one("#seed", Input), self.query_one("#locked", Checkbox)
         if not entry.has_focus:
-            entry.value = "" if seed is None else str(seed)
+            with entry.prevent(Input.Changed):
+                entry.value = "" if seed is None else str(seed)
         with lock.prevent(Checkbox.Changed):
             lock.value = lab.seed is not None
         limit = self.query_one("#limit", Input)
         if not limit.has_focus:
-            limit.value = f"{lab.max_seconds:g}"
+            with limit.prevent(Input.Changed):
+                limit.value = f"{lab.max_seconds:g}"
         self.query_one("#task", Choice).show(tasks(lab) if described else (), lab.manner.task)
         modes = described.modes if described else ()
         self.query_one("#mode", Choice).show((FIRST, *modes), lab.manner.mode or FIRST)
@@ -172,14 +176,18 @@ class AskLine(Container):
     def _mode(self, event: Choice.Chosen) -> None:
         self.post_message(CommandWanted("mode.choose", event.name))
 
-    @on(Input.Submitted, "#seed")
-    def _seed(self, event: Input.Submitted) -> None:
+    # What stands in a field counts as it is typed: the key that speaks works from within it.
+
+    @on(Input.Changed, "#seed")
+    def _seed(self, event: Input.Changed) -> None:
         if event.value:
             self.post_message(CommandWanted("seed.set", event.value))
+        elif self._lab.seed is not None:
+            self.post_message(CommandWanted("seed.lock"))
 
-    @on(Input.Submitted, "#limit")
-    def _limit(self, event: Input.Submitted) -> None:
-        if event.value:
+    @on(Input.Changed, "#limit")
+    def _limit(self, event: Input.Changed) -> None:
+        if event.value.strip("0."):
             self.post_message(CommandWanted("text.limit", event.value))
 
     @on(Checkbox.Changed, "#locked")

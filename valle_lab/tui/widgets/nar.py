@@ -16,7 +16,7 @@ from valle_lab.tui.lines import Line, to_strip
 from valle_lab.tui.part import Picture
 from valle_lab.tui.view import View
 
-GUTTER = 27
+GUTTER = 28
 MOST_BITS = 10.0
 LEAST_LEVEL_ROWS = 7
 
@@ -84,7 +84,7 @@ def level_lines(steps: Sequence[Step], width: int, height: int) -> list[Line]:
     for level in sorted(levels):
         entropy = np.concatenate([step.measures[0].entropy for step in levels[level]]).astype(np.float64)
         margin = np.concatenate([step.margin for step in levels[level]])
-        words = f"level {level} H {entropy.mean():.2f} margin {margin.min(initial=np.inf):.2g}"
+        words = f"level {level} H {entropy.mean():.2f} margin {margin.min(initial=np.inf):.3f}"
         labels = [words, *[""] * (rows - 1)]
         for label, cells in zip(labels, curve(entropy, width, rows, 0.0, MOST_BITS), strict=True):
             lines.append(Line(label, cells, "nar--curve"))

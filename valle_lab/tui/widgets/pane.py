@@ -24,7 +24,7 @@ class Pane(Vertical):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("left_square_bracket", "turn(-1)", show=False, id="pane.before", tooltip="The tab before"),
-        Binding("right_square_bracket", "turn(1)", show=False, id="pane.next", tooltip="The next tab"),
+        Binding("right_square_bracket", "turn(1)", "Tab", id="pane.next", tooltip="The next tab"),
         Binding("y", "copy", show=False, id="pane.copy", tooltip="Copy what is shown, over SSH too (OSC 52)"),
     ]
 
@@ -63,6 +63,10 @@ class Pane(Vertical):
 
     def on_mount(self) -> None:
         self._entitle()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Tabs are turned where there are several."""
+        return action != "turn" or len(self._parts) > 1
 
     @property
     def tabs(self) -> Iterable[str]:

@@ -13,6 +13,7 @@ from textual.message import Message
 from textual.widgets import Static
 
 from valle.samplers.declaration import plain
+from valle_lab.lab.modes import used
 from valle_lab.tui.messages import CommandWanted
 from valle_lab.tui.part import Part
 from valle_lab.tui.rows import Row, StageState, rows, states
@@ -23,13 +24,13 @@ from valle_lab.tui.widgets.stage_row import StageRow
 class StackList(VerticalScroll, Part, can_focus=False):
     """A row a parameter; the keys below act on the row that has the focus."""
 
-    ABOUT = frozenset({"stack", "model"})
+    ABOUT = frozenset({"stack", "model", "text"})
     HELP = (
         "## Stack\n\nThe samplers of each phase, in the order in which they act; the last one decides. "
         "`●` is on, `○` off, `◆` decides; what is dimmed changes nothing as it is set. `▲` is a remark, "
-        "`◇` a condition.\n\nLeft and right change a value, shift for fine steps, page up and down for ten; "
-        "type a number; backspace goes back to the default. A change takes effect at the next step of a "
-        "running take."
+        "`◇` a condition. What the task and the mode have no use for comes last.\n\nLeft and right change a "
+        "value, shift for fine steps, page up and down for ten; type a number; backspace goes back to the "
+        "default. A change takes effect at the next step of a running take."
     )
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("down,j", "go(1)", show=False, id="stack.down", tooltip="The next row"),
@@ -65,13 +66,16 @@ class StackList(VerticalScroll, Part, can_focus=False):
     def paint(self) -> None:
         stack = self.view.lab.stack
         known = states(stack) if stack else {}
-        wanted = list(rows(stack)) if stack else []
+        wanted = list(rows(stack, used(self.view.lab))) if stack else []
         if wanted != self._rows:
             self._rebuild(wanted, known)
         else:
             for row in self._shown:
                 row.show(known[row.row.list, row.row.key])
-        self._tell(known)
+        self._tell()
+
+    def on_descendant_focus(self) -> None:
+        self._tell()
 
     def clip(self) -> str:
         stack = self.view.lab.stack
@@ -145,7 +149,7 @@ class StackList(VerticalScroll, Part, can_focus=False):
         made: list[Static | StageRow] = []
         for row in wanted:
             if not made or not isinstance(made[-1], StageRow) or made[-1].row.list != row.list:
-                made.append(Static(Content(row.list), classes="phase"))
+                made.append(Static(Content(self._title(row.list)), classes="phase"))
             made.append(StageRow(row, known[row.list, row.key]))
         self._shown = [row for row in made if isinstance(row, StageRow)]
         with self.app.batch_update():
@@ -154,6 +158,11 @@ class StackList(VerticalScroll, Part, can_focus=False):
         if held is not None:
             self.call_after_refresh(self._focus_near, held)
 
+    def _title(self, name: str) -> str:
+        """A list's name; what the task and the mode of the next take have no use for says so."""
+        idle = name.partition(".")[0] not in used(self.view.lab)
+        return f"{name} · not in this mode" if idle else name
+
     def _focus_near(self, held: Row) -> None:
         listed = self._shown
         same = [row for row in listed if row.row == held]
@@ -161,6 +170,10 @@ class StackList(VerticalScroll, Part, can_focus=False):
         for row in (same or stage or listed)[:1]:
             row.enter()
 
-    def _tell(self, known: dict[tuple[str, str], StageState]) -> None:
-        remarks = sum(len(state.remarks) for state in known.values())
-        self.say(f"▲ {remarks}" if remarks else "")
+    def _tell(self) -> None:
+        """Below: how many remarks there are, and what the row under the cursor is."""
+        remarks = sum(len(row.state.remarks) for row in self._shown if row.row.first)
+        words = [f"▲ {remarks}"] if remarks else []
+        if (row := self.row) is not None:
+            words.append(row.hint)
+        self.say(" · ".join(words))

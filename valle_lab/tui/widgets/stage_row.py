@@ -71,6 +71,11 @@ class StageRow(Vertical):
         """Of the stage and the parameter, from their declaration."""
         return help_of(self.state, self.parameter)
 
+    @property
+    def hint(self) -> str:
+        """The same in one line."""
+        return self._help if self.parameter is None else f"{self.parameter.help} {limits_of(self.parameter)}."
+
     def compose(self) -> ComposeResult:
         with Horizontal(classes="row"):
             yield self._label
@@ -171,12 +176,15 @@ def help_of(state: StageState, parameter: Parameter | None) -> str:
     declared = state.effective.declaration
     text = f"## {declared.name}\n\n{declared.help}\n\nSource: {declared.source}\n\n"
     if parameter is not None:
-        limits = (
-            f" From {parameter.minimum:g} to {parameter.maximum:g}." if parameter.maximum is not None else ""
-        )
-        unit = f", in {parameter.unit}" if parameter.unit else ""
-        usual = in_words(parameter.default) or "empty"
-        text += f"### {parameter.name}{unit}\n\n{parameter.help}{limits} Default {usual}.\n\n"
+        text += f"### {parameter.name}\n\n{parameter.help} {limits_of(parameter)}.\n\n"
     if isinstance(curve := (state.effective.parameters.get(parameter.name) if parameter else None), Curve):
         text += f"Now a curve: {in_words(curve)}.\n\n"
     return text
+
+
+def limits_of(parameter: Parameter) -> str:
+    """From where to where a parameter goes, and what it is by default."""
+    usual = f"default {in_words(parameter.default) or 'empty'}"
+    if parameter.minimum is None or parameter.maximum is None:
+        return usual.capitalize()
+    return f"{parameter.minimum:g} to {parameter.maximum:g} {parameter.unit}".rstrip() + f", {usual}"

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
 from typing import ClassVar
 
 from textual import on
 from textual.binding import Binding, BindingType
 
 from valle.request import FRAME_RATE
+from valle_lab.lab.recall import said_again
 from valle_lab.lab.state import LabTake
 from valle_lab.lab.takes import shown_takes
 from valle_lab.lab.tree import Twig, tree
@@ -30,7 +30,9 @@ class TakeList(Table):
     HELP = (
         "## Takes\n\nThe takes of this session. Up and down (`k` and `j`) choose the one that is shown, "
         "played and saved. Space plays and pauses, `b` changes between two takes at the same place, 1 to 5 "
-        "rate, `0` takes the rating back, `i` writes a note, `y` copies the command that makes it again.\n\n"
+        "rate, `0` takes the rating back, `i` writes a note, `y` copies the command that speaks it again. "
+        "Enter shows all about it, its text in full; `r` takes its text, voice, seed and stack for the next "
+        "one, `d` takes it off the list.\n\n"
         "A take of another task than speech has its answer after `→`: phonemes, words or a length; `t` has "
         "the model hear the chosen take, `w` tells the words of phonemes, and `y` copies the answer.\n\n"
         "A take that goes on from another one, from the step where it was forked, stands below it as a "
@@ -44,6 +46,21 @@ class TakeList(Table):
                 str(n), f"rate({n})", show=False, id=f"takes.rate{n}", tooltip=f"Rate it {n} of {MOST_STARS}"
             )
             for n in range(MOST_STARS + 1)
+        ),
+        Binding("enter", "choose", "About", id="takes.about", tooltip="All about it, its text in full"),
+        Binding(
+            "r",
+            "app.command('take.recall')",
+            "Recall",
+            id="takes.recall",
+            tooltip="Text, voice, seed and stack of it for the next one",
+        ),
+        Binding(
+            "d,delete",
+            "app.command('take.hide')",
+            show=False,
+            id="takes.hide",
+            tooltip="Off the list; it stays in the session",
         ),
         Binding("i", "note", "Note", id="takes.note", tooltip="Write a note to the take"),
         Binding("less_than_sign", "app.command('fork.parent')", show=False, id="takes.parent", tooltip="Up"),
@@ -80,6 +97,10 @@ class TakeList(Table):
         self.fill(COLUMNS, [_cells(take, twig) for take, twig in zip(self._order, twigs, strict=True)], row)
         self.say(_noted(chosen))
 
+    def action_choose(self) -> None:
+        if self._order:
+            self.call_later(self.run_action, "app.tell('take.about')")
+
     def action_seek(self, by: float) -> None:
         self.post_message(CommandWanted("take.skip", by))
 
@@ -100,19 +121,14 @@ class TakeList(Table):
         take = self.view.take
         if take is None or not take.speaks:
             return "" if take is None else take.answer
-        return said_again(take, self.view.lab.language)
+        usual = self.view.lab.description
+        return said_again(take, usual.default_stack if usual is not None else None)
 
     @on(Table.Moved)
     def _choose(self, event: Table.Moved) -> None:
         event.stop()
         if event.row < len(self._order):
             self.post_message(CommandWanted("take.choose", self._order[event.row].name))
-
-
-def said_again(take: LabTake, language: str) -> str:
-    """The command line that makes a take with the same seed."""
-    voice = f" --voice {shlex.quote(take.voice)}" if take.voice else ""
-    return f"valle-lab say {shlex.quote(take.text)} --seed {take.seed} --language {language}{voice}"
 
 
 def _cells(take: LabTake, twig: Twig) -> list[Cell]:

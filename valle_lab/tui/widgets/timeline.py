@@ -21,8 +21,8 @@ from valle_lab.tui.part import CURSOR, Picture
 from valle_lab.tui.view import View
 
 GUTTER = 9
-STRIP_ROWS = 3
-"""A strip has at least so many, where there is more than one."""
+LEAST_ROWS, GOOD_ROWS = 2, 3
+"""Of a strip: where all have the least they are all shown, else those that have the good ones."""
 ROWS_FOR_REGIONS = 8
 EVENT, SEGMENT, PLAYHEAD, FORK, PARTING = "▲", "│", "♪", "├", "≠"
 CHANGED, SUPPOSED = "●", "○"
@@ -67,7 +67,7 @@ class Timeline(Picture, can_focus=True):
         Binding("plus,equals_sign", "zoom(-1)", show=False, id="timeline.in", tooltip="Show fewer decisions"),
         Binding("minus", "zoom(1)", show=False, id="timeline.out", tooltip="Show more decisions"),
         Binding("0", "whole", show=False, id="timeline.whole", tooltip="Show the whole take"),
-        Binding("s", "turn", show=False, id="timeline.turn", tooltip="Put the next measure on top"),
+        Binding("s", "turn", "Measure", id="timeline.turn", tooltip="Put the next measure on top"),
     ]
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         *(f"timeline--{name}" for name in ("label", "axis", "mark", "cursor", "playhead", "supposed")),
@@ -113,7 +113,8 @@ class Timeline(Picture, can_focus=True):
     def _measures(self, series: Measured, start: int, end: int, width: int, height: int) -> list[Line]:
         shaded = height >= ROWS_FOR_REGIONS
         rows = height - 1 - shaded
-        axes = [*AXES[self._top :], *AXES[: self._top]][: max(1, rows // STRIP_ROWS)]
+        each = LEAST_ROWS if rows >= LEAST_ROWS * len(AXES) else GOOD_ROWS
+        axes = [*AXES[self._top :], *AXES[: self._top]][: max(1, rows // each)]
         each, rest = divmod(rows, len(axes))
         lines: list[Line] = []
         for number, axis in enumerate(axes):
@@ -131,7 +132,8 @@ class Timeline(Picture, can_focus=True):
         if not count:
             return Line("region", " " * width, "timeline--axis")
         entropy, varentropy = series.values("entropy")[start:end], series.values("varentropy")[start:end]
-        of = region(entropy, varentropy, self.view.lab.stack)
+        phase = "ar" if self.view.take is None else self.view.take.deciding
+        of = region(entropy, varentropy, self.view.lab.stack, phase)
         used = column_of(count - 1, count, width) + 1
         shown = [of[index_at(cell, count, width)] for cell in range(used)]
         cells = "".join(REGION_MARKS[name] for name in shown) + " " * (width - used)
@@ -169,8 +171,7 @@ class Timeline(Picture, can_focus=True):
         """Where the take leaves the one that it was forked from, and the one that it is compared with."""
         take, found = self.view.take, self.view.lab.comparison
         if take is not None and take.fork is not None and take.fork.segment < len(series.segment_starts):
-            one_by_one = take.begun is not None and take.fork.phase == take.begun.request.deciding
-            step = take.fork.step if one_by_one else 0
+            step = take.fork.step if take.fork.phase == take.deciding else 0
             yield series.segment_starts[take.fork.segment] + step, FORK
         if take is not None and found is not None and found.row is not None and take.name in found.takes:
             yield found.row, PARTING
