@@ -140,7 +140,7 @@ class NoSink:
         self.description = f"no sound, only files ({why})" if why else "no sound, only files"
 
     def start(self, source: Source) -> None:
-        raise UserError(self.description)
+        raise UserError(f"{self.description}; a take that is saved can be heard elsewhere")
 
     def close(self) -> None:
         """Nothing was opened."""

@@ -166,7 +166,8 @@ def test_without_a_sound_device_playing_says_so(tmp_path: Path) -> None:
     bench.speak()
     bench.lab.run("take.play")
     (notice,) = bench.told()
-    assert notice == Notice("no sound, only files (no device)", error=True)
+    told = "no sound, only files (no device); a take that is saved can be heard elsewhere"
+    assert notice == Notice(told, error=True)
 
 
 def test_a_dead_worker_is_told_once_and_can_be_restarted(bench: Bench, tmp_path: Path) -> None:

@@ -16,7 +16,9 @@ from valle_lab.tui.blocks import EIGHTHS, SHADES, bars, fitted, sampled, shades
 from valle_lab.tui.heat import HALF, heat_strips
 from valle_lab.tui.layout import layout_for
 from valle_lab.tui.lines import Line, to_strip
+from valle_lab.tui.widgets.attention import map_labels, map_picture
 from valle_lab.tui.widgets.nar import GUTTER, level_lines, raster
+from valle_lab.views import Alignment
 
 SHARES = hnp.arrays(np.float64, st.integers(1, 40), elements=st.floats(0, 1))
 
@@ -104,3 +106,17 @@ def test_the_numbers_of_a_level_fit_beside_its_strip() -> None:
     step = Step("take-1", Place(0, "nar", 7, 0), none, none, margin=margin, measures=(measured,))
     (line,) = level_lines([step], 40, 1)
     assert line.gutter == "level 7 H 9.88 margin 0.000" and len(line.gutter) < GUTTER
+
+
+@given(st.integers(1, 60), st.integers(2, 40))
+def test_a_line_of_the_map_is_labelled_with_its_phonemes(count: int, rows: int) -> None:
+    letters = [chr(ord("A") + number) for number in range(count)]
+    # One phoneme has all the weight: only its line is light, and has its letter.
+    for place in {0, count // 2, count - 1}:
+        weights = np.zeros((30, count), np.float32)
+        weights[:, place] = 1.0
+        picture = map_picture(Alignment((), weights, np.zeros(30, np.int32)), 20, rows)
+        labels = map_labels(letters, len(picture))
+        (light,) = {int(row) // 2 for row in np.flatnonzero(picture.max(axis=1))}
+        assert len(labels) == len(heat_strips(picture))
+        assert letters[place] in labels[light] or len(labels[light]) == 8

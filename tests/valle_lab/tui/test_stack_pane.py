@@ -189,6 +189,17 @@ async def test_the_row_that_has_the_focus_is_explained(stage: OpenStage) -> None
         assert "How many ids stay; 0 is off. 0 to 100000 ids, default" in s.text
 
 
+async def test_a_row_without_a_value_has_nothing_to_reset_or_edit(stage: OpenStage) -> None:
+    async with stage(size=(120, 40)) as s:
+        before = s.lab.stack
+        await s.pilot.press("f4", "down")
+        row = s.app.focused.parent.parent.row
+        assert row.key == "draw" and row.parameter is None
+        await s.pilot.press("backspace", "enter")
+        await s.settle()
+        assert s.lab.stack is before and "✗" not in s.notice
+
+
 async def test_the_phases_of_the_task_come_first(stage: OpenStage) -> None:
     async with stage(size=(120, 40)) as s:
         await s.pilot.press("f4")

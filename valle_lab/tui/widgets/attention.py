@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
+from rich.segment import Segment
 from textual.binding import Binding, BindingType
 from textual.events import MouseDown
 from textual.strip import Strip
@@ -128,7 +130,12 @@ class AttentionPart(Picture, can_focus=True):
             strips += [to_strip(line, GUTTER, "attention--label", self.style_of) for line in detail]
         room = height - len(strips)
         if seen.alignment is not None and room >= LEAST_MAP_ROWS:
-            strips += heat_strips(map_picture(seen.alignment, width + GUTTER, 2 * room))
+            picture = map_picture(seen.alignment, width, 2 * room)
+            labels, style = map_labels(seen.symbols, len(picture)), self.style_of("attention--label")
+            strips += [
+                Strip([Segment(f"{label:<{GUTTER}}", style), *heat])
+                for label, heat in zip(labels, heat_strips(picture), strict=True)
+            ]
         return strips[:height]
 
     def _words(self, seen: AttentionView | None) -> str:
@@ -173,13 +180,26 @@ def head_lines(head: HeadView, symbols: tuple[str, ...], width: int) -> list[Lin
         (cells,) = bars(spread[:width], 1)
         lines.append(Line(name, cells.ljust(width), f"attention--{name}"))
         if name == "text":
-            spelled = "".join((symbol[:1] or " ") if symbol.isprintable() else " " for symbol in symbols)
-            lines.append(Line("", spelled[:width].ljust(width), "attention--label"))
+            lines.append(Line("", spelled(symbols)[:width].ljust(width), "attention--label"))
     return lines
 
 
+def spelled(symbols: Sequence[str]) -> str:
+    """A character a symbol."""
+    return "".join((symbol[:1] or " ") if symbol.isprintable() else " " for symbol in symbols)
+
+
 def map_picture(alignment: Alignment, width: int, rows: int) -> NDArray[np.int64]:
-    """Shades [rows, width] of the map: phonemes from top to bottom, decisions from left to right."""
+    """Shades [rows or less, width] of the map: phonemes from top to bottom, decisions from left to right."""
     weights = np.sqrt(alignment.map.astype(np.float64)).T
     weights = fitted(fitted(weights, min(width, max(1, weights.shape[1]))).T, min(rows, weights.shape[0])).T
     return shades(weights, 0.0, float(weights.max(initial=0.0)) or 1.0)
+
+
+def map_labels(symbols: Sequence[str], rows: int) -> list[str]:
+    """The phonemes of each line of a map of so many rows, of which a line holds two."""
+    whole = spelled(symbols)
+    starts = [row * len(whole) // rows for row in range(0, rows, 2)]
+    return [
+        whole[start:end][: GUTTER - 1] for start, end in zip(starts, [*starts[1:], len(whole)], strict=True)
+    ]

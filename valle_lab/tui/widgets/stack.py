@@ -12,7 +12,6 @@ from textual.content import Content
 from textual.message import Message
 from textual.widgets import Static
 
-from valle.samplers.declaration import plain
 from valle_lab.lab.modes import used
 from valle_lab.tui.messages import CommandWanted
 from valle_lab.tui.part import Part
@@ -117,19 +116,14 @@ class StackList(VerticalScroll, Part, can_focus=False):
     @on(StageRow.Changed)
     def _changed(self, event: StageRow.Changed) -> None:
         event.stop()
-        value = event.value
-        if value is None:
-            (row,) = [row for row in self._shown if row.row == event.row]
-            value = plain(row.parameter.default) if row.parameter else None
-        self.post_message(CommandWanted("stack.set", event.row.target, value, held=event.held))
+        self.post_message(CommandWanted("stack.set", event.row.target, event.value, held=event.held))
         # A value that was refused goes back to what the stack has.
         self.call_later(self.repaint)
 
     @on(StageRow.EditWanted)
     def _edit(self, event: StageRow.EditWanted) -> None:
         event.stop()
-        (row,) = [row for row in self._shown if row.row == event.row]
-        self._ask("switch" if isinstance(event, StageRow.SwitchWanted) else "value", row)
+        self._ask("switch" if isinstance(event, StageRow.SwitchWanted) else "value", event.row)
 
     def _ask(self, what: str, row: StageRow | None) -> None:
         if what == "switch" and row is not None:
@@ -152,6 +146,9 @@ class StackList(VerticalScroll, Part, can_focus=False):
                 made.append(Static(Content(self._title(row.list)), classes="phase"))
             made.append(StageRow(row, known[row.list, row.key]))
         self._shown = [row for row in made if isinstance(row, StageRow)]
+        if held is not None:
+            # Else Textual gives it to another pane, which gets the keys until the rows are there.
+            self.screen.set_focus(None)
         with self.app.batch_update():
             self.remove_children()
             self.mount_all(made)

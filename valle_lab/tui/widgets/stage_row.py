@@ -13,7 +13,7 @@ from textual.message import Message
 from textual.widget import Widget
 from textual.widgets import Static
 
-from valle.samplers.declaration import Parameter
+from valle.samplers.declaration import Parameter, plain
 from valle.samplers.values import Curve
 from valle_lab.tui.rows import SWITCHES, Row, StageState, in_words
 from valle_lab.tui.scale import Scale
@@ -28,7 +28,7 @@ class StageRow(Vertical):
     """Knows its row and its stage's state; the pane does the commands."""
 
     class Changed(Message):
-        """A parameter is to have another value, or its default where that is None."""
+        """A parameter is to have another value."""
 
         def __init__(self, row: Row, value: Any, held: bool = False) -> None:
             """`held`: it goes on with the change before."""
@@ -38,7 +38,7 @@ class StageRow(Vertical):
     class EditWanted(Message):
         """A value is to be edited in words."""
 
-        def __init__(self, row: Row) -> None:
+        def __init__(self, row: StageRow) -> None:
             super().__init__()
             self.row = row
 
@@ -116,7 +116,9 @@ class StageRow(Vertical):
     def _changed(self, event: Slider.Changed | Picker.Changed) -> None:
         event.stop()
         value: Any = event.value
-        if value is not None and self.parameter is not None and self.parameter.type == "boolean":
+        if value is None:
+            value = self._usual
+        elif self.parameter is not None and self.parameter.type == "boolean":
             value = value == SWITCHES[0]
         held = isinstance(event, Slider.Changed) and event.held
         self.post_message(self.Changed(self.row, value, held))
@@ -124,15 +126,22 @@ class StageRow(Vertical):
     @on(Words.EditWanted)
     def _edit(self, event: Words.EditWanted) -> None:
         event.stop()
+        if self.parameter is None:
+            return
         if isinstance(event, Words.ResetWanted):
-            self.post_message(self.Changed(self.row, None))
-        elif self.row.parameter is not None:
-            self.post_message(self.EditWanted(self.row))
+            self.post_message(self.Changed(self.row, self._usual))
+        else:
+            self.post_message(self.EditWanted(self))
 
     def on_click(self, event: Click) -> None:
         """A click on the mark before the name switches the stage."""
         if event.widget is self._label and event.x <= 1 and self.row.first:
-            self.post_message(self.SwitchWanted(self.row))
+            self.post_message(self.SwitchWanted(self))
+
+    @property
+    def _usual(self) -> Any:
+        """The default, in the types of JSON."""
+        return plain(self.parameter.default) if self.parameter else None
 
     @property
     def _help(self) -> str:
