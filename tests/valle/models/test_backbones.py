@@ -228,6 +228,19 @@ def test_ternary_weights_are_rounded_again_when_they_change() -> None:
         assert torch.equal(layer(given), doubled)
 
 
+def test_ternary_weights_are_rounded_again_where_others_lie_in_their_place() -> None:
+    """Memory that a conversion frees is soon another weight's: only what it holds tells them apart."""
+    torch.manual_seed(0)
+    for _ in range(200):
+        layer, given = BitLinear(64, 64, bias=False), torch.randn(1, 64)
+        with torch.no_grad():
+            layer(given)
+            layer.to(torch.bfloat16).to(torch.float32)
+            same = BitLinear(64, 64, bias=False)
+            same.weight.copy_(layer.weight)
+            assert torch.equal(layer(given), same(given))
+
+
 class _Twice(nn.Module):
     """A stand-in for an adapter: it makes weights of the weights."""
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from valle.models.arch.llama import Llama
+from valle.models.arch.made import Made
 from valle.models.config import ModelConfig
 
 _LARGEST_ACTIVATION = 127
@@ -46,7 +47,7 @@ class BitLinear(nn.Linear):
     what they are rounded to is kept as well, as long as they stay as they are.
     """
 
-    _kept: tuple[object, Tensor, Tensor] | None = None
+    _made: Made[tuple[Tensor, Tensor]] | None = None
 
     def forward(self, input: Tensor) -> Tensor:
         """Return the layer's answer to input [..., D], in float32 inside and the input's dtype outside."""
@@ -67,10 +68,8 @@ class BitLinear(nn.Linear):
         # that was made under inference mode counts no versions.
         if torch.is_grad_enabled() or "weight" not in self._parameters or self.weight.is_inference():
             return ternary_of(self.weight)
-        key = (id(self.weight), self.weight._version, self.weight.data_ptr(), self.weight.device)
-        if self._kept is None or self._kept[0] != key:
-            self._kept = (key, *ternary_of(self.weight))
-        return self._kept[1:]
+        self._made = self._made or Made()
+        return self._made.of([self.weight], lambda: ternary_of(self.weight))
 
 
 def ternary_of(weight: Tensor) -> tuple[Tensor, Tensor]:

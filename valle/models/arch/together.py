@@ -12,6 +12,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from valle.models.arch.made import Made
+
 _FEW = 16
 """Positions up to which fetching the weights takes longer than multiplying by them."""
 
@@ -24,10 +26,7 @@ class Together:
     """
 
     def __init__(self) -> None:
-        self._held: list[tuple[Tensor, Tensor]] = []  # else others could take their ids and places
-        self._state: list[tuple[int, int, int]] = []
-        self._joined = torch.empty(0)
-        self._outputs: list[int] = []
+        self._made: Made[tuple[Tensor, list[int]]] = Made()
 
     def __call__(self, hidden: Tensor, *layers: nn.Module) -> Sequence[Tensor]:
         """Return what each of the layers answers to hidden [..., D]."""
@@ -36,19 +35,15 @@ class Together:
         weights = [weight for layer in layers if (weight := _weight_of(layer)) is not None] if few else []
         if len(weights) < len(layers):
             return [layer(hidden) for layer in layers]
-        joined = self._of(weights)
+        joined, outputs = self._made.of(weights, lambda: _side_by_side(weights))
         answer = torch.mm(hidden.reshape(-1, dim), joined).view(*hidden.shape[:-1], joined.shape[1])
-        return answer.split_with_sizes(self._outputs, -1)
+        return answer.split_with_sizes(outputs, -1)
 
-    def _of(self, weights: Sequence[Tensor]) -> Tensor:
-        """The weights side by side, [D, sum of outputs], made anew when they are others than last time."""
-        state = [(id(weight), weight._version, weight.data_ptr()) for weight in weights]
-        if state != self._state:
-            with torch.inference_mode(False), torch.no_grad():
-                self._joined = torch.cat([weight.t() for weight in weights], 1)
-            self._held, self._state = [(weight, weight.detach()) for weight in weights], state
-            self._outputs = [weight.shape[0] for weight in weights]
-        return self._joined
+
+def _side_by_side(weights: Sequence[Tensor]) -> tuple[Tensor, list[int]]:
+    """The weights input by input, [D, sum of outputs], and how many outputs each has."""
+    with torch.inference_mode(False), torch.no_grad():
+        return torch.cat([weight.t() for weight in weights], 1), [weight.shape[0] for weight in weights]
 
 
 def _is_plain(hidden: Tensor) -> bool:
