@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
+from textwrap import fill
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from valle.errors import UserError
 from valle_lab.cli.common import Common
-from valle_lab.cli.output import print_json, print_table
+from valle_lab.cli.output import print_json
 
 if TYPE_CHECKING:
     from valle.samplers.declaration import Parameter, StageDeclaration
@@ -68,13 +69,19 @@ def samplers(
     elif name is not None:
         _print_in_full(chosen[0])
     else:
-        print_table([("stage", "family", "parameters", "what it does"), *map(_row, chosen)])
+        for declaration in chosen:
+            _print_in_short(declaration)
     return None
 
 
-def _row(declaration: StageDeclaration) -> tuple[str, ...]:
+def _print_in_short(declaration: StageDeclaration) -> None:
+    """Name, family and parameters with their defaults, and what it does below."""
+    from valle_lab.lines import WIDTH
+
     parameters = " ".join(f"{item.name}={_shown(item.default)}" for item in declaration.parameters)
-    return declaration.name, declaration.family, parameters or "-", declaration.help
+    head = f"{declaration.name} ({declaration.family}) {parameters}".rstrip()
+    print(fill(head, WIDTH, subsequent_indent=" " * 8, break_long_words=False))
+    print(fill(declaration.help, WIDTH, initial_indent=" " * 4, subsequent_indent=" " * 4))
 
 
 def _print_in_full(declaration: StageDeclaration) -> None:

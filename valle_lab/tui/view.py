@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from valle.modes import AT_ONCE
 from valle.step import Step
 from valle_lab.lab import Lab
 from valle_lab.lab.state import LabTake
@@ -69,10 +70,16 @@ class View:
         return seen if seen is not None and self.take is not None and seen.take == self.take.name else None
 
     @property
+    def lack(self) -> str:
+        """Why a take has no decision that could be looked at; empty where it has, or still comes to some."""
+        at_once = self.take is not None and self.take.deciding in AT_ONCE
+        return "level 0 is decided in rounds, all frames at once: the tab NAR" if at_once else ""
+
+    @property
     def step_words(self) -> str:
         """The decision that is seen, in a few words; why it is not, where it is not."""
         if self.step is None:
-            return ""
+            return self.lack
         seen = self.seen
         if seen is None:
             return f"{self.step.place} {self.lab.sight.failure}"

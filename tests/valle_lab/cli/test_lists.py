@@ -13,6 +13,7 @@ from tiny_model import Tiny
 from valle.audio import wav
 from valle.checkpoints.container import content_hash, read_header
 from valle.models.backbones import BACKBONES
+from valle.samplers.stages import STAGES
 from valle_lab.cli import main
 
 
@@ -183,3 +184,13 @@ def test_a_preset_can_be_checked_as_a_stack(here: Path, capsys: pytest.CaptureFi
     (zonos,) = listed(capsys, "presets", "zonos")
     Path("stack.json").write_text(json.dumps(zonos["stacks"]))
     assert listed(capsys, "samplers", "--check", "stack.json") == []
+
+
+def test_the_samplers_are_listed_in_lines_that_fit(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["samplers"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert [line.split()[0] for line in lines if not line.startswith(" ")] == list(STAGES)
+    at = next(number for number, line in enumerate(lines) if line.startswith("top_p "))
+    assert lines[at] == "top_p (truncation) p=0.95 rule=reach"
+    assert lines[at + 1] == "    Keeps the most likely ids until their probabilities reach p."

@@ -303,3 +303,18 @@ async def test_an_answer_that_is_longer_than_the_line_is_a_page(stage: OpenStage
         await s.pilot.pause()
         assert isinstance(s.app.screen, AnswerScreen)
         assert sum(line.count("sound") for line in s.lines) >= 40
+
+
+async def test_a_take_that_is_demasked_says_where_its_rounds_are(stage: OpenStage) -> None:
+    async with stage(size=(120, 40)) as s:
+        s.app.do("mode.choose", "nar-len")
+        await s.speak("Some words")
+        await s.settle()
+        assert s.lab.chosen.begun is not None and not len(s.lab.chosen.timeline)
+        told = "level 0 is decided in rounds"
+        s.app.query_one(Timeline).repaint()
+        await s.pilot.pause()
+        assert sum(told in line for line in s.lines) >= 1
+        await s.pilot.press("f6", "]", "]", "]")
+        await s.pilot.pause()
+        assert sum(told in line for line in s.lines) >= 2 and "asked for" not in s.text

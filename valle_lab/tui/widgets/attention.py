@@ -141,6 +141,8 @@ class AttentionPart(Picture, can_focus=True):
     def _words(self, seen: AttentionView | None) -> str:
         if self.view.take is None:
             return "speak, and here stands where the model looks"
+        if self.look is None:
+            return self.view.lack
         if seen is None:
             return self.view.lab.attention.failure or "asked for"
         text, prompt, response = seen.shares[self.chosen_layer, self.chosen_head]

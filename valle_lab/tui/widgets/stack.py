@@ -143,7 +143,7 @@ class StackList(VerticalScroll, Part, can_focus=False):
         made: list[Static | StageRow] = []
         for row in wanted:
             if not made or not isinstance(made[-1], StageRow) or made[-1].row.list != row.list:
-                made.append(Static(Content(self._title(row.list)), classes="phase"))
+                made.append(self._title(row.list))
             made.append(StageRow(row, known[row.list, row.key]))
         self._shown = [row for row in made if isinstance(row, StageRow)]
         if held is not None:
@@ -155,10 +155,11 @@ class StackList(VerticalScroll, Part, can_focus=False):
         if held is not None:
             self.call_after_refresh(self._focus_near, held)
 
-    def _title(self, name: str) -> str:
+    def _title(self, name: str) -> Static:
         """A list's name; what the task and the mode of the next take have no use for says so."""
-        idle = name.partition(".")[0] not in used(self.view.lab)
-        return f"{name} · not in this mode" if idle else name
+        if name.partition(".")[0] in used(self.view.lab):
+            return Static(Content(name), classes="phase")
+        return Static(Content(f"{name} · not in this mode"), classes="phase -unused")
 
     def _focus_near(self, held: Row) -> None:
         listed = self._shown

@@ -99,7 +99,7 @@ class Timeline(Picture, can_focus=True):
         marked = None if cursor is None or not start <= cursor < end else cursor - start
         over = {} if marked is None else {column_of(marked, end - start, width): "timeline--cursor"}
         self.draw([to_strip(line, GUTTER, "timeline--label", self.style_of, over) for line in lines])
-        self.say("" if cursor is None else _described(self.view, cursor))
+        self.say(self.view.lack if cursor is None else _described(self.view, cursor))
 
     def clip(self) -> str:
         timeline = self.view.timeline
