@@ -1,1 +1,1 @@
-"""Model files: our own format, and the reader of the reference's."""
+"""Model files: our own, those of the reference, Hugging Face folders, and the hub."""

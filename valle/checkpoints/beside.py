@@ -19,12 +19,10 @@ PICKLED_ENDINGS = (".pth", ".pt")
 ENDINGS = (*SAFE_ENDINGS, *PICKLED_ENDINGS)
 YAML_ENDINGS = (".yaml", ".yml")
 HF_CONFIG, HF_MODEL = "config.json", "model.safetensors"
+TEXT_TOKENIZER = "text_tokenizer.json"
 _LATEST = "latest"  # a text file of the reference's trainer with the step it saved last
 _CHECKPOINTS = "ckpt"
 _LARGEST_YAML = 1_000_000
-
-
-TEXT_TOKENIZER = "text_tokenizer.json"
 
 
 def is_hugging_face(folder: Path) -> bool:

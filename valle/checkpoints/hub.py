@@ -14,7 +14,15 @@ from pathlib import Path, PurePosixPath
 
 import platformdirs
 
-from valle.checkpoints.beside import ENDINGS, HF_CONFIG, HF_MODEL, TEXT_TOKENIZER, YAML_ENDINGS
+from valle.checkpoints.beside import (
+    ENDINGS,
+    HF_CONFIG,
+    HF_MODEL,
+    PICKLED_ENDINGS,
+    TEXT_TOKENIZER,
+    YAML_ENDINGS,
+)
+from valle.checkpoints.reference_config import HF_EMBEDDINGS
 from valle.errors import UserError
 from valle.text.tokenizer_json import FILE_NAME
 
@@ -208,14 +216,14 @@ def _is_ours(path: Path) -> bool:
     from valle.checkpoints import native
     from valle.checkpoints.container import read_header
 
-    if path.suffix in ENDINGS and path.suffix != ".sft" and path.suffix != ".safetensors":
+    if path.suffix in PICKLED_ENDINGS:
         return False
     try:
         header = read_header(path / HF_MODEL if path.is_dir() else path)
     except UserError:
         return False
     if path.is_dir():
-        return header.tensors.get("model.embed_tokens.weight") is not None and _has_our_words(path)
+        return HF_EMBEDDINGS in header.tensors and _has_our_words(path)
     return native.is_native(header) or "proms_emb.embeddings.0.weight" in header.tensors
 
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from valle.checkpoints import container
+from valle.checkpoints import container, native
 from valle.checkpoints.beside import HF_CONFIG, HF_MODEL
 from valle.checkpoints.container import Header, Stored, TensorEntry, read_header
 from valle.checkpoints.details import KEPT, CodecName, Details, Original
@@ -47,11 +47,12 @@ TEXT_FILES = (
     "generation_config.json",
     "special_tokens_map.json",
 )
-_NOTHING: dict[str, Any] = {
+_UNSAID: dict[str, Any] = {
     "unified_position_ids": True,
     "noncausal_masks": False,
     "audio_embedding_sums": True,
 }
+"""What a config.json of others has no words for, as stock Llama computes it."""
 _STOCK = {
     "model_type": "llama",
     "hidden_act": "gelu",
@@ -172,7 +173,7 @@ def _said(folder: Path, header: Header, given: Mapping[str, Any] | None) -> Said
     file = folder / HF_CONFIG
     try:
         document = json.loads(file.read_text(encoding="utf-8"))
-        config, remarks = _config(document, header, given, _vocabulary(folder))
+        details, remarks = _details(document, header, given, _vocabulary(folder))
     except OSError as error:
         raise UserError(f"{file}: cannot be read: {error.strerror or error}") from error
     except UserError as error:
@@ -181,27 +182,17 @@ def _said(folder: Path, header: Header, given: Mapping[str, Any] | None) -> Said
         raise UserError(f"{file}: cannot be understood: {error}") from error
     found = [folder / name for name in TEXT_FILES if (folder / name).is_file()]
     texts = {each.name: each.read_text(encoding="utf-8", errors="replace") for each in found}
-    own = document.get(OWN_KEY) or {}
-    details = Details(
-        config=config,
-        codec=CodecName(**own.get("codec", {"name": CODEC})),
-        symbols=own.get("symbols", {}),
-        languages=own.get("languages")
-        or {code: row for row, code in enumerate(LANGUAGES[: config.languages])},
-        default_stacks=own.get("default_stacks") or STACKS,
-        steps=own.get("steps", 0),
-        notes=own.get("notes", ""),
-        original=Original("huggingface", (*texts.items(), (HF_MODEL, json.dumps(header.metadata)))),
-    )
-    return Said(details, tuple(remarks))
+    original = Original("huggingface", (*texts.items(), (HF_MODEL, json.dumps(header.metadata))))
+    return Said(replace(details, original=original), tuple(remarks))
 
 
-def _config(
+def _details(
     document: Mapping[str, Any],
     header: Header,
     given: Mapping[str, Any] | None,
     vocabulary: Mapping[str, int],
-) -> tuple[ModelConfig, list[str]]:
+) -> tuple[Details, list[str]]:
+    """What `config.json` says, in our own words where it has them, and how it was understood."""
     _refuse_others(document, header)
     remarks: list[str] = []
     layers = 1 + max(int(name.split(".")[2]) for name in header.tensors if name.startswith("model.layers."))
@@ -212,16 +203,15 @@ def _config(
         )
     if BIAS in header.tensors:
         remarks.append(f"{BIAS} is ignored, as stock Llama ignores it")
-    own = (document.get(OWN_KEY) or {}).get("config")
-    if own:
-        known = {field.name for field in fields(ModelConfig)}
-        plain: dict[str, Any] = {
-            key: tuple(value) if isinstance(value, list) else value for key, value in own.items()
-        }
-        config = ModelConfig(**{key: value for key, value in plain.items() if key in known})
-        return _checked(config, header.tensors[EMBEDDINGS].shape), remarks
+    shape = header.tensors[EMBEDDINGS].shape
+    if (own := document.get(OWN_KEY)) is not None:
+        try:
+            details = native.details_of(own)
+        except UserError as error:
+            raise UserError(f"{OWN_KEY}: {error}") from error
+        return replace(details, config=_checked(details.config, shape)), remarks
     experimental = (given or {}).get("experimental") or {}
-    assumed = {key: value for key, value in _NOTHING.items() if experimental.get(key) is None}
+    assumed = {key: value for key, value in _UNSAID.items() if experimental.get(key) is None}
     if assumed:
         shown = ", ".join(f"{key} {str(value).lower()}" for key, value in assumed.items())
         remarks.append(
@@ -237,7 +227,9 @@ def _config(
         **_counts(vocabulary),
         **flags_of({**assumed, **experimental}),
     )
-    return _checked(config, header.tensors[EMBEDDINGS].shape), remarks
+    languages = {code: row for row, code in enumerate(LANGUAGES[: config.languages])}
+    details = Details(_checked(config, shape), CodecName(CODEC), languages=languages, default_stacks=STACKS)
+    return details, remarks
 
 
 def _checked(config: ModelConfig, shape: tuple[int, ...]) -> ModelConfig:
@@ -349,6 +341,8 @@ def lost(tensors: Tensors, details: Details) -> list[str]:
         for name, stored in tensors.stored.items()
         if name not in written and not name.startswith(("model.", KEPT))
     ]
+    if details.merges is None and details.symbols:
+        gone.append(f"that symbols are found by longest match: {FILE_NAME} merges")
     return gone + ([read_forward(config)] if config.forward_attention else [])
 
 
@@ -434,5 +428,5 @@ def _own_words(details: Details) -> dict[str, Any]:
     """What our own `config.json` says beside a stock one's keys, of what the folder has a place for."""
     config = replace(details.config, classifiers_bias=False, text_tokens=0)
     said = asdict(replace(details, config=config))
-    kept = ("config", "codec", "languages", "default_stacks", "steps", "notes")
+    kept = ("config", "codec", "languages", "default_stacks", "steps", "notes", "longest_sentence")
     return {key: said[key] for key in kept}

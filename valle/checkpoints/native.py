@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from valle.checkpoints.tensors import Tensors
     from valle.models.ar_nar import ArNar
 
-__all__ = ["CodecName", "Details", "is_native", "load", "read_details", "save", "write"]
+__all__ = ["CodecName", "Details", "details_of", "is_native", "load", "read_details", "save", "write"]
 
 _KEY = "valle-lab.model"  # one key only: safetensors writes several in random order
 _VERSION = 1
@@ -69,6 +69,16 @@ def read_details(path: Path) -> Details:
     return _details(path, read_header(path))
 
 
+def details_of(document: Any) -> Details:
+    """Make details of a document of JSON; UserError naming the key that is wrong."""
+    try:
+        return _DETAILS.validate_json(json.dumps(document), strict=True)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise UserError(f"{key}: {first['msg']}" if key else first["msg"]) from error
+
+
 def load(path: Path, device: torch.device | str = "cpu", dtype: torch.dtype | None = None) -> LoadedModel:
     """Load a model, in float32 unless `dtype` says otherwise (the heads are float32 always).
 
@@ -94,10 +104,6 @@ def _details(path: Path, header: Header) -> Details:
     if type(version) is not int or version > _VERSION:
         raise UserError(f"{path}: has version {version} of the format, this program reads up to {_VERSION}")
     try:
-        return _DETAILS.validate_json(json.dumps(document), strict=True)
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        raise UserError(f"{path}: {key}: {first['msg']}") from error
+        return details_of(document)
     except UserError as error:
         raise UserError(f"{path}: {error}") from error

@@ -16,10 +16,12 @@ from torch import Tensor
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from valle.abilities import tasks_of
-from valle.checkpoints import opening
+from valle.checkpoints import native, opening
 from valle.checkpoints.convert import convert
+from valle.checkpoints.details import CodecName, Details
 from valle.checkpoints.vocabulary import pieces, tokens
 from valle.errors import UserError
+from valle.models.ar_nar import ArNar
 from valle.models.base import Inputs
 from valle.models.config import ModelConfig
 
@@ -121,10 +123,10 @@ def test_the_folder_comes_back_bit_for_bit(tmp_path: Path) -> None:
     names = [path.name for path in (FOLDER / "hf").iterdir()]
     _, different, strange = filecmp.cmpfiles(FOLDER / "hf", tmp_path / "hf", names, shallow=False)
     assert not different and not strange and len(names) == 4
-    direct, native = opening.load(FOLDER / "hf"), opening.load(tmp_path / "native.safetensors")
-    assert native.details.symbols == direct.details.symbols
+    direct, ours = opening.load(FOLDER / "hf"), opening.load(tmp_path / "native.safetensors")
+    assert ours.details.symbols == direct.details.symbols
     for name, tensor in direct.model.state_dict().items():
-        assert torch.equal(native.model.state_dict()[name], tensor)
+        assert torch.equal(ours.model.state_dict()[name], tensor)
 
 
 @torch.inference_mode()
@@ -171,6 +173,51 @@ def test_what_a_folder_has_no_place_for_is_listed(write_sft: Writer, tmp_path: P
         opening.describe(path).details.config, classifiers_bias=False, text_tokens=0
     )
     assert loaded.details.steps == 700 and loaded.details.merges == (("a", "b"), ("ab", "c"))
+
+
+def test_our_own_words_go_there_and_back(tmp_path: Path) -> None:
+    """What a file of ours says beside its tensors; that symbols are cut by longest match is told as lost."""
+    details = Details(
+        replace(TINY, classifiers_bias=False),
+        CodecName("some-codec", "ab12"),
+        symbols={"<unk>": 0, "<bos>": 1, "</eos>": 2, "<mask>": 3, "a": 4, "ab": 5},
+        languages={"xx": 3},
+        default_stacks={"ar": [{"name": "greedy"}]},
+        steps=7,
+        notes="a few words",
+        longest_sentence=33,
+    )
+    native.save(tmp_path / "own.safetensors", ArNar(details.config), details, torch.float32)
+    lost = convert(tmp_path / "own.safetensors", tmp_path / "hf").lost
+    assert "that symbols are found by longest match: tokenizer.json merges" in lost
+    found = opening.describe(tmp_path / "hf").details
+    assert replace(found, symbols=details.symbols, merges=None, original=None) == details
+    assert set(found.symbols) == set(details.symbols)
+
+
+@pytest.mark.parametrize(
+    ("change", "key"),
+    [
+        ({"codec": 3}, "codec"),
+        ({"steps": "many"}, "steps"),
+        ({"languages": [1]}, "languages"),
+        ({"default_stacks": 3}, "default_stacks"),
+        ({"longest_sentence": 0}, "longest_sentence"),
+        ({"config": {"dim": 8}}, "config.layers"),
+        ({"config": 3}, "config"),
+    ],
+)
+def test_own_words_that_are_wrong_are_named(
+    write_sft: Writer, tmp_path: Path, change: dict[str, Any], key: str
+) -> None:
+    convert(write_sft(), tmp_path / "hf")
+    file = tmp_path / "hf" / "config.json"
+    document = json.loads(file.read_text())
+    for own, words in (({**document["valle_lab"], **change}, f"valle_lab: {key}"), (5, "valle_lab")):
+        file.write_text(json.dumps({**document, "valle_lab": own}))
+        with pytest.raises(UserError, match=words) as caught:
+            opening.load(tmp_path / "hf")
+        assert str(file) in str(caught.value) and "\n" not in str(caught.value)
 
 
 def test_one_head_for_everything_goes_there_and_back(write_sft: Writer, tmp_path: Path) -> None:
