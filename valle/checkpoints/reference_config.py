@@ -7,7 +7,7 @@ where the tensors do not tell it. Needs no torch.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -245,8 +245,12 @@ def _usual_heads(dim: int, layers: int) -> int:
 
 def _capabilities(given: Mapping[str, Any], shapes: Shapes, version: int) -> tuple[str, ...]:
     """Those that are given, each once; without any, the heads tell whether lengths can be told."""
-    if given.get("capabilities") is not None:
-        return tuple(dict.fromkeys(given["capabilities"]))
+    if (able := given.get("capabilities")) is not None:
+        if not isinstance(able, Sequence) or isinstance(able, str):
+            raise UserError(
+                f"its configuration cannot be understood: capabilities is {able!r}, it must list them"
+            )
+        return tuple(dict.fromkeys(able))
     heads = [name for name in shapes if re.fullmatch(r"classifiers\.proj\.\d+\.weight", name)]
     levels = sum(name.startswith("proms_emb.") for name in shapes)
     tables = sum(name.startswith("resps_emb.") for name in shapes)

@@ -26,6 +26,22 @@ _COUNTS = (
     "experts",
 )
 
+_FLAGS = (
+    "split_classifiers",
+    "classifier_offsets",
+    "classifiers_bias",
+    "unified_position_ids",
+    "noncausal_masks",
+    "task_tokens_counted",
+    "bitnet",
+    "hf",
+    "interleave",
+)
+_LISTS: dict[str, tuple[type, str]] = {
+    "capabilities": (str, "words"),
+    "rvq_level_range": (int, "levels"),
+    "forward_attention": (int, "layers"),
+}
 _LARGEST = 1 << 20
 _MOST = {"layers": 1024, "audio_levels": 64, "experts": 256}  # beyond this a file lies
 
@@ -90,6 +106,15 @@ class ModelConfig:
             raise UserError(
                 f"model config: dim {self.dim} must split into {self.heads} heads of an even size"
             )
+        for name in _FLAGS:
+            if not isinstance(getattr(self, name), bool):
+                raise UserError(f"model config: {name} is {getattr(self, name)!r}, it must be true or false")
+        for name, (kind, words) in _LISTS.items():
+            if not all(type(each) is kind for each in getattr(self, name)):
+                raise UserError(f"model config: {name} is {list(getattr(self, name))}, it must list {words}")
+        for name in ("architecture", "attention"):
+            if not isinstance(getattr(self, name), str):
+                raise UserError(f"model config: {name} is {getattr(self, name)!r}, it must be a word")
         if self.audio_embedding_sums not in ("both", "prompt", "response", "none"):
             raise UserError(
                 f"model config: audio_embedding_sums is {self.audio_embedding_sums!r}, "
@@ -182,5 +207,7 @@ class ModelConfig:
 
 def _require(name: str, value: int, least: int) -> None:
     most = _MOST.get(name, _LARGEST)
-    if not least <= value <= most:
-        raise UserError(f"model config: {name} is {value}, it must be from {least} to {most}")
+    if type(value) is not int or not least <= value <= most:
+        raise UserError(
+            f"model config: {name} is {value!r}, it must be a whole number from {least} to {most}"
+        )
