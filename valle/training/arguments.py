@@ -142,6 +142,7 @@ SETTINGS: dict[str, tuple[Callable[[str], Any], str]] = {
     "without_text": (float, "share of the rows without text"),
     "without_both": (float, "share of the rows without both"),
     "hidden": (float, "highest share of the past that is hidden"),
+    "other_past": (float, "share of the AR rows whose past is the same line in another voice"),
     "token_error": (float, "share of the codes read that are made others"),
     "token_dropout": (float, "share of the frames read that are left out"),
 }

@@ -45,6 +45,9 @@ class Mix:
     `without_text` leaves the text alone out. Of what is read, not of what is asked for, `token_error` is the
     share of codes that become any other code, and `token_dropout` the share of frames that become the dropout
     token.
+    `other_past` is the share of the AR rows whose past is the same line in another voice, where there is one:
+    what was said so far tells the voice so well that a model has little need of its prompt, and when it has
+    begun to slip into a similar voice it goes on in that.
     """
 
     kinds: tuple[float, ...] = (0.66, 0.27, 0.03, 0.02, 0.02)
@@ -55,6 +58,7 @@ class Mix:
     without_text: float = 0.0
     token_error: float = 0.0
     token_dropout: float = 0.0
+    other_past: float = 0.35
 
     def __post_init__(self) -> None:
         for name, count in (("kinds", len(Kind)), ("levels", LEVELS)):
@@ -64,7 +68,7 @@ class Mix:
             if min(shares) < 0 or not sum(shares):
                 raise UserError(f"recipe: {name} {shares} must be shares of which some are above 0")
         conditions = ("without_voice", "without_text", "without_both")
-        for name in (*conditions, "hidden", "token_error", "token_dropout"):
+        for name in (*conditions, "hidden", "token_error", "token_dropout", "other_past"):
             if not 0 <= getattr(self, name) <= 1:
                 raise UserError(f"recipe: {name} is {getattr(self, name)}, it must be from 0 to 1")
         if sum(getattr(self, name) for name in conditions) > 1:
@@ -126,6 +130,7 @@ class Corpus:
         self._utterances: list[Utterance] = []
         self._by_length: NDArray[np.int64] = np.zeros(0, np.int64)
         self._by_speaker: dict[int, list[int]] = {}
+        self._by_line: dict[bytes, list[int]] = {}
         self._rates: NDArray[np.int16] = np.zeros(0, np.int16)
 
     def __len__(self) -> int:
@@ -141,6 +146,7 @@ class Corpus:
             ids = slice(int(shard.id_starts[i]), int(shard.id_starts[i + 1]))
             speaker = int(shard.speakers[i])
             self._by_speaker.setdefault(speaker, []).append(len(self._utterances))
+            self._by_line.setdefault(shard.ids[ids].tobytes(), []).append(len(self._utterances))
             alignment = shard.alignment[frames] if shard.alignment[frames.start] >= 0 else None
             rate = int(shard.rates[i])
             self._utterances.append(Utterance(shard.codes[frames], shard.ids[ids], alignment, speaker, rate))
@@ -164,6 +170,24 @@ class Corpus:
         start = int(random.integers(0, len(codes) - length + 1))
         return codes[start : start + length]
 
+    def other_past(self, index: int, random: np.random.Generator) -> NDArray[np.int16] | None:
+        """The codes of an utterance, [frames, 8], that from some frame on are those of another voice.
+
+        The other voice says the same line, laid along the utterance by its symbols; half of the time from the
+        first frame on. None where no other voice says the line, or it is not known when.
+        """
+        own = self._utterances[index]
+        alike = (self._utterances[place] for place in self._by_line[own.ids.tobytes()])
+        others = [each for each in alike if each.speaker != own.speaker]
+        if not others:
+            return None
+        other = others[int(random.integers(len(others)))]
+        if own.alignment is None or other.alignment is None:
+            return None
+        begin = max(0, int(random.integers(-len(own.codes), len(own.codes))))
+        laid = other.codes[laid_along(own.alignment, other.alignment)]
+        return np.concatenate([own.codes[:begin], laid[begin:]])
+
     def batch(self, kind: Kind, mix: Mix, budget: int, random: np.random.Generator) -> Batch:
         """Utterances of similar length, as many as the budget of sequence rows has room for."""
         center = int(random.integers(0, len(self)))
@@ -173,9 +197,11 @@ class Corpus:
         chosen = random.choice(near, min(count, len(near)), replace=False)
         batch = Batch(kind, [], [], [])
         for index in chosen:
-            row, target, alignment = make_row(
-                self._utterances[int(index)], self.prompt(int(index), random), kind, mix, random
-            )
+            past = None
+            if kind is Kind.AR and mix.other_past and random.random() < mix.other_past:
+                past = self.other_past(int(index), random)
+            prompt = self.prompt(int(index), random)
+            row, target, alignment = make_row(self._utterances[int(index)], prompt, kind, mix, random, past)
             batch.rows.append(with_errors(row, kind, mix.token_error, random))
             batch.holes.append(some_holes(row, mix.token_dropout, random))
             batch.targets.append(target)
@@ -198,8 +224,12 @@ def make_row(
     kind: Kind,
     mix: Mix,
     random: np.random.Generator,
+    past: NDArray[np.int16] | None = None,
 ) -> tuple[Inputs, Tensor | None, Tensor | None]:
-    """One row of a kind, its target where it needs one, its alignment where it has text and speech."""
+    """One row of a kind, its target where it needs one, its alignment where it has text and speech.
+
+    An AR row that has a prompt may read another `past` [frames, 8] than what it is asked for.
+    """
     ids, codes = _tensor(utterance.ids), _tensor(utterance.codes)
     if kind is Kind.STT:
         return Inputs("stt", phonemes=ids, language=ENGLISH, response=codes), None, None
@@ -228,9 +258,30 @@ def make_row(
         return row, first[:, 0].masked_fill(~hidden, IGNORED), alignment
     if alignment is not None:
         alignment = torch.cat([alignment, torch.tensor([len(ids) - 1])])
-    shown = first.masked_fill(torch.from_numpy(_spans(len(codes), mix.hidden, random))[:, None], MASK)
+    read = first if past is None or voice is None else _tensor(past)[:, :1]
+    shown = read.masked_fill(torch.from_numpy(_spans(len(codes), mix.hidden, random))[:, None], MASK)
     target = torch.cat([first[:, 0], torch.tensor([STOP])])
     return Inputs(phonemes=ids, language=ENGLISH, prompt=voice, response=shown), target, alignment
+
+
+def laid_along(own: NDArray[np.int16], other: NDArray[np.int16]) -> NDArray[np.int64]:
+    """Which frame of the `other` speech of a line goes with each frame of one's `own`, [frames].
+
+    Both are given as the symbol that sounds in each frame, never falling; a frame in the middle of a symbol
+    goes with one in the middle of the same symbol.
+    """
+    found = np.interp(_progress(own), _progress(other), np.arange(len(other)))
+    return np.rint(found).astype(np.int64)
+
+
+def _progress(alignment: NDArray[np.int16]) -> NDArray[np.float64]:
+    """How far each frame is in the text: its symbol, and how much of that is over at its middle."""
+    _, symbol, lengths = np.unique(alignment, return_inverse=True, return_counts=True)
+    starts = np.cumsum(lengths) - lengths
+    progress: NDArray[np.float64] = (
+        alignment + (np.arange(len(alignment)) - starts[symbol] + 0.5) / lengths[symbol]
+    )
+    return progress
 
 
 def _spans(frames: int, highest: float, random: np.random.Generator) -> NDArray[np.bool_]:

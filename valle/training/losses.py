@@ -27,9 +27,7 @@ class Guide:
     """Pushes one attention head of some layers to look at the phoneme of the frame that a row predicts.
 
     Tachibana et al., "Efficiently trainable text-to-speech system based on deep convolutional networks with
-    guided attention" (2018) had the idea; here the target is exact, from the renderer's timings. A head of an
-    early layer finds the place by what was heard last, which may occur twice in a text; one of a late layer
-    can also see where the earlier one looked in all the frames before.
+    guided attention" (2018) had the idea; here the target is exact, from the renderer's timings.
     """
 
     def __init__(self, layers: Sequence[int], layouts: list[Layout], alignments: list[Tensor | None]) -> None:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from valle.training.recordings import Recording
     from valle.training.speech import SpeechShard
 
+VOICES_A_LINE = 2
+"""So that the past of a row can be in another voice than what is asked for."""
 RECORDINGS = "recordings.jsonl"
 """What the shard of a run was encoded from, a line each."""
 
@@ -26,7 +28,8 @@ def data(arguments: argparse.Namespace, folder: Path) -> None:
     for index in range(arguments.shards):
         path = rendered_path(folder, index)
         if not path.exists() and not speech_path(folder, index).exists():
-            render_shard(arguments.utterances, 1000 * (arguments.seed + 1) + index).save(path)
+            seed = 1000 * (arguments.seed + 1) + index
+            render_shard(arguments.utterances, seed, voices=VOICES_A_LINE).save(path)
             print(path, flush=True)
 
 

@@ -47,7 +47,7 @@ class ModelRecipe:
     batches: int = 2
     hidden_rate: float = 0.02
     other_rate: float = 2e-3
-    guide_layers: tuple[int, ...] = (2, 4)
+    guide_layers: tuple[int, ...] = (2,)
     guide_weight: float = 1.0
     forward_attention: tuple[int, ...] = (2,)
     clip: float = 1.0

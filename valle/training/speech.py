@@ -118,8 +118,12 @@ def render_shard(
     seed: int,
     line: TextMaker = training_line,
     identities: tuple[Speaker, ...] | None = None,
+    voices: int = 1,
 ) -> RenderedShard:
-    """Render utterances of random identities at random rates, deterministic from the seed."""
+    """Render utterances of random identities at random rates, each line in so many voices.
+
+    Deterministic from the seed.
+    """
     random = Random(seed)
     people = identities or model_identities()
     tokenizer = Tokenizer.builtin()
@@ -131,8 +135,13 @@ def render_shard(
     speakers: list[int] = []
     rates: list[int] = []
     with Phonemizer("en") as phonemizer:
+        said: list[tuple[str, int, int]] = []
         while len(waves) < count:
-            text, index, rate = line(random), random.randrange(len(people)), random.randint(145, 200)
+            if not said:
+                text, chosen = line(random), random.sample(range(len(people)), voices)
+                rate = random.randint(145, 200)
+                said = [(text, index, rate) for index in chosen]
+            text, index, rate = said.pop()
             person = people[index]
             rendering = espeak().render(text, Speaker(person.variant, person.pitch, person.range, rate))
             frames = len(rendering.wave) // HOP

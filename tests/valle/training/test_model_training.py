@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 import torch
 
 from tests.valle.training.conftest import speech_shard
-from valle.training.corpus import Corpus, Kind, Mix, digits, make_row
+from valle.training.corpus import Corpus, Kind, Mix, digits, laid_along, make_row
 from valle.training.losses import Guide
 from valle.training.model_recipe import ModelRecipe
 from valle.training.model_training import ModelTrainer, ShardSource
@@ -108,6 +109,68 @@ def test_a_past_that_is_hidden_is_asked_for_all_the_same(corpus: Corpus) -> None
     row, _, _ = make_row(corpus[3], None, Kind.AR, Mix(hidden=0.0), random)
     assert row.response is not None
     assert int(row.response.max()) < 1024
+
+
+def test_speech_in_another_voice_is_laid_along_by_its_symbols() -> None:
+    own = np.array([0, 0, 0, 0, 1, 2, 2], np.int16)
+    other = np.array([0, 0, 1, 1, 1, 2], np.int16)
+    laid = laid_along(own, other)
+    assert laid.tolist()[:4] == [0, 0, 1, 1], "four frames go along two"
+    assert laid[4] == 3, "one frame goes along the middle of three"
+    assert other[laid[5:]].tolist() == [2, 2]
+    assert laid_along(own, own).tolist() == list(range(7))
+
+
+def test_a_symbol_that_the_other_voice_skips_goes_along_its_neighbours() -> None:
+    laid = laid_along(np.array([0, 1, 2, 3], np.int16), np.array([0, 0, 3, 3], np.int16))
+    assert (np.diff(laid) >= 0).all()
+    assert laid.max() <= 3
+
+
+def two_voices_of_each_line() -> Corpus:
+    first = speech_shard(4)
+    corpus = Corpus()
+    for turn in range(2):
+        codes = (first.codes + 500 * turn) % 1024
+        corpus.add(replace(first, codes=codes.astype(np.int16), speakers=np.full(4, turn, np.int16)))
+    return corpus
+
+
+def test_the_past_of_a_row_can_be_another_voice_saying_the_same() -> None:
+    corpus, random = two_voices_of_each_line(), np.random.default_rng(1)
+    own, other = corpus[2].codes, corpus[6].codes
+    beginnings = []
+    for _ in range(100):
+        past = corpus.other_past(2, random)
+        assert past is not None
+        begin = int((past == own).all(1).sum())
+        assert np.array_equal(past[begin:], other[begin:]), "alike alignments lay frame by frame"
+        beginnings.append(begin)
+    assert 30 < sum(begin == 0 for begin in beginnings) < 70
+    assert max(beginnings) > len(own) / 2
+
+
+def test_a_row_with_another_past_is_asked_for_its_own_codes() -> None:
+    corpus, random = two_voices_of_each_line(), np.random.default_rng(1)
+    mix = Mix(other_past=1.0, hidden=0.0, without_voice=0.0, without_both=0.0)
+    batch = corpus.batch(Kind.AR, mix, 300, random)
+    for row, target in zip(batch.rows, batch.targets, strict=True):
+        assert row.response is not None
+        assert target is not None
+        differs = row.response[:, 0] != target[:-1]
+        assert differs.any()
+        apart = (row.response[differs, 0] - target[:-1][differs]).abs()
+        assert set(apart.tolist()) <= {500, 1024 - 500}
+
+
+def test_there_is_no_other_past_without_another_voice_or_without_a_voice_at_all(corpus: Corpus) -> None:
+    random = np.random.default_rng(2)
+    assert all(corpus.other_past(index, random) is None for index in range(len(corpus)))
+    mix = Mix(hidden=0.0, without_voice=1.0, without_both=0.0)
+    past = np.zeros_like(corpus[0].codes)
+    row, _, _ = make_row(corpus[0], corpus[1].codes, Kind.AR, mix, random, past)
+    assert row.response is not None
+    assert row.response[:, 0].tolist() == corpus[0].codes[:, 0].tolist()
 
 
 def test_masked_rows_ask_only_for_what_they_hide(corpus: Corpus) -> None:
