@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.numpy import save_file
 
 from valle.audio.builtin.codec import LOOKAHEAD, BuiltinCodec, save_network
 from valle.audio.builtin.network import CodecNetwork, CodecShape, Spectra, frame_phases, pulse_train
@@ -67,9 +71,11 @@ def test_pitch_of_nothing_is_empty() -> None:
     assert pitch.shape == voicing.shape == (0,)
 
 
-def test_spectra_of_a_wave_give_the_wave_back() -> None:
+@pytest.mark.parametrize("step", [HOP, HOP // 2, HOP // 4])
+def test_spectra_of_a_wave_give_the_wave_back(step: int) -> None:
     wave = torch.randn(2, 20 * HOP)
-    spectra = Spectra()
+    spectra = Spectra(step)
+    assert spectra(wave).shape == (2, 20 * HOP // step, 2 * step + 1)
     torch.testing.assert_close(
         spectra.inverse(spectra(wave))[:, 640:-640], wave[:, 640:-640], atol=1e-5, rtol=0
     )
@@ -119,6 +125,19 @@ def test_a_code_does_not_change_sound_that_was_given(codec: BuiltinCodec) -> Non
     changed[90] = (changed[90] + 1) % SMALL.size
     settled = (90 - LOOKAHEAD) * HOP
     np.testing.assert_allclose(codec.decode(codes)[:settled], codec.decode(changed)[:settled], atol=1e-5)
+
+
+def test_a_codec_that_does_not_say_how_many_spectra_a_frame_has_one(tmp_path: Path) -> None:
+    network = CodecNetwork(replace(SMALL, spectra=1))
+    save_network(network, tmp_path / "now.safetensors")
+    with safe_open(tmp_path / "now.safetensors", "numpy") as file:
+        metadata, tensors = file.metadata(), {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    shape = json.loads(metadata["shape"])
+    del shape["spectra"]
+    save_file(tensors, tmp_path / "old.safetensors", {**metadata, "shape": json.dumps(shape)})
+    now, old = (BuiltinCodec.load(tmp_path / f"{name}.safetensors") for name in ("now", "old"))
+    codes = some_codes(20)
+    assert np.array_equal(now.decode(codes), old.decode(codes))
 
 
 def test_no_codes_make_no_sound(codec: BuiltinCodec) -> None:

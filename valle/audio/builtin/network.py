@@ -19,8 +19,6 @@ from torch.nn import functional
 
 from valle.audio.builtin.pitch import HOP, SAMPLE_RATE, WINDOW
 
-SIDE = (WINDOW - HOP) // 2
-BINS = WINDOW // 2 + 1
 OVERLAP = WINDOW // HOP
 MEAN_PITCH = 120.0
 HIGHEST_HARMONIC = 11500.0
@@ -30,7 +28,7 @@ OVERLAP_GAIN = 1 / 1.5
 
 @dataclass(frozen=True)
 class CodecShape:
-    """The sizes of the codec's network."""
+    """The sizes of the codec's network; `spectra` is how many the decoder shapes in a frame."""
 
     width: int = 224
     latent: int = 128
@@ -41,6 +39,7 @@ class CodecShape:
     decoder_blocks: int = 8
     pitch_blocks: int = 2
     noise_steps: int = 8
+    spectra: int = 2
     levels: int = 8
     size: int = 1024
 
@@ -101,30 +100,33 @@ class Block(nn.Module):
 
 
 class Spectra(nn.Module):
-    """The short-time spectrum with one frame per hop, and its inverse by overlap and add."""
+    """The short-time spectrum with one frame every `step` samples, and its inverse by overlap and add."""
 
     window: Tensor
 
-    def __init__(self) -> None:
+    def __init__(self, step: int = HOP) -> None:
         super().__init__()
-        self.register_buffer("window", torch.hann_window(WINDOW), persistent=False)
+        self.step, self.size = step, OVERLAP * step
+        self.side = (self.size - step) // 2
+        self.bins = self.size // 2 + 1
+        self.register_buffer("window", torch.hann_window(self.size), persistent=False)
 
     def forward(self, wave: Tensor) -> Tensor:
-        """Complex spectra [batch, frames, bins] of waves [batch, frames * HOP]."""
-        frames = functional.pad(wave, (SIDE, SIDE)).unfold(1, WINDOW, HOP)
+        """Complex spectra [batch, frames, bins] of waves [batch, frames * step]."""
+        frames = functional.pad(wave, (self.side, self.side)).unfold(1, self.size, self.step)
         spectra: Tensor = torch.fft.rfft(frames * self.window)
         return spectra
 
     def inverse(self, spectra: Tensor) -> Tensor:
-        """Waves [batch, frames * HOP] of complex spectra [batch, frames, bins]."""
+        """Waves [batch, frames * step] of complex spectra [batch, frames, bins]."""
         batch, count, _ = spectra.shape
-        frames = torch.fft.irfft(spectra, WINDOW) * self.window
-        pieces = frames.view(batch, count, OVERLAP, HOP)
-        wave: Tensor = frames.new_zeros(batch, (count + OVERLAP - 1) * HOP)
+        frames = torch.fft.irfft(spectra, self.size) * self.window
+        pieces = frames.view(batch, count, OVERLAP, self.step)
+        wave: Tensor = frames.new_zeros(batch, (count + OVERLAP - 1) * self.step)
         for k in range(OVERLAP):
-            ends = (HOP * k, HOP * (OVERLAP - 1 - k))
+            ends = (self.step * k, self.step * (OVERLAP - 1 - k))
             wave = wave + functional.pad(pieces[:, :, k].reshape(batch, -1), ends)
-        return wave[:, SIDE : SIDE + count * HOP] * OVERLAP_GAIN
+        return wave[:, self.side : self.side + count * self.step] * OVERLAP_GAIN
 
 
 class Encoder(nn.Module):
@@ -215,31 +217,31 @@ class Decoder(nn.Module):
 
     def __init__(self, shape: CodecShape) -> None:
         super().__init__()
-        self.spectra = Spectra()
+        self.spectra, self.shaped = Spectra(), Spectra(HOP // shape.spectra)
         self.register_buffer("filters", mel_filters(WINDOW, shape.source_bands), persistent=False)
         self.first = FrameConvolution(shape.latent, shape.width, 7)
         self.loudness = FrameConvolution(shape.latent, shape.noise_steps, 3)
         self.source = FrameConvolution(shape.source_bands, shape.width, 3)
         self.blocks = nn.ModuleList(Block(shape.width) for _ in range(shape.decoder_blocks))
         self.norm = nn.LayerNorm(shape.width)
-        self.last = nn.Linear(shape.width, 3 * BINS)
+        self.last = nn.Linear(shape.width, shape.spectra * 3 * self.shaped.bins)
         with torch.no_grad():
-            self.last.weight[BINS : 2 * BINS] *= 0.1
+            self.last.weight.view(shape.spectra, 3, -1)[:, 1] *= 0.1
             self.loudness.product.weight.zero_()
             self.loudness.product.bias.zero_()
 
     def forward(self, latents: Tensor, pulses: Tensor, noise: Tensor) -> Tensor:
         """A wave [batch, frames * HOP]; pulses and noise (of unit variance) have that shape too."""
-        pulse_spectra = self.spectra(pulses)
-        noise_spectra = self.spectra(noise * self._noise_loudness(latents))
-        bands = torch.log(exact_product(pulse_spectra.abs(), self.filters) + 1e-3)
+        bands = torch.log(exact_product(self.spectra(pulses).abs(), self.filters) + 1e-3)
         x = self.first(latents) + self.source(0.3 * bands)
         for block in self.blocks:
             x = block(x)
-        gain, offset, noise_gain = self.last(self.norm(x)).float().chunk(3, -1)
+        shapes = self.last(self.norm(x)).float().view(len(x), -1, 3, self.shaped.bins)
+        gain, offset, noise_gain = shapes.unbind(2)
         turn = torch.polar(torch.exp((gain - 2).clamp(max=6)), offset)
-        shaped = noise_spectra * torch.exp((noise_gain - 6).clamp(max=3))
-        return self.spectra.inverse(pulse_spectra * turn + shaped)
+        voiced = self.shaped(pulses) * turn
+        noisy = self.shaped(noise * self._noise_loudness(latents)) * torch.exp((noise_gain - 6).clamp(max=3))
+        return self.shaped.inverse(voiced + noisy)
 
     def _noise_loudness(self, latents: Tensor) -> Tensor:
         """How loud the noise is at every sample, [batch, frames * HOP]: a line over each step of a frame."""
