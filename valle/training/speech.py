@@ -122,7 +122,8 @@ def render_shard(
 ) -> RenderedShard:
     """Render utterances of random identities at random rates, each line in so many voices.
 
-    Deterministic from the seed.
+    Deterministic from the seed in a process that has rendered nothing yet: espeak's own noise goes on from
+    what it said before.
     """
     random = Random(seed)
     people = identities or model_identities()
