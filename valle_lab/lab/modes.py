@@ -22,11 +22,13 @@ FIRST = "auto"
 def set_task(lab: Lab, task: str) -> None:
     """Set the task of the next take: `tts`, or another that the model has.
 
-    `stt` hears the voice, or what `mode.source` names; `len` tells how long the text would be, `phn` its
-    phonemes, `un-phn` the words of its phonemes. Their stack comes with them.
+    `stt` hears the voice, or what `mode.source` names, which is forgotten when the task is another again;
+    `len` tells how long the text would be, `phn` its phonemes, `un-phn` the words of its phonemes. Their
+    stack comes with them.
     """
     _check_known("task", task, tasks(lab))
-    _set(lab, task=task)
+    heard = lab.manner.task == "stt" and task != "stt"
+    _set(lab, task=task, source=None if heard else lab.manner.source)
     _complete_stack(lab)
 
 

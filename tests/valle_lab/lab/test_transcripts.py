@@ -86,6 +86,9 @@ def test_what_a_take_says_is_heard_from_its_own_codes(bench: Bench) -> None:
     lab.run("take.speak")
     lab.wait()
     assert lab.takes[2].answer == heard.answer and lab.takes[2].voice == "take-1"
+    lab.run("mode.task", "tts")
+    bench.speak("Three")
+    assert lab.takes[3].segments, "what was heard is not in the way of speech"
 
 
 def test_the_codes_of_a_take_reach_another_process(bench: Bench) -> None:
