@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
+import termios
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,3 +34,12 @@ def own_terminal(log: Path) -> Iterator[None]:
         os.close(before_fd)
         sys.stderr, sys.__stderr__ = before  # type: ignore[misc]
         terminal.close()
+
+
+def hung_up(fd: int = 0) -> bool:
+    """Whether the terminal behind a file descriptor is gone: its window closed, its connection lost."""
+    try:
+        termios.tcgetattr(fd)
+    except termios.error as error:
+        return bool(error.args[0] == errno.EIO)
+    return False

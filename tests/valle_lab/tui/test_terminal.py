@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import pty
+import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+
+from valle_lab.tui.terminal import hung_up
 
 CODE = """
 import os, subprocess, sys
@@ -67,6 +70,33 @@ def test_the_screen_stands_where_stderr_was_sent_into_a_file(tmp_path: Path) -> 
     assert b"the screen stands" in _read_until_closed(master, 60)
     assert process.wait(10) == 0
     assert (tmp_path / "errors").read_text() == "AFTERWARDS\n"
+
+
+def test_a_terminal_that_is_gone_is_noticed(tmp_path: Path) -> None:
+    master, slave = pty.openpty()
+    assert not hung_up(slave)
+    os.close(master)
+    assert hung_up(slave)
+    os.close(slave)
+    with (tmp_path / "file").open("w") as file:
+        assert not hung_up(file.fileno()), "never was one"
+
+
+def test_the_lab_ends_with_its_terminal_even_if_nobody_passes_the_hangup_on(tmp_path: Path) -> None:
+    code = "from valle_lab.__main__ import main; main()"
+    home = {**os.environ, "HOME": str(tmp_path), "TERM": "xterm-256color", "COLUMNS": "80", "LINES": "24"}
+    master, slave = pty.openpty()
+    # Not the terminal's session: the kernel tells this process of no hangup.
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, "--no-audio"],
+        stdin=slave, stdout=slave, stderr=slave, env=home, cwd=tmp_path, start_new_session=True,
+    )  # fmt: skip
+    os.close(slave)
+    shown = b""
+    while b"timeline" not in shown:
+        shown += os.read(master, 65536)
+    os.close(master)
+    assert process.wait(60) == -signal.SIGHUP
 
 
 def _read_until_closed(terminal: int, seconds: float) -> bytes:
