@@ -14,6 +14,7 @@ from valle.whatif import WhatIf
 from valle_lab.attention_lines import attention_lines
 from valle_lab.lab.audition import Audition
 from valle_lab.lab.comparison import Comparison
+from valle_lab.lab.editing import Edited
 from valle_lab.lab.sheet import Sheet, SheetView
 from valle_lab.lab.state import LabTake
 from valle_lab.lab.tree import Twig
@@ -51,6 +52,8 @@ def in_words(result: Any, width: int = WIDTH) -> Lines:
             return table(sheet_rows(result))
         case Comparison():
             return comparison_lines(result)
+        case Edited():
+            return edited_lines(result)
         case TrialView() | TrialRecord():
             return trial_lines(result)
         case BlindTrial():
@@ -126,6 +129,14 @@ def _items(items: Sequence[Any], width: int) -> Lines:
         entries = [asdict(item) for item in items]
         return table([tuple(entries[0]), *(tuple(entry.values()) for entry in entries)])
     return [line for item in items for line in in_words(item, width)]
+
+
+def edited_lines(edited: Edited) -> Lines:
+    """A take beside the recording that it is spoken after: length, distance, and the words that differ."""
+    before, now = edited.seconds
+    head = f"{edited.take}, {now} s, beside {edited.voice}, {before} s: {edited.distance} dB apart"
+    changed = [f"    {old or '(nothing)'} -> {new or '(nothing)'}" for old, new in edited.words]
+    return [head, *(changed or ["    the same words"])]
 
 
 def _take_row(take: LabTake) -> tuple[object, ...]:
