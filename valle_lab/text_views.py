@@ -8,7 +8,7 @@ from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import Any
 
-from valle.request import Sentence
+from valle.request import FRAME_RATE, Sentence
 from valle.voices import Voice
 from valle.whatif import WhatIf
 from valle_lab.attention_lines import attention_lines
@@ -73,7 +73,7 @@ def take_line(take: LabTake) -> str:
     words = [
         take.name,
         state,
-        f"{take.timeline.frames / 75:.2f} s" if take.speaks else f"-> {take.answer}",
+        f"{take.timeline.frames / FRAME_RATE:.2f} s" if take.speaks else f"-> {take.answer}",
         f"seed {take.seed}",
         f"voice {take.voice or 'none'}",
     ]
@@ -140,7 +140,7 @@ def edited_lines(edited: Edited) -> Lines:
 
 
 def _take_row(take: LabTake) -> tuple[object, ...]:
-    seconds = f"{take.timeline.frames / 75:.2f}" if take.speaks else ""
+    seconds = f"{take.timeline.frames / FRAME_RATE:.2f}" if take.speaks else ""
     text = " ".join(words for words in (f"-> {take.answer}" if take.answer else "", take.text) if words)
     stars = "" if take.rating is None else f"{take.rating:g}"
     return take.name, take.stop or "running", seconds, take.seed, take.voice or "none", stars, text[:40]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Literal
@@ -70,12 +71,10 @@ def read_text(path: Path | str) -> str | None:
     """
     path = Path(path)
     try:
-        with path.open("rb") as file:
+        with _reading(path) as file:
             for chunk in _chunks(file, path):
                 if chunk.name == TEXT_CHUNK:
                     return _read_body(file, path, chunk).decode()
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: the text that this wav file carries is damaged") from error
     return None
@@ -87,14 +86,11 @@ def missing_share(path: Path | str) -> float:
     Raises UserError, naming the file, if it cannot be read.
     """
     path = Path(path)
-    try:
-        with path.open("rb") as file:
-            if not _is_wav(file.read(_HEADER)):
-                return 0.0
-            file.seek(0)
-            data = next((chunk for chunk in _chunks(file, path) if chunk.name == b"data"), None)
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror or error}") from error
+    with _reading(path) as file:
+        if not _is_wav(file.read(_HEADER)):
+            return 0.0
+        file.seek(0)
+        data = next((chunk for chunk in _chunks(file, path) if chunk.name == b"data"), None)
     if data is None or not 0 < data.promised < _UNKNOWN_SIZE:
         return 0.0
     return 1.0 - data.size / data.promised
@@ -106,15 +102,12 @@ def write_text(path: Path | str, text: str) -> None:
     Raises UserError, naming the file, if it is missing, no WAV file, or cannot be written.
     """
     path = Path(path)
-    try:
-        with path.open("rb") as file:
-            kept = [
-                _chunk(chunk.name, _read_body(file, path, chunk))
-                for chunk in _chunks(file, path)
-                if chunk.name != TEXT_CHUNK
-            ]
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror or error}") from error
+    with _reading(path) as file:
+        kept = [
+            _chunk(chunk.name, _read_body(file, path, chunk))
+            for chunk in _chunks(file, path)
+            if chunk.name != TEXT_CHUNK
+        ]
     write_atomically(path, _riff(b"".join([*kept, _chunk(TEXT_CHUNK, text.encode())])))
 
 
@@ -126,6 +119,16 @@ def _chunk(name: bytes, body: bytes) -> bytes:
 
 def _riff(chunks: bytes) -> bytes:
     return _chunk(b"RIFF", b"WAVE" + chunks)
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[BinaryIO]:
+    """The file, open to be read; UserError where it cannot be."""
+    try:
+        with path.open("rb") as file:
+            yield file
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror or error}") from error
 
 
 def _is_wav(header: bytes) -> bool:

@@ -277,10 +277,8 @@ def laid_along(own: NDArray[np.int16], other: NDArray[np.int16]) -> NDArray[np.i
 def _progress(alignment: NDArray[np.int16]) -> NDArray[np.float64]:
     """How far each frame is in the text: its symbol, and how much of that is over at its middle."""
     _, symbol, lengths = np.unique(alignment, return_inverse=True, return_counts=True)
-    starts = np.cumsum(lengths) - lengths
-    progress: NDArray[np.float64] = (
-        alignment + (np.arange(len(alignment)) - starts[symbol] + 0.5) / lengths[symbol]
-    )
+    since = np.arange(len(alignment)) - (np.cumsum(lengths) - lengths)[symbol]
+    progress: NDArray[np.float64] = alignment + (since + 0.5) / lengths[symbol]
     return progress
 
 

@@ -74,6 +74,7 @@ class BuiltinCodec:
             raise UserError(f"codec {path}: cannot be read ({error})") from error
         if metadata.get("format") != "valle-codec":
             raise UserError(f"codec {path}: is not a file of the built-in codec")
+        # Files that do not say how many spectra a frame has are of decoders that shape one.
         network = CodecNetwork(CodecShape(**{"spectra": 1, **json.loads(metadata["shape"])}))
         network.load_state_dict({key: torch.from_numpy(value).float() for key, value in tensors.items()})
         return cls(network, metadata["name"], codes_hash(tensors))
