@@ -11,7 +11,7 @@ from torch import Tensor
 
 from valle.checkpoints import container, huggingface, native, reference
 from valle.checkpoints.details import KEPT, Details
-from valle.checkpoints.loading import fit, shapes_of, skeleton
+from valle.checkpoints.loading import fit, skeleton
 from valle.checkpoints.opening import open_model
 from valle.checkpoints.tensors import Held, Tensors, held
 from valle.errors import UserError
@@ -56,7 +56,7 @@ def convert(
     """
     format = format_of(target)
     opened = open_model(source, tokenizer)
-    fitted = fit(opened.tensors, shapes_of(skeleton(opened.details.config)), opened.lenient)
+    fitted = fit(opened.tensors, skeleton(opened.details.config), opened.lenient)
     tensors = _with_kept(opened.tensors, fitted.tensors, fitted.changed)
     if dtype is not None:
         tensors = _cast(tensors, dtype)

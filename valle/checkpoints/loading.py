@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +18,7 @@ from valle.models.choice import model_of
 from valle.models.config import ModelConfig
 
 _HEAD = re.compile(r"classifiers?(\.proj\.\d+)?\.(weight|bias)")
+_LATER_LEVEL = re.compile(r"resps_emb\.embeddings\.[1-9]\d*\.weight")
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,12 +49,12 @@ def build(
 ) -> LoadedModel:
     """Make the model of `details` of the tensors of a file, float32 unless `dtype` says otherwise.
 
-    `lenient` ignores what belongs to no part of the model and cuts heads that are too large, as files of the
-    reference need it. Raises UserError for a tensor that is missing, unknown or of another shape, and for a
-    file that changes or breaks off while it is read.
+    `lenient` ignores what belongs to no part of the model and cuts what is too large where no row of it is
+    missed, as files of the reference need it. Raises UserError for a tensor that is missing, unknown or of
+    another shape, and for a file that changes or breaks off while it is read.
     """
     model = skeleton(details.config)
-    fitted = fit(tensors, shapes_of(model), lenient)
+    fitted = fit(tensors, model, lenient)
     try:
         read = {
             name: _convert(name, fitted.tensors.read(name), device, dtype) for name in fitted.tensors.stored
@@ -72,16 +72,12 @@ def skeleton(config: ModelConfig) -> ArNar:
         return model_of(config)
 
 
-def shapes_of(model: ArNar) -> dict[str, tuple[int, ...]]:
-    """Names and shapes of the tensors that a model takes from a file."""
-    return {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
-
-
-def fit(tensors: Tensors, wanted: Mapping[str, tuple[int, ...]], lenient: bool) -> Fitted:
+def fit(tensors: Tensors, model: ArNar, lenient: bool) -> Fitted:
     """Choose and cut the tensors that a model takes.
 
     Raises UserError, naming tensor and both shapes, if they do not fit.
     """
+    wanted = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     found = tensors.stored
     cut: dict[str, int] = {}
     for name, shape in wanted.items():
@@ -89,7 +85,7 @@ def fit(tensors: Tensors, wanted: Mapping[str, tuple[int, ...]], lenient: bool) 
             raise UserError(f"{tensors.path}: tensor {name} is missing; the config asks for {list(shape)}")
         if found[name].shape == shape:
             continue
-        if not (lenient and _HEAD.fullmatch(name) and _is_larger(found[name].shape, shape)):
+        if not (lenient and _may_be_larger(name, model.config) and _is_larger(found[name].shape, shape)):
             held = list(found[name].shape)
             raise UserError(f"{tensors.path}: tensor {name} is {held}, the config asks for {list(shape)}")
         cut[name] = shape[0]
@@ -109,6 +105,15 @@ def fit(tensors: Tensors, wanted: Mapping[str, tuple[int, ...]], lenient: bool) 
     if extra:
         remarks.append(f"tensors without a use are ignored: {', '.join(extra)}")
     return Fitted(tensors.changed(stored, read), tuple(remarks), (*cut, *extra))
+
+
+def _may_be_larger(name: str, config: ModelConfig) -> bool:
+    """Whether nothing reads the rows at the end of a tensor that has too many.
+
+    They are those of heads, and in the first files without NAR the stop that every level had.
+    """
+    is_level = "nar" not in config.capabilities and _LATER_LEVEL.fullmatch(name) is not None
+    return is_level or _HEAD.fullmatch(name) is not None
 
 
 def _is_larger(shape: tuple[int, ...], wanted: tuple[int, ...]) -> bool:

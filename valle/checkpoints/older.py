@@ -1,8 +1,9 @@
 """Older files of the reference: other names, and one table and head of the response fewer.
 
 Before the masked level 0 there were as many response tables as levels, and the phonemes' head came right
-after those of the levels. Models without an AR had no more of them when they were first demasked: their first
-table and head are those of the masked level 0. Needs no torch.
+after those of the levels; without NAR all of them had a row for stop. Models without an AR had no more of
+them when they were first demasked: their first table and head are those of the masked level 0. Needs no
+torch.
 """
 
 from __future__ import annotations

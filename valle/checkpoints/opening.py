@@ -38,7 +38,7 @@ BUILTIN_MODEL = Path(__file__).parents[1] / "builtin" / "model.safetensors"
 class Opened:
     """A model file whose numbers are not read yet.
 
-    `lenient`: what belongs to no part of the model is ignored, and heads that are too large are cut.
+    `lenient`: what belongs to no part of the model is ignored, and what may be larger than it is cut.
     """
 
     tensors: Tensors

@@ -51,6 +51,7 @@ use_raw_text_p layerskip layerskip_r layerskip_p_max layerskip_e_scale classifie
 _KEYS, _EXPERIMENTAL_KEYS = frozenset(_WORDS.split()), frozenset(_EXPERIMENTAL_WORDS.split())
 _SUPPORTED = {"causal_size": 1, "predict_causally": False, "monolithic_audio_encoder": False}
 """Keys that change what is computed, and the only value of each that is supported."""
+_ENCODEC = ("encodec", "vocos")  # two decoders of the same codes
 _DEFAULTS: dict[str, Any] = {
     "audio_embedding_sums": False,
     "unified_position_ids": True,
@@ -123,8 +124,12 @@ def read(given: Mapping[str, Any] | None, shapes: Shapes) -> Reading:
 def from_document(document: Any, name: str = "") -> dict[str, Any]:
     """The model's table of a YAML document: of its list `models`, the one of that name or the first.
 
-    A document without `models` is taken as the table itself. Raises UserError where there is none.
+    A document without `models` is taken as the table itself. Raises UserError where there is none, and for
+    models of another codec.
     """
+    codec = document.get("audio_backend") if isinstance(document, Mapping) else None
+    if codec is not None and codec not in _ENCODEC:
+        raise UserError(f"audio_backend {codec!r} is not supported, only {' and '.join(_ENCODEC)} are")
     models = document.get("models", document) if isinstance(document, Mapping) else None
     if isinstance(models, Mapping):
         models = [models]

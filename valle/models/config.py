@@ -53,7 +53,7 @@ class ModelConfig:
     `ffn` is the width of the gated layer itself (the reference writes the factor 4).
     `audio_embedding_sums` says which codes are embedded as the sum over the levels so far.
     `task_tokens_counted` is False for weights of the reference, whose restarting positions overlook the
-    task token in front of a prompt, and all separators of the task `tts-c`.
+    task token in front of a prompt, and all separators of some tasks, `tts-c` among them.
     `classifier_size` is the number of outputs of the one head where heads are not split; 0 is one for each id
     of the vocabulary.
     `hf`, `interleave` and `rvq_level_range` are the reference's: one vocabulary on a stock causal model,

@@ -27,7 +27,8 @@ _SEGMENTS = {
 _HEADS = {"len": "len", "stt": "phonemes", "phn": "phonemes", "un-phn": "text"}
 _CAUSAL_HEADS = ("ar", "len", "phonemes")
 _POSITION_WHERE_UNCOUNTED = 1  # the reference fills up its too short list of positions with ones
-_SEPARATORS_OVERLOOKED = "tts-c"  # the reference has no entry for it in its table of what a task puts out
+_SEPARATORS_OVERLOOKED = frozenset(("tts-c", "tse", "soe", "mask", "eoe"))
+"""Tasks that the reference has no entry for in its table of what a task puts out."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,7 +174,7 @@ def _positions(task: str, parts: Sequence[Segment], config: ModelConfig, growing
         return torch.arange(total), total
     missing = 0
     if not config.task_tokens_counted:
-        overlooked = separators if task == _SEPARATORS_OVERLOOKED else [0] * len(parts)
+        overlooked = separators if task in _SEPARATORS_OVERLOOKED else [0] * len(parts)
         uncounted = [part.task_tokens + each for part, each in zip(parts, overlooked, strict=True)]
         missing = sum(uncounted)
         lengths = [length - each for length, each in zip(lengths, uncounted, strict=True)]

@@ -155,6 +155,29 @@ def test_files_from_before_the_masked_level_0(write_sft: Writer, tmp_path: Path)
         opening.load(lying)
 
 
+def test_models_of_level_0_from_before_the_masked_one(write_sft: Writer, tmp_path: Path) -> None:
+    """Without NAR every table and head of a level has a row for stop, of which only level 0 makes use."""
+    ours, able = tensors_of(TINY), {"capabilities": ["ar"]}
+    kinds = ("weight", "bias")
+    old: dict[str, torch.Tensor | None] = {HEAD.format(8, kind): ours[HEAD.format(9, kind)] for kind in kinds}
+    gone = [HEAD.format(head, kind) for head in (9, 10) for kind in kinds]
+    for level in range(1, 8):
+        for name in (f"resps_emb.embeddings.{level}.weight", *(HEAD.format(level, kind) for kind in kinds)):
+            old[name] = torch.cat([ours[name], torch.ones(1, *ours[name].shape[1:])])
+    gone += ["resps_emb.embeddings.8.weight", "len_emb.weight"]
+    path = write_sft(config=able, tensors={**old, **dict.fromkeys(gone)})
+    loaded, whole = opening.load(path), opening.load(write_sft(name="whole.sft"))
+    assert modes_of(loaded.details.config) == ("ar+nar",)
+    heard = torch.arange(24).view(3, 8) % 20
+    for row in (ROW, replace(ROW, response=heard), replace(ROW, task="stt", response=heard)):
+        assert torch.equal(loaded.model.full([row])[0], whole.model.full([row])[0])
+    convert(path, tmp_path / "native.safetensors")
+    assert convert(tmp_path / "native.safetensors", tmp_path / "back.sft").lost == ()
+    assert (tmp_path / "back.sft").read_bytes() == path.read_bytes()
+    with pytest.raises(UserError, match=r"embeddings\.1\.weight is \[21, 8\], the config asks for \[20, 8\]"):
+        opening.load(write_sft(tensors={"resps_emb.embeddings.1.weight": torch.zeros(21, 8)}))
+
+
 def without_ar(model: ModelConfig) -> dict[str, torch.Tensor | None]:
     """What a file of the first demasked models has in place of today's tensors: the masked level 0 first."""
     ours, levels = tensors_of(model), model.audio_levels
@@ -442,12 +465,13 @@ def test_a_yaml_of_the_same_name_goes_before_the_metadata(write_sft: Writer) -> 
     path = write_sft()
     path.with_name("config.yaml").write_text(YAML)
     assert opening.load(path).details.config.audio_embedding_sums == "none", "it may be another model's"
-    path.with_suffix(".yaml").write_text(YAML)
+    path.with_suffix(".yaml").write_text(f"audio_backend: vocos\n{YAML}")
     assert opening.load(path).details.config.audio_embedding_sums == "prompt"
     for text, words in (
         ("a: [", "not valid YAML"),
         ("models: []", "names no model"),
         ("3", "names no model"),
+        (f"audio_backend: dac\n{YAML}", "audio_backend 'dac' is not supported, only encodec and vocos are"),
     ):
         path.with_suffix(".yaml").write_text(text)
         with pytest.raises(UserError, match=words) as caught:

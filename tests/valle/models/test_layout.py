@@ -160,8 +160,9 @@ def test_overlooked_task_token_moves_later_positions_as_in_the_reference() -> No
     assert growing.next_position == 4
 
 
-def test_going_on_from_the_voice_overlooks_separators_as_the_reference_does() -> None:
-    row = replace(ROW, task="tts-c")
+@pytest.mark.parametrize("task", ["tts-c", "tse", "soe", "mask", "eoe"])
+def test_going_on_from_the_voice_overlooks_separators_as_the_reference_does(task: str) -> None:
+    row = replace(ROW, task=task)
     assert arrange(row, CONFIG).positions.tolist() == arrange(ROW, CONFIG).positions.tolist()
     config = replace(CONFIG, task_tokens_counted=False)
     # p p p language level prompt prompt r r r, by the reference's count; then ones as far as it is too short
