@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from valle.models.arch.reading import Reading
+from valle.models.arch.stepping import Weights
 
 
 class State(Protocol):
@@ -44,7 +45,8 @@ class State(Protocol):
 class KeyValues:
     """Keys and values of all attention layers, allocated once: [layers, R, heads, capacity, head size].
 
-    reading: how far the rows have read, where some heads read their text forward.
+    reading: how far the rows have read, where some heads read their text forward. blocks: what all of these
+    keys and values come from, once a step has found it out.
     """
 
     def __init__(self, keys: Tensor, values: Tensor, length: int = 0, reading: Reading | None = None) -> None:
@@ -52,6 +54,7 @@ class KeyValues:
         self.values = values
         self.length = length
         self.reading = reading
+        self.blocks: tuple[Weights, ...] = ()
 
     @classmethod
     def allocate(cls, layers: int, rows: int, heads: int, capacity: int, head_dim: int, like: Tensor) -> Self:

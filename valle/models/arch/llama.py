@@ -5,8 +5,7 @@ RMSNorm is arXiv 1910.07467, the gated layer arXiv 2002.05202; names of tensors 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Protocol
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -16,32 +15,11 @@ from valle.models.arch.attention import Kernel, Mask
 from valle.models.arch.backbone import Backbone
 from valle.models.arch.cache import KeyValues
 from valle.models.arch.observer import Observer
-from valle.models.arch.reading import Reading
-from valle.models.arch.rotary import Rotary, Rotation
-from valle.models.arch.together import Together
+from valle.models.arch.passing import Extending, Pass
+from valle.models.arch.rotary import Rotary
+from valle.models.arch.stepping import EPSILON, Weights, stepped, unit
+from valle.models.arch.together import Together, is_plain, weight_of
 from valle.models.config import ModelConfig
-
-_EPSILON = 1e-6
-
-
-class Extending(Protocol):
-    """What takes in the keys and values of a layer and gives all that the layer is to see."""
-
-    reading: Reading | None
-
-    def extend(self, layer: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
-        """Write key and value [R, H, T, d] of a layer; return all of them, [R, H, Tk, d]."""
-
-
-@dataclass(frozen=True, eq=False)
-class Pass:
-    """What is the same for all blocks in one pass."""
-
-    rotation: Rotation
-    mask: Mask
-    state: Extending | None
-    observer: Observer | None
-    reading: Reading | None = None
 
 
 class RMSNorm(nn.Module):
@@ -53,7 +31,7 @@ class RMSNorm(nn.Module):
 
     def forward(self, hidden: Tensor) -> Tensor:
         """Return hidden [..., D] normalised, in its own dtype."""
-        return torch.rms_norm(hidden, self.weight.shape, self.weight, _EPSILON)
+        return torch.rms_norm(hidden, self.weight.shape, self.weight, EPSILON)
 
 
 class Attention(nn.Module):
@@ -62,7 +40,7 @@ class Attention(nn.Module):
     def __init__(self, config: ModelConfig, layer: int) -> None:
         super().__init__()
         self._layer = layer
-        self._heads, self._head_dim = config.heads, config.head_dim
+        self.heads, self._head_dim = config.heads, config.head_dim
         self.kernel = Kernel(config.attention)
         self.q_proj = nn.Linear(config.dim, config.dim, bias=False)
         self.k_proj = nn.Linear(config.dim, config.dim, bias=False)
@@ -82,17 +60,20 @@ class Attention(nn.Module):
         mask = common.mask
         if since:
             query, mask = query[:, :, since:], mask.of_last(hidden.shape[1] - since)
-        gathered = self.kernel(query, key, value, mask)
-        if common.reading is not None and common.reading.reads(self._layer):
-            seen = mask.keep[:, 0] if mask.keep is not None else None
-            seen = mask.dense(query, key) if mask.causal else seen
-            first = common.reading.gather(self._layer, query[:, 0], key[:, 0], value[:, 0], seen)
-            gathered = torch.cat([first.unsqueeze(1), gathered[:, 1:]], 1)
+        gathered = common.read(self._layer, query, key, value, mask, self.kernel(query, key, value, mask))
         return self.o_proj(gathered.transpose(1, 2).flatten(2))
+
+    def joined(self) -> Tensor | None:
+        """Return the weights of query, key and value side by side, where these are plain products."""
+        return self._together.joined(self.q_proj, self.k_proj, self.v_proj)
+
+    def products(self) -> tuple[nn.Module, ...]:
+        """Return the layers that multiply."""
+        return self.q_proj, self.k_proj, self.v_proj, self.o_proj
 
     def _split(self, projected: Tensor) -> Tensor:
         rows, length, _ = projected.shape
-        return projected.view(rows, length, self._heads, self._head_dim).transpose(1, 2)
+        return projected.view(rows, length, self.heads, self._head_dim).transpose(1, 2)
 
 
 class GatedLayer(nn.Module):
@@ -111,6 +92,14 @@ class GatedLayer(nn.Module):
         gated = functional.gelu(gate)
         return self.down_proj(gated * up if torch.is_grad_enabled() else gated.mul_(up))
 
+    def joined(self) -> Tensor | None:
+        """Return the weights of gate and up side by side, where these are plain products."""
+        return self._together.joined(self.gate_proj, self.up_proj)
+
+    def products(self) -> tuple[nn.Module, ...]:
+        """Return the layers that multiply."""
+        return self.gate_proj, self.up_proj, self.down_proj
+
 
 class Block(nn.Module):
     """Attention, then the gated layer, each on the normalised stream and added to it."""
@@ -127,6 +116,28 @@ class Block(nn.Module):
         attended = self.self_attn(self.input_layernorm(hidden), common, since)
         hidden = (hidden[:, since:] if since else hidden) + attended
         return hidden + self.mlp(self.post_attention_layernorm(hidden))
+
+    def weights(self) -> Weights | None:
+        """Return all that the block multiplies by, or None where a part of it does something else."""
+        attention, gated = self.self_attn, self.mlp
+        norms = (self.input_layernorm, self.post_attention_layernorm)
+        if self._forward_hooks or type(gated) is not GatedLayer or type(norms[0]) is not RMSNorm:
+            return None
+        joined, output = attention.joined(), weight_of(attention.o_proj)
+        gate_up, down = gated.joined(), weight_of(gated.down_proj)
+        if joined is None or output is None or gate_up is None or down is None:
+            return None
+        return Weights(
+            attention_norm=norms[0].weight,
+            query_key_value=joined,
+            kernel=attention.kernel,
+            heads=attention.heads,
+            output=output,
+            gated_norm=norms[1].weight,
+            gate_up=gate_up,
+            down=down,
+            steady=all(type(part) is nn.Linear for each in (attention, gated) for part in each.products()),
+        )
 
 
 class Llama(Backbone):
@@ -153,6 +164,13 @@ class Llama(Backbone):
         if state is not None and mask.reading is not None:
             state.reading = mask.reading.kept(state.capacity)
         common = self.common(positions, limit, mask, state, observer)
+        if state is not None and hidden.shape[1] == 1 and is_plain(hidden):
+            blocks = state.blocks or self._plain_blocks()
+            if blocks:
+                state.blocks = blocks if all(block.steady for block in blocks) else ()
+                hidden = stepped(hidden[:, 0], blocks, common)
+                state.advance(1)
+                return unit(hidden, self.norm.weight).unsqueeze(1)
         hidden = self.place(hidden, positions)
         last = len(self.layers) - 1
         for layer, block in enumerate(self.layers):
@@ -160,6 +178,16 @@ class Llama(Backbone):
         if state is not None:
             state.advance(positions.shape[1])
         return self.norm(hidden)
+
+    def _plain_blocks(self) -> tuple[Weights, ...]:
+        """Return what the blocks multiply by; nothing where a step has to go through them one by one."""
+        found: list[Weights] = []
+        for block in self.layers:
+            weights = cast(Block, block).weights()
+            if weights is None:
+                return ()
+            found.append(weights)
+        return tuple(found)
 
     def place(self, hidden: Tensor, positions: Tensor) -> Tensor:
         """Return what the first block gets of embeddings [R, T, D] at these positions [R, T]."""

@@ -90,21 +90,28 @@ class Reading:
         weights = scores.softmax(-1)
         queries, keys = weights.shape[1:]
         begin, span = keys - queries, self._common
+        if span is not None:
+            held = self._held(layer, weights[..., span], begin)
+            return weights.slice_scatter(held, -1, span.start, span.stop).to(value.dtype) @ value
         symbols = self._symbols[:, None].expand(-1, queries, -1)
         missing = ~self._there[:, None]
-        own = weights.gather(-1, symbols).masked_fill(missing, 0.0) if span is None else weights[..., span]
+        own = weights.gather(-1, symbols).masked_fill(missing, 0.0)
+        moved = (self._held(layer, own, begin, missing) - own).masked_fill(missing, 0.0)
+        return weights.scatter_add(-1, symbols, moved).to(value.dtype) @ value
+
+    def _held(self, layer: int, own: Tensor, begin: int, missing: Tensor | None = None) -> Tensor:
+        """Return how much queries from `begin` on attend to the symbols [R, Tq, N] when they read forward.
+
+        own: how much they would by themselves; missing: which symbols do not exist, [R, 1, N].
+        """
         mass = own.sum(-1, keepdim=True)
         looks = torch.add(own, mass, alpha=LEAST)
-        looks = looks.masked_fill(missing, 0.0) if span is None else looks
+        looks = looks if missing is None else looks.masked_fill(missing, 0.0)
         held = self._follow(layer, looks, begin) * mass
-        if begin < self._latest:
-            answering = torch.arange(begin, keys, device=key.device) >= self._first[:, None]
-            held = torch.where(answering.unsqueeze(-1), held, own)
-        if span is None:
-            weights = weights.scatter_add(-1, symbols, (held - own).masked_fill(missing, 0.0))
-        else:
-            weights = torch.cat([weights[..., : span.start], held, weights[..., span.stop :]], -1)
-        return weights.to(value.dtype) @ value
+        if begin >= self._latest:
+            return held
+        answering = torch.arange(begin, begin + own.shape[1], device=own.device) >= self._first[:, None]
+        return torch.where(answering.unsqueeze(-1), held, own)
 
     def _follow(self, layer: int, looks: Tensor, begin: int) -> Tensor:
         """Return the shares [R, Tq, N] of queries from `begin` on that look at symbols [R, Tq, N].
@@ -127,7 +134,7 @@ class Reading:
                     known[:, begin + number] = share
         if looks.requires_grad:
             return _normalised(torch.stack(reached, 1) * looks)
-        return torch.stack(shares, 1)
+        return torch.stack(shares, 1) if len(shares) > 1 else shares[0].unsqueeze(1)
 
     def fork(self) -> Self:
         """Return an independent copy."""

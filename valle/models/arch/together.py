@@ -31,22 +31,34 @@ class Together:
     def __call__(self, hidden: Tensor, *layers: nn.Module) -> Sequence[Tensor]:
         """Return what each of the layers answers to hidden [..., D]."""
         dim = hidden.shape[-1]
-        few = hidden.numel() <= _FEW * dim and _is_plain(hidden)
-        weights = [weight for layer in layers if (weight := _weight_of(layer)) is not None] if few else []
-        if len(weights) < len(layers):
+        few = hidden.numel() <= _FEW * dim and is_plain(hidden)
+        made = self._side_by_side(layers) if few else None
+        if made is None:
             return [layer(hidden) for layer in layers]
-        joined, outputs = self._made.of(weights, lambda: _side_by_side(weights))
+        joined, outputs = made
         answer = torch.mm(hidden.reshape(-1, dim), joined).view(*hidden.shape[:-1], joined.shape[1])
         return answer.split_with_sizes(outputs, -1)
 
+    def joined(self, *layers: nn.Module) -> Tensor | None:
+        """Return the weights of the layers input by input, [D, sum of outputs].
 
-def _side_by_side(weights: Sequence[Tensor]) -> tuple[Tensor, list[int]]:
-    """The weights input by input, [D, sum of outputs], and how many outputs each has."""
+        None where one of them is more than a product.
+        """
+        made = self._side_by_side(layers)
+        return None if made is None else made[0]
+
+    def _side_by_side(self, layers: Sequence[nn.Module]) -> tuple[Tensor, list[int]] | None:
+        """The joined weights, and how many outputs each layer has."""
+        weights = [weight for layer in layers if (weight := weight_of(layer)) is not None]
+        return self._made.of(weights, lambda: _join(weights)) if len(weights) == len(layers) else None
+
+
+def _join(weights: Sequence[Tensor]) -> tuple[Tensor, list[int]]:
     with torch.inference_mode(False), torch.no_grad():
         return torch.cat([weight.t() for weight in weights], 1), [weight.shape[0] for weight in weights]
 
 
-def _is_plain(hidden: Tensor) -> bool:
+def is_plain(hidden: Tensor) -> bool:
     """Whether one product is sooner done: half precision takes many times longer with weights that lie so."""
     return (
         hidden.dtype == torch.float32
@@ -56,7 +68,7 @@ def _is_plain(hidden: Tensor) -> bool:
     )
 
 
-def _weight_of(layer: nn.Module | None) -> Tensor | None:
+def weight_of(layer: nn.Module | None) -> Tensor | None:
     """The weight of a layer that is its weight and no more; None where it is not, or does not tell changes.
 
     An adapter that does not act leaves all bits as they were without it: its layer is the one below.

@@ -19,7 +19,7 @@ class Kernel(nn.Module):
 
     def use(self, name: str) -> None:
         """Compute by this backend from now on. Raises UserError for one that does not exist."""
-        self._attend = find(name)
+        self.attend = find(name)
         self.name = name
 
     def forward(self, query: Tensor, key: Tensor, value: Tensor, mask: Mask) -> Tensor:
@@ -27,8 +27,8 @@ class Kernel(nn.Module):
         if query.device.type == "cpu" and torch.is_autocast_enabled("cpu"):
             # The backward pass of bfloat16 attention is slow on the CPU.
             with torch.autocast("cpu", enabled=False):
-                return self._attend(query.float(), key.float(), value.float(), mask)
-        return self._attend(query, key, value, mask)
+                return self.attend(query.float(), key.float(), value.float(), mask)
+        return self.attend(query, key, value, mask)
 
 
 def use_attention(model: nn.Module, name: str) -> None:
