@@ -37,6 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _run(flags: argparse.Namespace) -> int:
     from valle.command.requests import make_request, recordings
+    from valle.command.vain import in_vain
     from valle.voices import remarks_on
     from valle_lab.settings import load_settings
     from valle_lab.worker.inprocess import InProcessWorker
@@ -48,7 +49,7 @@ def _run(flags: argparse.Namespace) -> int:
         _load(worker, flags, settings)
         engine = cast("Engine", worker.service.engine)
         request = make_request(engine, flags, seed)
-        for remark in (*engine.remarks, *remarks_on(recordings(flags))):
+        for remark in (*engine.remarks, *remarks_on(recordings(flags)), *in_vain(flags)):
             print(remark, file=sys.stderr)
         _tell(engine, request)
         if flags.task not in SPEECH_TASKS:
@@ -102,7 +103,7 @@ def _tell(engine: Engine, request: Request) -> None:
         "history": request.history if speaks else None,
         "refine": request.refine if speaks else None,
         "demasking": asdict(request.demasking) if "nar_len" in request.phases else None,
-        "early_exit": None if recipe.early_exit is None else asdict(recipe.early_exit),
+        "early_exit": asdict(recipe.early_exit) if recipe.early_exit and "ar" in request.phases else None,
         "stack": {name: stages for name, stages in stack.items() if name.partition(".")[0] in request.phases},
     }
     for name, value in said.items():

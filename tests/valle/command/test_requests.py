@@ -13,6 +13,7 @@ from valle.__main__ import main
 from valle.audio import wav
 from valle.command.flags import parse
 from valle.command.requests import make_request
+from valle.command.vain import in_vain
 from valle.errors import UserError
 from valle.inference import Engine
 from valle.request import Request
@@ -171,13 +172,31 @@ def test_a_transcription_tells_the_settings_that_have_a_part_in_it(
     wave = find_voice("clear-man").wave()
     whole = wav.write(tmp_path / "cut.wav", wave).read_bytes()
     (tmp_path / "cut.wav").write_bytes(whole[: len(whole) // 3])
-    assert main(["", str(tmp_path / "cut.wav"), "--task", "stt", "--seed", "3"]) == 0
+    assert main(["", str(tmp_path / "cut.wav"), "--task", "stt", "--seed", "3", "--play"]) == 0
     said = capsys.readouterr().err.splitlines()
     assert said[0].startswith(f"{tmp_path / 'cut.wav'} is cut short: ")
-    told = dict(line.split(": ", 1) for line in said[1:])
+    assert said[1] == "no part in task stt: --play"
+    told = dict(line.split(": ", 1) for line in said[2:])
     assert told["task"] == '"stt"' and told["source"] == '"cut"' and told["seed"] == "3"
     assert list(json.loads(told["stack"])) == ["stt"]
     assert not told.keys() & {"voice", "mode", "phonemes", "max_frames", "max_levels", "history", "refine"}
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["--task", "stt", "--modality", "nar-len", "--max-levels", "2"], "stt: --modality, --max-levels"),
+        (["--task", "stt", "out.wav", "--no-phonemize", "--top-k", "3"], "stt: OUT, --no-phonemize"),
+        (["--task", "len", "--play", "--phonemizer", "ipa", "--input-prompt-length", "2"], "len: --play"),
+        (["--task", "phn", "--context-history", "1"], "phn: --context-history, REFERENCE"),
+        (["--task", "un-phn", "--layer-skip", "--no-phonemize"], "un-phn: --layer-skip, REFERENCE"),
+        (["--task", "stt", "--input-prompt-length", "2", "--modality", "auto"], None),
+        (["--modality", "nar-len", "--max-levels", "2", "out.wav"], None),
+    ],
+)
+def test_flags_that_have_no_part_in_a_task_are_told(given: list[str], said: str | None) -> None:
+    lines = in_vain(parse([TEXT, "clear-man", *given]))
+    assert lines == ([] if said is None else [f"no part in task {said}"])
 
 
 @pytest.mark.parametrize(("mode", "is_vain"), [("ar+nar", True), ("nar-len", False)])
