@@ -36,6 +36,7 @@ from valle.request import (
     LEVELS,
     NO_TEXT,
     NullBranch,
+    Part,
     Prefix,
     Prompt,
     Recipe,
@@ -176,7 +177,8 @@ class Engine(Hindsight):
 
     def prompt(self, voice: Voice, start: float = 0.0, seconds: float | None = None) -> Prompt:
         """A voice as codes of this engine's codec, of the part from `start` that lasts `seconds`."""
-        return Prompt(voice_codes(voice, self.codec, start, seconds), self.codec.hash, voice.name)
+        codes = voice_codes(voice, self.codec, start, seconds)
+        return Prompt(codes, self.codec.hash, voice.name, Part(start, seconds))
 
     def null_branch(
         self,

@@ -36,15 +36,38 @@ NO_TEXT = Sentence("", "", ())
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """Which part of a voice's recording is the prompt."""
+
+    start: float = 0.0
+    """In seconds."""
+    seconds: float | None = None
+    """None is to the end."""
+    looped: float | None = None
+    """How long the part is made by repeating it; None leaves it as it is."""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it is the recording as it is."""
+        return self == Part()
+
+    def __str__(self) -> str:
+        length = "to the end" if self.seconds is None else f"{self.seconds:.2f} s"
+        looped = "" if self.looped is None else f", repeated for {self.looped:g} s"
+        return f"from {self.start:.2f} s, {length}{looped}"
+
+
+@dataclass(frozen=True, slots=True)
 class Prompt:
-    """A voice as codes of one codec."""
+    """A voice as codes of one codec; of the voice's name and part nothing is made, they are to be told."""
 
     codes: Codes
     """[frames, levels]"""
     codec: str
     """Content hash of the codec that made them."""
     voice: str = ""
-    """Name of the voice; information only."""
+    part: Part | None = None
+    """Of the voice's recording; None where it is not known."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,7 +100,7 @@ def _begin(lab: Lab, ways: list[Candidate]) -> Audition:
 
 def _ways(lab: Lab, options: AuditionOptions) -> list[Candidate]:
     from valle_lab.lab.audition import candidates, windows
-    from valle_lab.lab.voices import found
+    from valle_lab.lab.voices import found, tell_remarks
     from valle_lab.presets import find_preset
 
     for preset in options.preset or ():
@@ -108,6 +108,7 @@ def _ways(lab: Lab, options: AuditionOptions) -> list[Candidate]:
     names: Sequence[str] = options.voice or [voice.name for voice in lab.run("voice.list")]
     seeds, presets = _seeds(options.seeds), options.preset or ()
     voices = [found(lab, name) for name in names]
+    tell_remarks(lab, voices)
     if options.window is None:
         return candidates(names, seeds, presets)
     return [

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from valle.audio.wav import Wave, duration
 from valle.errors import UserError
-from valle.request import LEVELS, SEED_LIMIT
+from valle.request import LEVELS, SEED_LIMIT, Part
 from valle.samplers.stack import Stack
 from valle_lab.lab.beginning import ask, begin
 from valle_lab.lab.listening import Stream
@@ -17,7 +17,7 @@ from valle_lab.lab.presets import fitted, folder
 from valle_lab.lab.registry import command
 from valle_lab.lab.state import LabTake
 from valle_lab.lab.takes import KEPT, the_player, with_wave
-from valle_lab.lab.voices import Part, found
+from valle_lab.lab.voices import found, tell_remarks
 from valle_lab.presets import find_preset
 from valle_lab.worker.messages import Ask
 
@@ -160,14 +160,7 @@ class Audition:
         lab = self._lab
         asked = ask(lab, self._text)
         if way.voice is not None:
-            part = way.part
-            asked = replace(
-                asked,
-                voice=way.voice,
-                prompt_start=part.start,
-                prompt_seconds=part.seconds,
-                prompt_looped=None,
-            )
+            asked = replace(asked, voice=way.voice, part=way.part)
         if way.seed is not None:
             asked = replace(asked, seed=way.seed)
         return asked if way.preset is None else replace(asked, stack=stack_of(lab, way.preset))
@@ -290,6 +283,7 @@ def _open(lab: Lab, ways: list[Candidate]) -> Audition:
     lab.audition = Audition(
         lab, lab.text.strip(), ways, heard=lab.player is not None and lab.player.sink.audible
     )
+    tell_remarks(lab, [found(lab, name) for name in dict.fromkeys(way.voice for way in ways) if name])
     keys = ", ".join(f"{lab.key_of(f'audition.{name}')} {name}" for name in ("next", "keep", "again", "stop"))
     lab.tell(f"{len(ways)} takes, made and heard in turn: {keys}.")
     return lab.audition

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from valle_lab.lab import (
+    about,
     adapters,
     audition,
     comparison,
@@ -33,6 +34,7 @@ def all_commands() -> Registry:
     return Registry(
         (
             *takes.COMMANDS,
+            *about.COMMANDS,
             *recall.COMMANDS,
             *listening.COMMANDS,
             *audition.COMMANDS,

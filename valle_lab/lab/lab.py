@@ -13,6 +13,7 @@ from valle.control import Event
 from valle.early_exit import EarlyExit
 from valle.errors import UserError
 from valle.manner import Manner
+from valle.request import Part
 from valle.samplers.stack import Stack
 from valle.text.sentences import SplitBy
 from valle_lab.lab import takes
@@ -28,7 +29,6 @@ from valle_lab.lab.sight import PACE, SLOW_PACE, Sight, attend, see
 from valle_lab.lab.state import LabTake, News, Notice, Subject
 from valle_lab.lab.takes import the_player
 from valle_lab.lab.trials import BlindTrial, TrialRecord
-from valle_lab.lab.voices import Part
 from valle_lab.lab.whatif import Marks
 from valle_lab.lab.work import Work
 from valle_lab.model_choice import model_choice

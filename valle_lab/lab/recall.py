@@ -1,153 +1,138 @@
-"""Commands on how a take was made: all about it, and its settings taken back for the next one."""
+"""The command that takes the settings of a take back for the next one."""
 
 from __future__ import annotations
 
-import json
-import shlex
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from valle.errors import UserError
-from valle.request import FRAME_RATE
-from valle.samplers.errors import StackError
-from valle.samplers.stack import Stack
-from valle.samplers.stage import keyed
+from valle.manner import Manner
+from valle.request import FRAME_RATE, NullBranch, Part, Request, Sentence
+from valle_lab.lab.adapters import strength
 from valle_lab.lab.registry import command
 from valle_lab.lab.stack import replace_stack
 from valle_lab.lab.state import LabTake
 from valle_lab.lab.takes import named, no_takes, not_ready, take_names
 from valle_lab.lab.text import set_limit, set_seed, set_text
-from valle_lab.lab.voices import choose, without
+from valle_lab.lab.voices import NONE, choose, found, prompt_wave, set_negative, without
 
 if TYPE_CHECKING:
     from valle_lab.lab.lab import Lab
 
 
-def about(lab: Lab, take: str | None = None) -> dict[str, Any]:
-    """Say all about a take: its text and what it came to in full, how it was made, and with which stack."""
-    told = named(lab, take)
-    facts = {
-        "take": told.name,
-        "text": told.text,
-        "answer": told.answer,
-        "failure": told.failure,
-        "stop": told.stop or "running",
-        "seconds": f"{told.timeline.frames / FRAME_RATE:.2f}" if told.speaks else "",
-        "voice": told.voice or "none",
-        "seed": told.seed,
-        "goes on from": "" if told.fork is None else f"{told.parent} at {told.fork}, {told.how}",
-        "stars": "" if told.rating is None else f"{told.rating:g}",
-        "notes": list(told.notes),
-    }
-    return {name: fact for name, fact in {**facts, **_request(told)}.items() if fact not in (None, "", [])}
-
-
-def _request(told: LabTake) -> dict[str, Any]:
-    """What the worker was asked for, and the changes while it was made."""
-    if told.begun is None:
-        return {}
-    request = told.begun.request
-    events = (event for step in told.steps for event in step.events)
-    changes = [
-        f"{event.place} {event.kind} {event.name} {'' if event.kind == 'replace' else event.value}".rstrip()
-        for event in events
-    ]
-    lists = {name: stages for name, stages in request.stack.to_dict().items() if _is_of(request.phases, name)}
-    return {
-        "language": request.language,
-        "task": request.task,
-        "mode": request.mode if told.speaks else "",
-        "phonemes": " ".join(sentence.phonemes for sentence in request.sentences),
-        "changes": changes,
-        **lists,
-    }
-
-
 def recall(lab: Lab, take: str | None = None) -> None:
-    """Take text, voice, seed, limit, task, mode and stack of a take back, to go on from there.
+    """Take text, voice with its part, seed, limit, task, mode, adapters, layers and stack of a take back.
 
-    The stack is the one that it began with; the part of the voice's recording is all of it.
+    The stack is the one that it began with. What cannot come back is told.
     """
     told = named(lab, take)
     if told.begun is None:
         raise UserError(f"{told.name} never began; there is nothing to take back.")
     request = told.begun.request
-    if told.speaks:
-        _recall_voice(lab, told.voice)
     if told.text:
         set_text(lab, told.text)
     set_seed(lab, told.seed)
     set_limit(lab, request.max_frames / FRAME_RATE)
-    first = lab.description.modes[:1] if lab.description else ()
-    mode = lab.manner.mode if not told.speaks else None if request.mode in first else request.mode
-    lab.manner = replace(lab.manner, task=request.task, mode=mode)
+    lab.manner = _manner(lab, told, request)
     lab.language = request.language
+    lacks = [*(_voice(lab, told.voice, request) if told.speaks else ()), *_negative(lab, request.null)]
+    lacks += [*_adapters(lab, request), *_layers(lab, request)]
     replace_stack(lab, request.stack)
-    lab.mark("text", "voices")
+    lab.mark("text", "voices", "settings")
     undo = lab.hint("stack.undo")
     lab.tell(f"Text, voice, seed and stack are those of {told.name}; {undo} has the stack before.")
+    if lacks:
+        lab.tell(f"Not as in {told.name}: {'; '.join(lacks)}.", error=True)
 
 
-def _recall_voice(lab: Lab, voice: str | None) -> None:
-    """Choose the voice of a take; where it is not here any more, that is told and the voice stays."""
-    if voice == lab.resolved_voice():
-        return
+def _manner(lab: Lab, told: LabTake, request: Request) -> Manner:
+    """Task, mode and what they take; who made the phonemes no take says."""
+    if not told.speaks:
+        return replace(lab.manner, task=request.task)
+    first = lab.description.modes[:1] if lab.description else ()
+    begins = request.prefix
+    said = begins is not None and bool(begins.sentence.ids)
+    return replace(
+        lab.manner,
+        task=request.task,
+        mode=None if request.mode in first else request.mode,
+        demasking=request.demasking,
+        history=request.history,
+        ar_frames=request.ar_frames,
+        refine=request.refine,
+        source=(request.sources[0].voice or None) if request.sources else None,
+        prefix=said,
+        silence=len(begins.codes) / FRAME_RATE if begins is not None and not said else 0.0,
+    )
+
+
+def _voice(lab: Lab, voice: str | None, request: Request) -> Iterator[str]:
+    """Choose the voice of a take, of it the part that was the prompt; why not, where that cannot be."""
     if voice is None:
         without(lab)
         return
+    if voice != lab.resolved_voice() and (lack := _lacking(lambda: choose(lab, voice))) is not None:
+        yield lack
+        return
+    lab.part = Part()
+    if request.prompt is None:
+        return
+    part = request.prompt.part
+    if part is None:
+        yield "which part of the voice's recording it had is not known"
+    elif (lack := _lacking(lambda: prompt_wave(found(lab, voice), part))) is not None:
+        yield lack
+    else:
+        lab.part = part
+
+
+def _negative(lab: Lab, null: NullBranch) -> Iterator[str]:
+    """What guidance led away from."""
+    lab.negative_text = lab.negative_voice = None
+    if (null.text, null.voice) == ("none", "none"):
+        return
+    if null.text != "same":
+        # No text at all is asked for by one that says nothing.
+        lab.negative_text = null.text.text if isinstance(null.text, Sentence) else " "
+    if null.voice != "same":
+        name = NONE if isinstance(null.voice, str) else null.voice.voice
+        if (lack := _lacking(lambda: set_negative(lab, name))) is not None:
+            yield lack
+
+
+def _adapters(lab: Lab, request: Request) -> Iterator[str]:
+    """Bring the adapters that are loaded to the strengths that the take began with."""
+    used = {use.sha256: use for use in request.recipe.adapters}
+    for use in lab.adapters:
+        own = used.pop(use.sha256, None)
+        strength(lab, use.name, 0.0 if own is None else own.strength)
+    for use in used.values():
+        if use.strength:
+            yield f"the adapter {use.name} at {use.strength:g} is not loaded, adapter.load does that"
+
+
+def _layers(lab: Lab, request: Request) -> Iterator[str]:
+    """Have as many layers decide as in the take."""
+    exits = request.recipe.early_exit
+    layers = lab.description.layers if lab.description else 0
+    if exits is not None and layers and (lack := _lacking(lambda: exits.check(layers))) is not None:
+        yield lack
+    else:
+        lab.early_exit = exits
+
+
+def _lacking(act: Callable[[], object]) -> str | None:
+    """Do it; why it cannot be done, where it cannot."""
     try:
-        choose(lab, voice)
+        act()
     except UserError as error:
-        lab.tell(str(error), error=True)
-
-
-def said_again(take: LabTake, usual: Stack | None) -> str:
-    """The command line that speaks a take's text with its voice, seed and stack.
-
-    What the stack has otherwise than the model's `usual` one is set; where nothing leads there, it says so.
-    """
-    words = ["valle-lab", "say", take.text, "--seed", str(take.seed)]
-    words += ["--voice", take.voice] if take.voice else []
-    if take.begun is None or usual is None:
-        return shlex.join(words)
-    words += ["--language", take.begun.request.language]
-    settings = settings_between(usual, take.begun.request.stack)
-    if settings is None:
-        return f"{shlex.join(words)}  # and its stack, which no --set leads to; take.recall brings it back"
-    return shlex.join([*words, *(word for setting in settings for word in ("--set", setting))])
-
-
-def settings_between(before: Stack, after: Stack) -> list[str] | None:
-    """The settings that make one stack of another, as `--set` takes them; None where none lead there."""
-    settings: list[str] = []
-    for name, stages in after.lists.items():
-        known = {key: {"on": True, **stage.to_dict()} for key, stage in keyed(before.lists.get(name, ()))}
-        for key, stage in keyed(stages):
-            then, now = known.get(key, {}), {"on": True, **stage.to_dict()}
-            changed = [item for item in now if item != "name" and now[item] != then.get(item)]
-            settings += [f"{name}:{key}.{item}={_typed(now[item])}" for item in changed]
-    made = before
-    try:
-        for setting in settings:
-            made = made.set_text(setting)
-    except StackError:
-        return None
-    return settings if made.effective_dict() == after.effective_dict() else None
-
-
-def _typed(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
-
-
-def _is_of(phases: tuple[str, ...], name: str) -> bool:
-    return name.partition(".")[0] in phases
+        return str(error).rstrip(".")
+    return None
 
 
 def _cannot_recall(lab: Lab) -> str | None:
     return no_takes(lab) or not_ready(lab)
 
 
-COMMANDS = (
-    command("take.about", about, unavailable=no_takes, complete={"take": take_names}),
-    command("take.recall", recall, unavailable=_cannot_recall, complete={"take": take_names}),
-)
+COMMANDS = (command("take.recall", recall, unavailable=_cannot_recall, complete={"take": take_names}),)

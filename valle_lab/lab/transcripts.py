@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from valle.errors import UserError
 from valle.manner import Manner
+from valle.request import Part
 from valle.text.phonemes import Phonemizer
 from valle.text.words import sounds, word_list
 from valle.voices import find_voice
@@ -26,7 +27,7 @@ def transcribe(lab: Lab, speech: str | None = None) -> LabTake:
     if speech is None or speech in (name for take in take_names(lab) for name in _names_of(take)):
         return begin(lab, ask(lab, "", Manner("stt", source=named(lab, speech).name)))
     find_voice(speech, lab.settings.paths.voices)
-    whole = replace(ask(lab, "", Manner("stt")), prompt_start=0.0, prompt_seconds=None, prompt_looped=None)
+    whole = replace(ask(lab, "", Manner("stt")), part=Part())
     return begin(lab, replace(whole, voice=speech))
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,17 @@ import numpy as np
 from valle.audio import edit, wav
 from valle.audio.wav import SAMPLE_RATE, Wave
 from valle.errors import UserError
-from valle.voices import Voice, add_voice, find_voice, list_voices, name_of, read_folder, write_folder
+from valle.request import Part
+from valle.voices import (
+    Voice,
+    add_voice,
+    find_voice,
+    list_voices,
+    name_of,
+    read_folder,
+    remarks_on,
+    write_folder,
+)
 from valle_lab.lab.answers import beside
 from valle_lab.lab.registry import command
 
@@ -27,26 +37,10 @@ AROUND = 0.5
 LEAST_RECORDED = 0.5
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
-    """Which part of a recording is the prompt."""
-
-    start: float = 0.0
-    seconds: float | None = None
-    """None is to the end."""
-    looped: float | None = None
-    """How long the part is made by repeating it; None leaves it as it is."""
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether it is the recording as it is."""
-        return self == Part()
-
-
 def choose(lab: Lab, voice: str) -> None:
     """Choose the voice of the next take, by name or as a recording's path; `auto` is the model's first."""
     if voice != AUTO:
-        find_voice(voice, lab.settings.paths.voices)
+        tell_remarks(lab, [found(lab, voice)])
     lab.voice, lab.part = voice, Part()
     lab.mark("voices")
 
@@ -60,7 +54,7 @@ def without(lab: Lab) -> None:
 def set_negative(lab: Lab, voice: str = "") -> None:
     """Set the voice that guidance leads away from, `none` for no voice; empty again is as at first."""
     if voice and voice != NONE:
-        found(lab, voice)
+        tell_remarks(lab, [found(lab, voice)])
     lab.negative_voice = voice or None
     lab.mark("voices")
 
@@ -176,6 +170,12 @@ def found(lab: Lab, name: str) -> Voice:
     return find_voice(name, lab.settings.paths.voices)
 
 
+def tell_remarks(lab: Lab, voices: Iterable[Voice]) -> None:
+    """Tell what a person should know of how these recordings are used."""
+    for remark in remarks_on(voices):
+        lab.tell(remark)
+
+
 def prompt_wave(voice: Voice, part: Part) -> Wave:
     """What the model hears of a voice, [samples] at 24 kHz. Raises UserError for a part outside it."""
     wave = voice.wave()
@@ -200,19 +200,16 @@ def _added(lab: Lab, file: Callable[[], Path], name: str, transcript: str) -> No
     """Add a recording in a thread of its own: reading it and making phonemes takes a moment."""
     language, folder = lab.language, lab.settings.paths.voices
 
-    def work() -> Voice:
-        phonemes = _phonemes(transcript, language)
-        return add_voice(
-            file(),
-            name=name,
-            transcript=transcript,
-            language=language,
-            phonemes=phonemes,
-            folder=folder,
+    def work() -> tuple[Voice, str | None]:
+        path, phonemes = file(), _phonemes(transcript, language)
+        voice = add_voice(
+            path, name=name, transcript=transcript, language=language, phonemes=phonemes, folder=folder
         )
+        return voice, wav.cut_short(path)
 
-    def done(voice: Voice) -> None:
-        lab.tell(f"Voice added: {voice.name}, {voice.seconds:.1f} s")
+    def done(added: tuple[Voice, str | None]) -> None:
+        voice, remark = added
+        lab.tell(f"Voice added: {voice.name}, {voice.seconds:.1f} s" + (f"; {remark}" if remark else ""))
         choose(lab, voice.name)
 
     lab.answers.expect(beside(work), done)

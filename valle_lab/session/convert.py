@@ -17,7 +17,7 @@ from valle.control import Event
 from valle.early_exit import EarlyExit
 from valle.errors import UserError
 from valle.modes import Demasking
-from valle.request import NullBranch, Prefix, Prompt, Recipe, Request, Sentence
+from valle.request import NullBranch, Part, Prefix, Prompt, Recipe, Request, Sentence
 from valle.samplers import Stack
 from valle.samplers.noise import SCHEME
 from valle.step import Place, Step
@@ -188,12 +188,18 @@ def _from_session_sentence(sentence: schema.Sentence) -> Sentence:
 
 
 def _to_session_prompt(prompt: Prompt) -> schema.Prompt:
-    codes = Array.of(prompt.codes, "int16")
-    return schema.Prompt(codes=codes, codec=prompt.codec, voice=without_folder(prompt.voice))
+    return schema.Prompt(
+        codes=Array.of(prompt.codes, "int16"),
+        codec=prompt.codec,
+        voice=without_folder(prompt.voice),
+        part=None if prompt.part is None else schema.Part.model_validate(asdict(prompt.part)),
+    )
 
 
 def _from_session_prompt(prompt: schema.Prompt) -> Prompt:
-    return Prompt(np.array(prompt.codes.values(), np.int16), prompt.codec, prompt.voice)
+    told = prompt.part
+    part = None if told is None else Part(told.start, told.seconds, told.looped)
+    return Prompt(np.array(prompt.codes.values(), np.int16), prompt.codec, prompt.voice, part)
 
 
 def _to_session_prefix(prefix: Prefix) -> schema.Prefix:

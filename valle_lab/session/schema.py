@@ -115,12 +115,23 @@ class Sentence(Model):
     ids: Annotated[Array, holding("int16", "int32", dimensions=1, least=0, most=65_535)]
 
 
+class Part(Model):
+    """Which part of the voice's recording it was, in seconds; without `seconds` to its end."""
+
+    start: Seconds = 0.0
+    seconds: Seconds | None = None
+    looped: Seconds | None = None
+    """How long the part was made by repeating it."""
+
+
 class Prompt(Model):
     """The voice, as codes [frames, levels] of one codec."""
 
     codes: Annotated[Array, holding("int16", dimensions=2, least=0, most=1023)]
     codec: Sha256
     voice: Name = ""
+    part: Part | None = None
+    """None where it was not known."""
 
 
 class NullBranch(Model):

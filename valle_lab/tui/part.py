@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import groupby, zip_longest
 from typing import ClassVar, Protocol, runtime_checkable
 
 from rich.style import Style
@@ -101,9 +102,17 @@ class Picture(Part):
     def draw(self, lines: Sequence[Strip]) -> None:
         """Show these lines from the top on."""
         before, self._drawn = self._drawn, tuple(lines)
-        for y in range(max(len(before), len(lines))):
-            if y >= len(lines) or y >= len(before) or before[y] != lines[y]:
-                self.refresh(Region(0, y, self.size.width, 1))
+        changed = [y for y, (old, new) in enumerate(zip_longest(before, self._drawn)) if old != new]
+        if changed:
+            # Textual weighs every region against every widget: neighbours are told as one.
+            self.refresh(*(Region(0, y, self.size.width, height) for y, height in runs(changed)))
 
     def render_line(self, y: int) -> Strip:
         return self._drawn[y] if y < len(self._drawn) else Strip.blank(self.size.width, self.rich_style)
+
+
+def runs(numbers: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Ascending numbers as stretches without a gap: the first of each, and how many it has."""
+    for _, stretch in groupby(enumerate(numbers), lambda pair: pair[1] - pair[0]):
+        own = [number for _, number in stretch]
+        yield own[0], len(own)

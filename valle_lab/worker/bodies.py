@@ -13,7 +13,7 @@ from valle.control import Guide, ScheduledControl
 from valle.early_exit import EarlyExit
 from valle.manner import Manner
 from valle.modes import Demasking
-from valle.request import NullBranch, Prefix, Prompt, Recipe, Request, Sentence
+from valle.request import NullBranch, Part, Prefix, Prompt, Recipe, Request, Sentence
 from valle.samplers.stack import Stack
 from valle.step import Step
 from valle.take import Segment
@@ -33,6 +33,7 @@ def asked_to_body(ask: Ask | Request) -> tuple[Body, Arrays]:
     stack = None if ask.stack is None else ask.stack.to_dict()
     exits = None if ask.early_exit is None else asdict(ask.early_exit)
     told = {**_plain(ask), "stack": stack, "early_exit": exits, "manner": ask.manner.to_dict()}
+    told["part"] = asdict(ask.part)
     told["sources"], arrays = _sources_to_body(ask.sources)
     return {"resolved": False, "ask": told}, arrays
 
@@ -44,7 +45,9 @@ def asked_from_body(body: Mapping[str, Any], arrays: Mapping[str, Array]) -> Ask
     stack = None if ask["stack"] is None else Stack.from_dict(ask["stack"])
     exits = None if ask["early_exit"] is None else EarlyExit(**ask["early_exit"])
     manner, sources = Manner.from_dict(ask["manner"]), _sources_from_body(ask["sources"], arrays)
-    return Ask(**{**ask, "stack": stack, "early_exit": exits, "manner": manner, "sources": sources})
+    part = Part(**ask["part"])
+    read = {"stack": stack, "early_exit": exits, "manner": manner, "sources": sources, "part": part}
+    return Ask(**{**ask, **read})
 
 
 def request_to_body(request: Request) -> tuple[Body, Arrays]:
@@ -55,10 +58,10 @@ def request_to_body(request: Request) -> tuple[Body, Arrays]:
         **_plain(request),
         "sentences": [asdict(sentence) for sentence in request.sentences],
         "stack": request.stack.to_dict(),
-        "prompt": _voice_to_body(request.prompt),
+        "prompt": voice_to_body(request.prompt),
         "null": {
             "text": asdict(null.text) if isinstance(null.text, Sentence) else null.text,
-            "voice": _voice_to_body(null.voice),
+            "voice": voice_to_body(null.voice),
         },
         "recipe": asdict(request.recipe),
         "demasking": asdict(request.demasking),
@@ -77,10 +80,10 @@ def request_from_body(body: Mapping[str, Any], arrays: Mapping[str, Array]) -> R
             **body,
             "sentences": tuple(map(sentence_from_body, body["sentences"])),
             "stack": Stack.from_dict(body["stack"]),
-            "prompt": _voice_from_body(body["prompt"], arrays.get("prompt")),
+            "prompt": voice_from_body(body["prompt"], arrays.get("prompt")),
             "null": NullBranch(
                 text=sentence_from_body(text) if isinstance(text, Mapping) else text,
-                voice=_voice_from_body(voice, arrays.get("null.prompt")),
+                voice=voice_from_body(voice, arrays.get("null.prompt")),
             ),
             "recipe": _recipe(body["recipe"]),
             "demasking": Demasking(**body["demasking"]),
@@ -190,19 +193,21 @@ def sentence_from_body(body: Mapping[str, Any]) -> Sentence:
     return Sentence(body["text"], body["phonemes"], tuple(body["ids"]))
 
 
-def _voice_to_body(voice: Prompt | str | None) -> Any:
+def voice_to_body(voice: Prompt | str | None) -> Any:
     """A voice without its codes, which are an array of the frame; words and nothing as they are."""
-    return {"codec": voice.codec, "voice": voice.voice} if isinstance(voice, Prompt) else voice
+    if not isinstance(voice, Prompt):
+        return voice
+    return {"codec": voice.codec, "voice": voice.voice, "part": voice.part and asdict(voice.part)}
 
 
 def _sources_to_body(sources: Sequence[Prompt]) -> tuple[list[Body], Arrays]:
     """Speech that is there already, and its codes as arrays of the frame."""
     arrays = {f"source.{number}": source.codes for number, source in enumerate(sources)}
-    return [_voice_to_body(source) for source in sources], arrays
+    return [voice_to_body(source) for source in sources], arrays
 
 
 def _sources_from_body(bodies: Sequence[Body], arrays: Mapping[str, Array]) -> tuple[Prompt, ...]:
-    return tuple(_voice_from_body(body, arrays[f"source.{number}"]) for number, body in enumerate(bodies))
+    return tuple(voice_from_body(body, arrays[f"source.{number}"]) for number, body in enumerate(bodies))
 
 
 def _prefix_to_body(prefix: Prefix) -> Body:
@@ -213,5 +218,7 @@ def _prefix_from_body(body: Mapping[str, Any], codes: Array) -> Prefix:
     return Prefix(sentence_from_body(body["sentence"]), codes, body["codec"])
 
 
-def _voice_from_body(body: Any, codes: Array | None) -> Any:
-    return Prompt(codes=codes, **body) if isinstance(body, Mapping) and codes is not None else body
+def voice_from_body(body: Any, codes: Array | None) -> Any:
+    if not isinstance(body, Mapping) or codes is None:
+        return body
+    return Prompt(codes, body["codec"], body["voice"], body["part"] and Part(**body["part"]))

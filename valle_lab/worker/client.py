@@ -32,6 +32,7 @@ from valle_lab.worker.bodies import (
     request_to_body,
     segments_to_body,
     sentence_from_body,
+    voice_from_body,
 )
 from valle_lab.worker.forks import fork_to_body
 from valle_lab.worker.looks import attention_from_body, look_to_body, view_from_body
@@ -180,7 +181,9 @@ class WorkerClient:
 
     def prompt(self, voice: str, start: float = 0.0, seconds: float | None = None) -> Future[Prompt]:
         body = {"voice": voice, "start": start, "seconds": seconds}
-        return self._ask(Frame("prompt", body=body), lambda f: Prompt(codes=f.arrays["codes"], **f.body))
+        return self._ask(
+            Frame("prompt", body=body), lambda answer: voice_from_body(answer.body, answer.arrays["codes"])
+        )
 
     def look(self, look: Look) -> Future[StepView]:
         def receive(frame: Frame) -> StepView | ForgottenStepError:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from valle.early_exit import EarlyExit
 from valle.manner import Manner
-from valle.request import Prompt, Recipe, Request
+from valle.request import Part, Prompt, Recipe, Request
 from valle.samplers.stack import Stack
 from valle.take import Segment
 from valle.text.sentences import SplitBy
@@ -85,14 +85,12 @@ class Ask:
     """Per sentence; None takes the engine's own limit."""
     by: SplitBy = "sentence"
     """What one segment is made of."""
-    prompt_start: float = 0.0
-    prompt_seconds: float | None = None
+    part: Part = field(default_factory=Part)
+    """Of the voice's recording."""
     negative_text: str | None = None
     """What guidance leads away from; None and no negative voice: a pass without text and voice."""
     negative_voice: str | None = None
     """Name of a voice, path of a recording, or `none`."""
-    prompt_looped: float | None = None
-    """How many seconds of prompt are made by repeating that part; None leaves it as it is."""
     adapters: tuple[tuple[str, float], ...] = ()
     """Names of loaded adapters and the strengths that the take begins with; others have their usual one."""
     early_exit: EarlyExit | None = None

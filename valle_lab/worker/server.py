@@ -24,6 +24,7 @@ from valle_lab.worker.bodies import (
     recall_from_body,
     request_from_body,
     segments_from_body,
+    voice_to_body,
 )
 from valle_lab.worker.forks import fork_in
 from valle_lab.worker.looks import attention_to_body, look_from_body, view_to_body
@@ -183,8 +184,8 @@ class Server:
 
     def _prompt(self, frame: Frame) -> None:
         prompt = self._service.prompt(frame.body["voice"], frame.body["start"], frame.body["seconds"])
-        body = {"codec": prompt.codec, "voice": prompt.voice}
-        self._send(Frame("prompted", frame.request, body=body, arrays={"codes": prompt.codes}))
+        arrays = {"codes": prompt.codes}
+        self._send(Frame("prompted", frame.request, body=voice_to_body(prompt), arrays=arrays))
 
     def _look(self, frame: Frame) -> None:
         try:

@@ -198,9 +198,10 @@ class Service:
 
     def request(self, ask: Ask) -> Request:
         """Text as ids, voice as codes, a seed where none is given; `stt` hears the source or the voice."""
-        voice = None if ask.voice is None else self.prompt(ask.voice, ask.prompt_start, ask.prompt_seconds)
-        if voice is not None and ask.prompt_looped is not None:
-            voice = looped(voice, ask.prompt_looped)
+        part = ask.part
+        voice = None if ask.voice is None else self.prompt(ask.voice, part.start, part.seconds)
+        if voice is not None and part.looped is not None:
+            voice = looped(voice, part.looped)
         manner = self._manner(ask)
         sources = ask.sources or manner.pop("sources", ())
         if ask.manner.task == "stt":
@@ -313,4 +314,5 @@ class SoundInPieces:
 def looped(prompt: Prompt, seconds: float) -> Prompt:
     """A prompt that is repeated, or cut, until it is so long."""
     frames = max(1, round(seconds * FRAME_RATE))
-    return replace(prompt, codes=np.resize(prompt.codes, (frames, prompt.codes.shape[1])))
+    part = prompt.part and replace(prompt.part, looped=seconds)
+    return replace(prompt, codes=np.resize(prompt.codes, (frames, prompt.codes.shape[1])), part=part)

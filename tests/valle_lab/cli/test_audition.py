@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from tiny_model import Tiny
 
+from valle.audio import wav
 from valle_lab.cli import main
 from valle_lab.session.save import load_session
 
@@ -25,6 +27,17 @@ def test_an_audition_without_sound_is_written_with_a_table(
     session = load_session(out / "audition.json")
     for row, take in zip(table, session.takes, strict=True):
         assert load_session(Path(row["wav"])).takes[0].codes_sha256 == take.codes_sha256
+
+
+def test_a_recording_that_is_cut_short_is_told_of_in_a_line(
+    tiny: Tiny, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    file = wav.write(tmp_path / "cut.wav", np.sin(np.arange(48_000) * 0.05).astype(np.float32) * 0.3)
+    file.write_bytes(file.read_bytes()[: 44 + 48_000])
+    options = ["--config", str(tiny.config), "--no-audio", "--voice", str(file), "--out", str(tmp_path)]
+    assert main(["audition", "Hello there.", *options, "--max-duration", "1"]) == 0
+    told = capsys.readouterr().err.splitlines()
+    assert told.count(f"{file} is cut short: 1.00 s of 2.00 s are there, and are used") == 1
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from valle.batch import BatchGeneration, together
 from valle.control import Control, NoControl
 from valle.errors import UserError
 from valle.modes import PHASE_OF_TASK
-from valle.request import NO_TEXT, NullBranch, Prompt, Recipe, Request, Sentence
+from valle.request import NO_TEXT, NullBranch, Part, Prompt, Recipe, Request, Sentence
 from valle.samplers.stack import Stack
 from valle.step import Evidence, Place, StageMeasures, Step
 from valle.take import Segment, Take
@@ -201,7 +201,7 @@ class FakeEngine:
         return Versions("1.52.0", "3.4.0")
 
     def prompt(self, voice: Voice, start: float = 0.0, seconds: float | None = None) -> Prompt:
-        return Prompt(np.zeros((75, 8), np.int16), self.codec.hash, voice.name)
+        return Prompt(np.zeros((75, 8), np.int16), self.codec.hash, voice.name, Part(start, seconds))
 
     def request(
         self,
@@ -224,7 +224,8 @@ class FakeEngine:
             return Request(heard, language, stack or STACK, seed or 0, voice, take, **manner)
         if not any(letter.isalpha() for letter in text):
             raise UserError("The text has no sound in it.")
-        return Request(self.sentences(text), language, stack or STACK, seed or 0, voice, take, **manner)
+        sentences, led = self.sentences(text), null or NullBranch()
+        return Request(sentences, language, stack or STACK, seed or 0, voice, take, null=led, **manner)
 
     tasks = ("tts", "ns", "len", "stt")
     modes = ("ar+nar", "nar-len")
@@ -258,8 +259,14 @@ class FakeEngine:
         ]
         return BatchGeneration(rows, _in_turn(takes))
 
-    def null_branch(self, *_: object) -> NullBranch:
-        return NullBranch()
+    def null_branch(
+        self, text: str | None = None, voice: Voice | str | None = None, language: str = "en"
+    ) -> NullBranch:
+        if text is None and voice is None:
+            return NullBranch()
+        words = "same" if text is None else next(iter(self.sentences(text)), "none")
+        heard = self.prompt(voice) if isinstance(voice, Voice) else voice or "same"
+        return NullBranch(words, heard)
 
     def close(self) -> None:
         """There is nothing to end."""

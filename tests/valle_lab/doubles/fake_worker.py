@@ -12,7 +12,7 @@ from fake_engine import factory
 from fake_views import attention_view, step_view, what_if
 
 from valle.control import Control, Event, ScheduledControl
-from valle.request import Codes, Prompt, Request
+from valle.request import Codes, Part, Prompt, Request
 from valle.step import Place, Step
 from valle.whatif import WhatIf
 from valle_lab.views import AttentionLook, AttentionView, Look, StepView, TakeLook
@@ -57,7 +57,8 @@ class FakeService(Service):
         return replace(super().describe(), voices=("anna", "bert"))
 
     def prompt(self, voice: str, start: float, seconds: float | None) -> Prompt:
-        return Prompt(np.zeros((75, 8), np.int16), self.engine.codec.hash, voice)
+        codes = np.zeros((75, 8), np.int16)
+        return Prompt(codes, self.engine.codec.hash, voice, Part(start, seconds))
 
 
 class FakeWorker(InProcessWorker):

@@ -10,8 +10,8 @@ import pytest
 from bench import Bench
 from valle.audio import wav
 from valle.errors import UserError
+from valle.request import Part
 from valle_lab.lab.audition import Audition, Candidate, candidates, windows
-from valle_lab.lab.voices import Part
 from valle_lab.session.opinions import ratings_of
 from valle_lab.session.save import load_session
 from valle_lab.sinks import NullSink
@@ -148,6 +148,24 @@ def test_voices_presets_and_windows(bench: Bench, tmp_path: Path) -> None:
         lab.run("audition.presets", "valle-nothing")
     with pytest.raises(UserError, match="no voice with"):
         lab.run("audition.voices", "nobody at all")
+
+
+def test_a_recording_that_is_cut_short_is_told_of_wherever_it_is_taken(bench: Bench, tmp_path: Path) -> None:
+    lab = bench.lab
+    file = wav.write(tmp_path / "cut.wav", np.sin(np.arange(24_000 * 4) * 0.05).astype(np.float32) * 0.3)
+    file.write_bytes(file.read_bytes()[: 44 + 2 * 24_000 * 3])
+    line = f"{file} is cut short: 3.00 s of 4.00 s are there, and are used"
+    for command in (f"voice.choose {file}", f"voice.negative {file}", f"audition.windows 2 1 {file}"):
+        bench.told()
+        lab.run_line(command)
+        assert [notice.text for notice in bench.told()].count(line) == 1, command
+    assert lab.audition is not None
+    lab.audition.over = True
+    lab.run("voice.add", str(file), "mine")
+    lab.wait()
+    assert any(line in notice.text for notice in bench.told()), "of the copy nobody can tell any more"
+    lab.run("voice.choose", "mine")
+    assert not any("cut short" in notice.text for notice in bench.told())
 
 
 def test_without_sound_all_are_made(tmp_path: Path) -> None:

@@ -11,10 +11,11 @@ from bench import Bench
 from valle.audio import wav
 from valle.audio.wav import SAMPLE_RATE
 from valle.errors import UserError
+from valle.request import Part
 from valle.samplers.values import Condition, Curve
 from valle_lab import preferences
 from valle_lab.lab import voices
-from valle_lab.lab.voices import Part, prompt_wave, quiet_place
+from valle_lab.lab.voices import prompt_wave, quiet_place
 from valle_lab.settings import template
 
 
@@ -143,7 +144,7 @@ def test_what_is_asked_of_the_worker(bench: Bench) -> None:
     bench.speak("Hello.")
     (ask,) = asks
     assert (ask.voice, ask.by, ask.negative_text, ask.negative_voice) == ("anna", "line", "um", "none")
-    assert (ask.prompt_start, ask.prompt_seconds, ask.prompt_looped) == (0.5, 2.0, 8.0)
+    assert ask.part == Part(0.5, 2.0, 8.0)
     assert (ask.max_seconds, ask.seed) == (3, 4)
 
 

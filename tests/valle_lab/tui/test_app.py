@@ -55,6 +55,8 @@ async def test_typing_speaking_and_saving(stage: OpenStage) -> None:
         await s.pilot.press("ctrl+g")
         s.worker.allow(5)
         await s.settle()
+        s.app.beat()
+        await s.settle()
         assert "AR frame 5" in s.text and s.lab.running is not None
         assert 0 < s.app.query_one(Bar).fraction < 0.8
         s.worker.allow()

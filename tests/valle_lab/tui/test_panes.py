@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from fake_engine import FRAMES, HEARD
 
+from valle.audio import wav
 from valle.errors import UserError
-from valle_lab.lab.voices import Part as PromptPart
+from valle.request import Part as PromptPart
 from valle_lab.tui.screens.answer import AnswerScreen
 from valle_lab.tui.screens.jump import JumpScreen
 from valle_lab.tui.widgets.pane import Pane
@@ -238,6 +241,18 @@ async def test_that_there_is_no_microphone_is_said_before_a_name_is_asked_for(
             assert len(s.app.screen_stack) == screens
             if screens == 1:
                 assert s.notice == "✗ no microphone: nothing is plugged in"
+
+
+async def test_a_voice_that_is_cut_short_says_so_below_the_list(stage: OpenStage, tmp_path: Path) -> None:
+    async with stage(size=(100, 30), **{"paths.voices": str(tmp_path / "voices")}) as s:
+        file = wav.write(tmp_path / "voices" / "half.wav", np.full(24_000, 0.1, np.float32))
+        file.write_bytes(file.read_bytes()[: 44 + 24_000])
+        (tmp_path / "voices" / "voices.toml").write_text('[[voice]]\nname = "half"\nfile = "half.wav"\n')
+        s.lab.description = replace(s.lab.description, voices=("half",))
+        s.lab.mark("voices")
+        s.app.query_one("#takes", Pane).show_tab("voices", focus=True)
+        await s.settle()
+        assert "half.wav is cut short: 0.50 s of 1.00 s are there, and are used" in s.text
 
 
 async def test_the_part_of_a_voice_is_seen_whoever_changed_it(stage: OpenStage) -> None:

@@ -40,6 +40,8 @@ from valle_lab.tui.widgets.waterfall import Waterfall
 LOOKING = (Waterfall, HistogramView, Candidates)
 """Parts that show what the worker tells of one decision."""
 SLOW_BEATS_PER_SECOND = 2
+PASSING: frozenset[Interest] = frozenset({"steps", "sound", "text", "view", "cursor", "stack"})
+"""News that change no command, and of what is told in words only figures, which the slow beat brings."""
 
 
 class BenchScreen(Screen[None]):
@@ -104,14 +106,12 @@ class BenchScreen(Screen[None]):
             self.query_one(SpokenText).show(self._lab.text)
         if subjects & {"text", "model"}:
             self.query_one(PhonemeLine).follow()
-        if subjects & {"takes", "steps", "model"}:
-            self.query_one(Controls).show(self._lab)
         if subjects & {"cursor", "stack"}:
             self._look()
         if subjects:
             self._note(subjects)
-            self.query_one(StatusLine).show(self._lab)
-        if subjects - {"steps", "sound", "text", "view", "cursor", "stack"}:
+        if subjects - PASSING:
+            self._tell_state()
             self.refresh_bindings()
 
     def tell(self, notice: Notice) -> None:
@@ -136,6 +136,11 @@ class BenchScreen(Screen[None]):
         """Give the whole screen to the pane that has the focus, or take it back."""
         self.toggle_class("-zoomed")
 
+    def _tell_state(self) -> None:
+        """Say what can be done now, how far it is, and how things stand."""
+        self.query_one(Controls).show(self._lab)
+        self.query_one(StatusLine).show(self._lab)
+
     def _bring(self, name: str) -> None:
         self.front = name
         for pane in self.query(".pane"):
@@ -153,6 +158,7 @@ class BenchScreen(Screen[None]):
     def beat(self) -> None:
         """Twice a second: look at the decision under the cursor, and paint what is slow."""
         self._look()
+        self._tell_state()
         for part in self._parts:
             part.beat()
 

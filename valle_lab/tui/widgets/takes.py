@@ -8,7 +8,7 @@ from textual import on
 from textual.binding import Binding, BindingType
 
 from valle.request import FRAME_RATE
-from valle_lab.lab.recall import said_again
+from valle_lab.lab.about import said_again
 from valle_lab.lab.state import LabTake
 from valle_lab.lab.takes import shown_takes
 from valle_lab.lab.tree import Twig, tree

@@ -13,8 +13,8 @@ from textual.content import Content
 from textual.widgets import Input, Static
 
 from valle.errors import UserError
+from valle.request import Part as PromptPart
 from valle.voices import Voice, list_voices
-from valle_lab.lab.voices import Part as PromptPart
 from valle_lab.tui.messages import CommandWanted, TextWanted
 from valle_lab.tui.part import Part
 from valle_lab.tui.tables import Cell, Table
@@ -165,18 +165,11 @@ class VoicePane(Vertical, Part):
         part = lab.part if voice is not None and voice.name == lab.resolved_voice() else PromptPart()
         wave.mark(part.start, part.seconds)
         count = f"{len(self._shown)} of {len(self._voices)}"
-        self.say(count if part.is_whole else f"{_part(part)} · {count}")
+        self.say(count if part.is_whole else f"{part} · {count}")
 
     @on(Table.Chosen)
     def _selected(self) -> None:
         self.action_choose()
-
-
-def _part(part: PromptPart) -> str:
-    """Where the prompt begins and how long it is."""
-    length = "to the end" if part.seconds is None else f"{part.seconds:.2f} s"
-    looped = "" if part.looped is None else f", repeated for {part.looped:g} s"
-    return f"from {part.start:.2f} s, {length}{looped}"
 
 
 def _nameless(name: str) -> Voice:
@@ -188,4 +181,9 @@ def _told(voice: Voice) -> str:
 
 
 def _described(voice: Voice) -> str:
-    return "\n".join(filter(None, (f"“{voice.transcript}”" if voice.transcript else "", voice.description)))
+    said = f"“{voice.transcript}”" if voice.transcript else ""
+    try:
+        remark = (voice.remark or "").replace(str(voice.recording), voice.recording.name)
+    except UserError as error:
+        remark = str(error)
+    return "\n".join(filter(None, (remark, said, voice.description)))
