@@ -109,7 +109,7 @@ class Engine(Hindsight):
 
         from valle.audio.opening import open_codec
         from valle.checkpoints import opening
-        from valle.checkpoints.beside import state_of, text_tokenizer_of
+        from valle.checkpoints.beside import state_of, text_tokenizer_beside
         from valle.models.arch.attention import use_attention
 
         recipe = recipe_of(device, dtype, threads, attention)
@@ -125,7 +125,7 @@ class Engine(Hindsight):
         engine = cls(loaded, own_codec, recipe, name)
         engine.use_adapters(adapters)
         if texts := loaded.model.config.text_tokens:
-            engine.text_tokenizer = text_tokenizer_of(state_of(opening.find(model)), texts)
+            engine.text_tokenizer = text_tokenizer_beside(state_of(opening.find(model)), texts)
         engine._prepare()
         return engine
 

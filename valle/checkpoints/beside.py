@@ -72,7 +72,7 @@ def config_of(state: Path, asked: Path, has_own: bool = False) -> dict[str, Any]
     return None
 
 
-def tokenizer_of(state: Path, asked: Path | None, limit: int) -> Tokenizer | None:
+def tokenizer_beside(state: Path, asked: Path | None, limit: int) -> Tokenizer | None:
     """The tokenizer of a file that was asked for, or of `tokenizer.json` beside the state.
 
     Ids from `limit` on are left out. Raises UserError for a file that is missing or cannot be one.
@@ -85,7 +85,7 @@ def tokenizer_of(state: Path, asked: Path | None, limit: int) -> Tokenizer | Non
     return tokenizer_json.read(file, limit) if file.is_file() else None
 
 
-def text_tokenizer_of(state: Path, limit: int) -> Tokenizer | None:
+def text_tokenizer_beside(state: Path, limit: int) -> Tokenizer | None:
     """The tokenizer of plain text, `text_tokenizer.json` beside the state, for models that read or write it.
 
     Raises UserError for a file that cannot be one.

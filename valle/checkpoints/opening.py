@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from valle.checkpoints import hub, native, reference
-from valle.checkpoints.beside import HF_MODEL, PICKLED_ENDINGS, config_of, state_of, tokenizer_of
+from valle.checkpoints.beside import HF_MODEL, PICKLED_ENDINGS, config_of, state_of, tokenizer_beside
 from valle.checkpoints.container import Header, content_hash, read_header
 from valle.checkpoints.details import Details, Original
 from valle.checkpoints.older import (
@@ -218,7 +218,7 @@ def _as_reference(tensors: Tensors, said: Said) -> Opened:
 
 def _with_tokenizer(details: Details, state: Path, asked: Path | None) -> Details:
     """Take the tokenizer that was asked for; else the one beside the file, unless it is another model's."""
-    found = tokenizer_of(state, asked, details.config.phoneme_tokens)
+    found = tokenizer_beside(state, asked, details.config.phoneme_tokens)
     if found is None or (asked is None and details.symbols and dict(found.table) != dict(details.symbols)):
         return details
     return replace(details, symbols=found.to_dict(), merges=found.merges)

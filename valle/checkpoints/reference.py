@@ -6,20 +6,15 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from valle.checkpoints.container import Header, read_header
+from valle.checkpoints.container import Header
 from valle.checkpoints.details import CodecName, Details, Original
 from valle.checkpoints.reference_config import LANGUAGES, Shapes, read
 from valle.errors import UserError
 from valle.models.config import ModelConfig
 from valle.text.merges import derive
 from valle.text.symbols import SPECIALS
-
-if TYPE_CHECKING:
-    import torch
-
-    from valle.checkpoints.loading import LoadedModel
 
 CODEC = "encodec"
 _READ = ("config", "stats", "userdata")
@@ -45,23 +40,6 @@ class Said:
 
     details: Details
     remarks: tuple[str, ...] = ()
-
-
-def read_details(path: Path) -> Details:
-    """Read what a `.sft` file says about its model, without a tensor and without torch.
-
-    Raises UserError for a file that is unreadable, has no configuration, or asks for what is not supported.
-    """
-    header = read_header(path)
-    shapes = {name: entry.shape for name, entry in header.tensors.items()}
-    return interpret(path, read_metadata(path, header), shapes).details
-
-
-def load(path: Path, device: torch.device | str = "cpu", dtype: torch.dtype | None = None) -> LoadedModel:
-    """Load a `.sft` file; see `valle.checkpoints.opening.load`, which takes files of every kind."""
-    from valle.checkpoints import opening
-
-    return opening.load(path, device, dtype)
 
 
 def read_metadata(path: Path, header: Header) -> dict[str, Any]:

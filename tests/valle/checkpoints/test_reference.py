@@ -9,14 +9,14 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from valle.checkpoints import reference
+from valle.checkpoints import opening
 from valle.errors import UserError
 
 FILE = Path(__file__).parents[2] / "data" / "parity" / "a_released" / "model.sft"
 
 
 def test_details() -> None:
-    details = reference.read_details(FILE)
+    details = opening.describe(FILE).details
     config = details.config
     assert (config.dim, config.heads, config.layers, config.ffn) == (32, 4, 3, 128)
     assert (config.version, config.languages, config.tasks, config.tones) == (5, 6, 9, 1)
@@ -32,7 +32,7 @@ def test_details() -> None:
 
 
 def test_loads_float16_and_bfloat16(tmp_path: Path) -> None:
-    loaded = reference.load(FILE)
+    loaded = opening.load(FILE)
     metadata = {
         "config": json.dumps(
             {"size": {"dim": 32, "heads": 4, "layers": 3}, "capabilities": ["ar", "nar", "len"]}
@@ -42,7 +42,7 @@ def test_loads_float16_and_bfloat16(tmp_path: Path) -> None:
         path = tmp_path / f"{dtype}.sft"
         narrow = {name: tensor.to(dtype) for name, tensor in loaded.model.state_dict().items()}
         save_file(narrow, path, metadata)
-        again = reference.load(path)
+        again = opening.load(path)
         assert all(parameter.dtype == torch.float32 for parameter in again.model.parameters())
         assert torch.allclose(again.model.sep, loaded.model.sep, rtol=0.01)
         assert again.hash != loaded.hash
@@ -63,13 +63,13 @@ def test_configurations_that_cannot_be_used(tmp_path: Path, config: str | None, 
     path = tmp_path / "model.sft"
     save_file({"a": torch.zeros(1)}, path, {} if config is None else {"config": config})
     with pytest.raises(UserError, match=words) as caught:
-        reference.read_details(path)
+        opening.describe(path)
     assert str(path) in str(caught.value)
 
 
 def test_sizes_by_name(tmp_path: Path) -> None:
     path = tmp_path / "model.sft"
     save_file({"a": torch.zeros(1)}, path, {"config": '{"size": "full", "langs": 4}'})
-    config = reference.read_details(path).config
+    config = opening.describe(path).details.config
     assert (config.dim, config.heads, config.layers, config.ffn) == (1024, 16, 12, 4096)
-    assert list(reference.read_details(path).languages) == ["en", "ja", "de", "fr"]
+    assert list(opening.describe(path).details.languages) == ["en", "ja", "de", "fr"]

@@ -18,6 +18,8 @@ from valle.errors import UserError
 from valle.inference import Engine
 from valle.request import Request
 from valle.voices import find_voice
+from valle_lab.worker.inprocess import InProcessWorker
+from valle_lab.worker.messages import ModelChoice
 
 TEXT = "Hello there. How are you?"
 
@@ -37,6 +39,13 @@ def artifact(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with path.open("wb") as file:
         np.save(file, {"codes": codes, "metadata": {"text": "hi"}})  # type: ignore[arg-type]
     return path
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder to be in."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
 
 
 def asked(engine: Engine, *flags: str, text: str = TEXT, reference: str = "clear-man") -> Request:
@@ -148,15 +157,55 @@ def test_what_cannot_be_asked_is_one_line(engine: Engine, flags: list[str], said
     assert said in str(caught.value) and "\n" not in str(caught.value)
 
 
-def test_the_command_speaks_and_keeps_the_session(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_the_command_speaks_and_keeps_the_session(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     status = main(["Yes.", "clear-man", "out.wav", "--seed", "3", "--max-duration", "20", "--top-k", "5"])
     said = capsys.readouterr()
     assert status == 0 and said.out.split() == ["out.wav", "out.json"]
-    assert (tmp_path / "out.wav").exists() and (tmp_path / "out.json").exists()
+    assert (here / "out.wav").exists() and (here / "out.json").exists()
     assert "seed: 3" in said.err and '"k": 5' in said.err
+
+
+@pytest.mark.parametrize(
+    ("given", "setting", "value"),
+    [
+        ("--model mine.sft", "model", "mine.sft"),
+        ("--yaml run.yaml", "model", "run.yaml"),
+        ("--yaml run.yaml --model mine.sft", "model", "run.yaml"),
+        ("--tokenizer words.json", "tokenizer", "words.json"),
+        ("--codec weights.th", "codec", "weights.th"),
+        ("--force-codec", "force_codec", True),
+        ("--device cuda:1", "device", "cuda:1"),
+        ("--dtype float16", "dtype", "float16"),
+        ("--amp", "dtype", "bfloat16"),
+        ("--amp --dtype float32", "dtype", "float32"),
+        ("--attention math", "attention", "math"),
+        ("--lora anna.safetensors@0.5", "adapters", (("anna.safetensors", 0.5),)),
+        ("--language de", "language", "de"),
+    ],
+)
+def test_what_the_model_is_loaded_with(
+    given: str, setting: str, value: object, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked_for: list[ModelChoice] = []
+
+    def load(_: InProcessWorker, choice: ModelChoice) -> None:
+        asked_for.append(choice)
+        raise UserError("that is enough")
+
+    (here / "anna.safetensors").touch()
+    monkeypatch.setattr(InProcessWorker, "load", load)
+    for flags in ([], given.split()):
+        assert main(["Yes.", "none", *flags]) == 2
+    plain, changed = (getattr(choice, setting) for choice in asked_for)
+    assert changed == value != plain
+
+
+def test_it_is_played_when_it_is_asked_for(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    played: list[Path] = []
+    monkeypatch.setattr("valle_lab.cli.say.play", lambda file, _: played.append(file))
+    for flags in ([], ["--play"]):
+        assert main(["Yes.", "none", "out.wav", "--max-duration", "4", "--seed", "1", *flags]) == 0
+    assert [file.name for file in played] == ["out.wav"]
 
 
 def test_the_command_s_errors_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from valle.checkpoints import reference
+from valle.checkpoints import opening
 from valle.control import Event, LiveControl, NoControl, ScheduledControl
 from valle.decoding.attention import LastQuery, measured
 from valle.decoding.branches import Pair, StepByStep, with_frames
@@ -84,7 +84,7 @@ def test_the_scores_of_the_reference() -> None:
     ids = {name: torch.tensor(given[name]) for name in ("PHN", "PROM", "RESP")}
     row = Inputs(phonemes=ids["PHN"], language=0, prompt=ids["PROM"], response=ids["RESP"])
     watch = LastQuery()
-    reference.load(PARITY / "model.sft").model.full([row], watch)
+    opening.load(PARITY / "model.sft").model.full([row], watch)
     golden = load_file(PARITY / "golden.safetensors")["ar.attn_scores_last_row"]
     expected = torch.tensor([by_hand(layer.tolist()) for layer in golden]).T
     assert torch.allclose(numbers(watch.measures()), expected, atol=1e-4)

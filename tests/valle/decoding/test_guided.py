@@ -13,7 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from valle.checkpoints import reference
+from valle.checkpoints import opening
 from valle.control import Control, Event, NoControl, ScheduledControl
 from valle.decoding.branches import Pair, StepByStep, with_frames
 from valle.decoding.decide import Situation
@@ -232,7 +232,7 @@ def parity_request(stack: dict[str, Any], frames: int) -> tuple[ArNar, Request, 
         prompt=Prompt(np.array(given["PROM"], np.int16), ""),
         max_frames=frames,
     )
-    return reference.load(PARITY / "model.sft").model, request, load_file(PARITY / "golden.safetensors")
+    return opening.load(PARITY / "model.sft").model, request, load_file(PARITY / "golden.safetensors")
 
 
 @pytest.mark.parametrize("recipe", ["one batch", "two passes"])

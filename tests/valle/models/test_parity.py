@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from valle.checkpoints import reference
+from valle.checkpoints import opening
 from valle.models.ar_nar import ArNar
 from valle.models.base import Inputs
 
@@ -48,7 +48,7 @@ CASES = {
 
 @pytest.fixture(scope="module")
 def model() -> ArNar:
-    return reference.load(FOLDER / "model.sft").model
+    return opening.load(FOLDER / "model.sft").model
 
 
 @pytest.fixture(scope="module")
