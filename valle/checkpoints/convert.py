@@ -9,7 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from valle.checkpoints import container, huggingface, native, reference
+from valle.checkpoints import container, native, reference, stock_llama
 from valle.checkpoints.details import KEPT, Details
 from valle.checkpoints.loading import fit, skeleton
 from valle.checkpoints.opening import open_model
@@ -66,8 +66,8 @@ def convert(
     elif format == "reference":
         lost = _write_reference(target, tensors, opened.details)
     else:
-        lost = huggingface.lost(tensors, opened.details)
-        huggingface.write(target, tensors, opened.details)
+        lost = stock_llama.lost(tensors, opened.details)
+        stock_llama.write(target, tensors, opened.details)
     return Converted(target, format, (*opened.remarks, *fitted.remarks), tuple(lost))
 
 

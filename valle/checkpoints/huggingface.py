@@ -2,30 +2,27 @@
 
 The embeddings of all kinds of tokens stand in one table, in the order of `vocabulary.pieces`; the heads are
 rows of `lm_head`, at the ids of what they answer with. Rows of it that no head has are random in the
-reference's folders and zero in those made here.
+reference's folders and zero in those that `stock_llama` writes.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from valle.checkpoints import container, native
+from valle.checkpoints import native
 from valle.checkpoints.beside import HF_CONFIG, HF_MODEL
 from valle.checkpoints.container import Header, Stored, TensorEntry, read_header
 from valle.checkpoints.details import KEPT, CodecName, Details, Original
-from valle.checkpoints.reference import CODEC, STACKS, Said, read_forward
+from valle.checkpoints.reference import CODEC, STACKS, Said
 from valle.checkpoints.reference_config import HF_EMBEDDINGS, LANGUAGES, flags_of
-from valle.checkpoints.vocabulary import pieces, tokens, unanswered
+from valle.checkpoints.vocabulary import pieces, unanswered
 from valle.errors import UserError
-from valle.files import write_atomically
 from valle.models.config import ModelConfig
-from valle.text.symbols import SPECIALS
-from valle.text.tokenizer_json import FILE_NAME, render
-from valle.text.tokens import BOS, EOS, Tokenizer
+from valle.text.tokenizer_json import FILE_NAME
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -37,7 +34,6 @@ Table = TypeVar("Table")
 EMBEDDINGS, HEAD, BIAS = HF_EMBEDDINGS, "lm_head.weight", "lm_head.bias"
 REST = f"{KEPT}{HEAD}.rest"
 """The rows of `lm_head` that no head has, kept in a native file."""
-BOS_NAME, EOS_NAME = SPECIALS[BOS], SPECIALS[EOS]
 OWN_KEY = "valle_lab"
 """Where our own `config.json` says what transformers has no words for."""
 TEXT_FILES = (
@@ -285,148 +281,3 @@ def _require_tables(shapes: Mapping[str, tuple[int, ...]], file: str) -> None:
     if shapes[EMBEDDINGS] != shapes[HEAD]:
         told = " and ".join(f"{name} {list(shapes[name])}" for name in (EMBEDDINGS, HEAD))
         raise UserError(f"{told} have different shapes; export it again")
-
-
-def write(folder: Path, tensors: Tensors, details: Details) -> None:
-    """Write a folder that stock Llama loads, or the one that the model was read from as it was.
-
-    Raises UserError where it cannot be written, and for a model that cannot be a plain Llama.
-    """
-    from valle.checkpoints.tensors import Held
-
-    config = details.config
-    _refuse_unlike(folder, config)
-    original = _original(details)
-    texts = {name: original[name] for name in TEXT_FILES if name in original} or _texts(tensors, details)
-    metadata = json.loads(original.get(HF_MODEL, '{"format": "pt"}'))
-    shape = (config.vocabulary, config.dim)
-    dtype = tensors.stored["text_emb.weight"].dtype
-    stored: dict[str, Stored] = {EMBEDDINGS: Held(dtype, shape), HEAD: Held(dtype, shape)}
-    stored |= {name: entry for name, entry in tensors.stored.items() if name.startswith("model.")}
-    extra = {
-        name.removeprefix(KEPT): entry for name, entry in tensors.stored.items() if name.startswith(KEPT)
-    }
-    if original:
-        stored |= {name: entry for name, entry in extra.items() if KEPT + name != REST}
-    made = {EMBEDDINGS: _embedding_rows, HEAD: _head_rows}
-
-    def blocks(name: str) -> Iterator[Any]:
-        if name in made:
-            return made[name](tensors, config)
-        return tensors.blocks(name if name in tensors.stored else KEPT + name)
-
-    container.write(folder / HF_MODEL, stored, blocks, metadata)
-    for name, text in texts.items():
-        write_atomically(folder / name, text.encode())
-
-
-def _original(details: Details) -> dict[str, str]:
-    """The texts of the folder that a model was read from, if it was one."""
-    came = details.original is not None and details.original.format == "huggingface"
-    return dict(details.original.texts) if details.original is not None and came else {}
-
-
-def lost(tensors: Tensors, details: Details) -> list[str]:
-    """The tensors of a model that a folder has no place for."""
-    config = details.config
-    if _original(details):
-        return []
-    if not config.split_classifiers:
-        written = {"classifier.weight"}
-    else:
-        written = {piece.head for piece in pieces(config) if piece.head is not None}
-    written |= {piece.embedding for piece in pieces(config)}
-    gone = [
-        f"tensor {name} {list(stored.shape)}"
-        for name, stored in tensors.stored.items()
-        if name not in written and not name.startswith(("model.", KEPT))
-    ]
-    if details.merges is None and details.symbols:
-        gone.append(f"that symbols are found by longest match: {FILE_NAME} merges")
-    return gone + ([read_forward(config)] if config.forward_attention else [])
-
-
-def _embedding_rows(tensors: Tensors, config: ModelConfig) -> Iterator[Any]:
-    from valle.checkpoints.tensors import as_bytes
-
-    dtype = tensors.read("text_emb.weight").dtype
-    for piece in pieces(config):
-        yield as_bytes(tensors.read(piece.embedding).to(dtype))
-
-
-def _head_rows(tensors: Tensors, config: ModelConfig) -> Iterator[Any]:
-    """The heads at their ids, between them the rows that were kept, or zeros."""
-    from valle.checkpoints.tensors import as_bytes
-
-    like = tensors.read("text_emb.weight")
-    if not config.split_classifiers:
-        yield as_bytes(tensors.read("classifier.weight").to(like.dtype))
-        return
-    heads = {piece.begin: piece for piece in pieces(config) if piece.head is not None}
-    kept = tensors.read(REST) if REST in tensors.stored else None
-    given = 0
-    rest = dict(unanswered(config))
-    place = 0
-    while place < config.vocabulary:
-        if place in rest:
-            rows = rest[place] - place
-            block = like.new_zeros(rows, config.dim) if kept is None else kept[given : given + rows]
-            yield as_bytes(block.contiguous())
-            given, place = given + rows, rest[place]
-        else:
-            piece = heads[place]
-            yield as_bytes(tensors.read(str(piece.head)).to(like.dtype))
-            place += piece.head_rows
-
-
-def _refuse_unlike(folder: Path, config: ModelConfig) -> None:
-    reason = ""
-    if config.architecture != "llama" or config.experts > 1:
-        reason = f"its architecture is {config.architecture}"
-    elif not config.split_classifiers and config.classifier_size not in (0, config.vocabulary):
-        reason = f"its one head has {config.classifier_size} rows for {config.vocabulary} ids"
-    if reason:
-        raise UserError(f"{folder}: this model cannot be written as a stock Llama: {reason}")
-
-
-def _texts(tensors: Tensors, details: Details) -> dict[str, str]:
-    """The small files of a new folder."""
-    config = details.config
-    names = {"F32": "float32", "F16": "float16", "BF16": "bfloat16", "F64": "float64"}
-    document = {
-        "architectures": ["LlamaForCausalLM"],
-        "attention_bias": False,
-        "bos_token_id": 1,
-        "dtype": names[tensors.stored["text_emb.weight"].dtype],
-        "eos_token_id": 2,
-        "hidden_act": "gelu",
-        "hidden_size": config.dim,
-        "intermediate_size": config.ffn,
-        "max_position_embeddings": 22500,
-        "model_type": "llama",
-        "num_attention_heads": config.heads,
-        "num_hidden_layers": config.layers,
-        "num_key_value_heads": config.heads,
-        "rms_norm_eps": 1e-6,
-        "rope_theta": 10000.0,
-        "tie_word_embeddings": False,
-        "vocab_size": config.vocabulary,
-        OWN_KEY: _own_words(details),
-    }
-    texts = {HF_CONFIG: json.dumps(document, indent=2)}
-    if details.symbols:
-        tokenizer = Tokenizer.from_dict(details.symbols, details.merges)
-        texts[FILE_NAME] = render(tokenizer, tokens(config))
-        texts["tokenizer_config.json"] = json.dumps(
-            {"bos_token": BOS_NAME, "eos_token": EOS_NAME, "tokenizer_class": "PreTrainedTokenizerFast"},
-            indent=2,
-        )
-    return texts
-
-
-def _own_words(details: Details) -> dict[str, Any]:
-    """What our own `config.json` says beside a stock one's keys, of what the folder has a place for."""
-    config = replace(details.config, classifiers_bias=False, text_tokens=0)
-    said = asdict(replace(details, config=config))
-    kept = ("config", "codec", "languages", "default_stacks", "steps", "notes", "longest_sentence")
-    return {key: said[key] for key in kept}

@@ -154,15 +154,18 @@ def lost(details: Details) -> list[str]:
         found.append(f"the codec {details.codec.name}: the reference takes EnCodec")
     if details.merges is None and details.symbols:
         found.append("that symbols are found by longest match: the reference merges")
+    return found + only_here(config)
+
+
+def only_here(config: ModelConfig) -> list[str]:
+    """What other programs compute otherwise, whatever the format of the file."""
+    found = []
+    if config.bitnet:
+        found.append("that the linear layers are ternary: others take their weights as they are")
     if config.forward_attention:
-        found.append(read_forward(config))
+        layers = ", ".join(str(layer) for layer in config.forward_attention)
+        found.append(f"the forward attention of layer {layers}: others attend to all of the text")
     return found
-
-
-def read_forward(config: ModelConfig) -> str:
-    """What is lost of a model some of whose layers read the text forward."""
-    layers = ", ".join(str(layer) for layer in config.forward_attention)
-    return f"the forward attention of layer {layers}: others attend to all of the text"
 
 
 def texts_of(metadata: Mapping[str, Any]) -> dict[str, str]:

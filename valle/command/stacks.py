@@ -8,25 +8,15 @@ from collections.abc import Iterator
 from valle.errors import UserError
 from valle.samplers.stack import Stack
 
-TRUNCATIONS = ("top_k.k", "top_p.p", "min_p.p", "top_n_sigma.n")
-PENALTIES = (
-    "repetition_penalty.penalty",
-    "repetition_penalty.decay",
-    "dry.multiplier",
-    "dry.base",
-    "dry.allowed_length",
-)
-_FLAGS = {
-    "top_k.k": "top_k",
-    "top_p.p": "top_p",
-    "min_p.p": "min_p",
-    "top_n_sigma.n": "top_no",
+_TRUNCATIONS = {"top_k.k": "top_k", "top_p.p": "top_p", "min_p.p": "min_p", "top_n_sigma.n": "top_no"}
+_PENALTIES = {
     "repetition_penalty.penalty": "repetition_penalty",
     "repetition_penalty.decay": "repetition_penalty_decay",
     "dry.multiplier": "dry_multiplier",
     "dry.base": "dry_base",
     "dry.allowed_length": "dry_allowed_length",
 }
+"""Parameters of stages, and the flags that set them."""
 _COMPANIONS = {
     "repetition_penalty_decay": "repetition_penalty",
     "dry_base": "dry_multiplier",
@@ -44,24 +34,21 @@ def with_flags(stack: Stack, flags: argparse.Namespace, first: str) -> Stack:
     """
     _check_companions(flags)
     stack = _with_temperature(stack, first, _temperature(flags, "ar"), _minimum(flags, "ar"))
-    for target in (*TRUNCATIONS, *PENALTIES):
-        stack = _with_value(stack, first, target, getattr(flags, _FLAGS[target]))
+    for target, flag in (_TRUNCATIONS | _PENALTIES).items():
+        stack = _with_value(stack, first, target, getattr(flags, flag))
     if flags.length_penalty:
         stack = stack.set(f"{first}:length_penalty.penalty", flags.length_penalty)
     for setting, value in _chooser(flags):
         stack = stack.set(f"{first}:{setting}", value)
     if "nar" in stack.lists:
         stack = _with_temperature(stack, "nar", _temperature(flags, "nar"), _minimum(flags, "nar"))
-        for target in TRUNCATIONS:
-            stack = _with_value(stack, "nar", target, getattr(flags, _FLAGS[target]))
+        for target, flag in _TRUNCATIONS.items():
+            stack = _with_value(stack, "nar", target, getattr(flags, flag))
     for phase in dict.fromkeys((first, "nar")):
         if phase in stack.lists:
             stack = _with_guidance(stack, phase, flags)
-    if (
-        flags.cfg_rescale
-        and flags.cfg_strength is None
-        and not any(_guided(stack, each) for each in stack.lists)
-    ):
+    guided = flags.cfg_strength is not None or any(_guided(stack, phase) for phase in stack.lists)
+    if flags.cfg_rescale and not guided:
         raise UserError("--cfg-rescale has an effect only with --cfg-strength; add it")
     return stack
 

@@ -23,6 +23,7 @@ from valle.checkpoints.vocabulary import pieces, tokens
 from valle.errors import UserError
 from valle.models.ar_nar import ArNar
 from valle.models.base import Inputs
+from valle.models.choice import model_of
 from valle.models.config import ModelConfig
 
 from .conftest import TINY, Writer
@@ -173,6 +174,32 @@ def test_what_a_folder_has_no_place_for_is_listed(write_sft: Writer, tmp_path: P
         opening.describe(path).details.config, classifiers_bias=False, text_tokens=0
     )
     assert loaded.details.steps == 700 and loaded.details.merges == (("a", "b"), ("ab", "c"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"interleave": True, "capabilities": ("ar",)}, "its codebooks are interleaved"),
+        ({"architecture": "retnet"}, "its architecture is retnet"),
+        ({"split_classifiers": False, "classifier_size": 21}, "its one head has 21 rows"),
+    ],
+)
+def test_models_that_are_no_stock_llama_are_refused(
+    tmp_path: Path, changes: dict[str, Any], reason: str
+) -> None:
+    details = Details(replace(TINY, **changes), CodecName("encodec"))
+    native.save(tmp_path / "own.safetensors", model_of(details.config), details, torch.float32)
+    with pytest.raises(UserError, match=f"cannot be written as a stock Llama: {reason}"):
+        convert(tmp_path / "own.safetensors", tmp_path / "hf")
+    assert not (tmp_path / "hf").exists()
+
+
+@pytest.mark.parametrize("target", ["hf", "back.sft"])
+def test_layers_that_only_we_make_ternary_are_listed(tmp_path: Path, target: str) -> None:
+    details = Details(replace(TINY, bitnet=True), CodecName("encodec"))
+    native.save(tmp_path / "own.safetensors", model_of(details.config), details, torch.float32)
+    lost = convert(tmp_path / "own.safetensors", tmp_path / target).lost
+    assert "that the linear layers are ternary: others take their weights as they are" in lost
 
 
 def test_our_own_words_go_there_and_back(tmp_path: Path) -> None:
