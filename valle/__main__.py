@@ -49,7 +49,7 @@ def _run(flags: argparse.Namespace) -> int:
         _load(worker, flags, settings)
         engine = cast("Engine", worker.service.engine)
         request = make_request(engine, flags, seed)
-        for remark in (*engine.remarks, *remarks_on(recordings(flags)), *in_vain(flags)):
+        for remark in (*engine.remarks, *remarks_on(recordings(flags)), *in_vain(flags, request)):
             print(remark, file=sys.stderr)
         _tell(engine, request)
         if flags.task not in SPEECH_TASKS:

@@ -27,6 +27,8 @@ PHASES_OF_MODE = {
 """Modes of the speech tasks, each with its phases in order. `nar` takes level 0 as it is given; `interleaved`
 writes the codes of all levels in turn, frame by frame."""
 MODES = tuple(PHASES_OF_MODE)
+LEVEL_0 = ("ar", "nar_len")
+"""Phases that decide level 0."""
 AT_ONCE = ("nar", "nar_len", "refine")
 """Phases whose steps decide all positions at once."""
 
@@ -50,7 +52,7 @@ def spelt(digits: Sequence[int]) -> int:
 def deciding_phase(task: str, mode: str) -> str:
     """The phase that a name without a phase means: the one that decides level 0, or the only one."""
     named = phases(task, mode)
-    return next((phase for phase in ("ar", "nar_len") if phase in named), named[0])
+    return next((phase for phase in LEVEL_0 if phase in named), named[0])
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from valle.modes import MODES, TASKS
 DESCRIPTION = """Speak TEXT in the voice of REFERENCE, and keep the sound in OUT with its session beside it.
 
 REFERENCE is a recording, several with ; between, the name of a voice, or `none`. What is not given is the
-model's own. Sampling flags hold for the phase that decides level 0; those of guidance and of truncation hold
+model's own. Sampling flags hold for the phases that decide level 0; those of guidance and of truncation hold
 for levels 1 to 7 as well."""
 SPLITS = {
     "sentence": "sentence",

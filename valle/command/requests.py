@@ -16,7 +16,7 @@ from valle.command.stacks import with_flags
 from valle.early_exit import EarlyExit, asked_exit
 from valle.errors import UserError
 from valle.inference import Engine
-from valle.modes import SPEECH_TASKS, Demasking, deciding_phase
+from valle.modes import LEVEL_0, SPEECH_TASKS, Demasking
 from valle.prompts import prefix_of, prompt_of, transcription
 from valle.reading import Reading, detect, read
 from valle.request import FRAME_RATE, LEVELS, Prefix, Prompt, Request
@@ -33,7 +33,6 @@ def make_request(engine: Engine, flags: argparse.Namespace, seed: int) -> Reques
     if flags.task == "stt":
         return _transcription(engine, flags, references, language, seed)
     mode = default_mode(engine.model.config) if flags.modality == "auto" else flags.modality
-    first = deciding_phase(flags.task, mode)
     sources = _sources(engine, flags)
     if mode == "nar" and not sources:
         raise UserError("--modality nar speaks on from level 0; name speech with --load-from-artifact")
@@ -56,7 +55,14 @@ def make_request(engine: Engine, flags: argparse.Namespace, seed: int) -> Reques
         **({} if flags.max_duration is None else {"max_seconds": flags.max_duration / FRAME_RATE}),
     )
     recipe = replace(request.recipe, early_exit=_early_exit(engine, flags))
-    return replace(request, stack=with_flags(request.stack, flags, first), recipe=recipe)
+    return replace(request, stack=with_flags(request.stack, flags, _deciding(request)), recipe=recipe)
+
+
+def _deciding(request: Request) -> tuple[str, ...]:
+    """The phases that decide level 0; of a task that does not speak its only one."""
+    if request.task not in SPEECH_TASKS:
+        return request.phases
+    return tuple(phase for phase in request.phases if phase in LEVEL_0)
 
 
 def find_references(names: str) -> list[Voice]:
@@ -150,4 +156,4 @@ def _transcription(
     heard = _prompt(engine, references, flags.input_prompt_length)
     assert heard is not None
     request = transcription(engine, heard, language, seed=seed)
-    return replace(request, stack=with_flags(request.stack, flags, "stt"))
+    return replace(request, stack=with_flags(request.stack, flags, request.phases))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from valle.errors import UserError
 from valle.samplers.stack import Stack
@@ -27,24 +27,26 @@ _OFF = {"top_k.k": 0, "top_p.p": 1.0, "min_p.p": 0.0, "top_n_sigma.n": 0.0}
 """Values of the flags that mean: not at all. A stage may not have them."""
 
 
-def with_flags(stack: Stack, flags: argparse.Namespace, first: str) -> Stack:
-    """The stack with what was asked for; `first` is the phase that decides level 0.
+def with_flags(stack: Stack, flags: argparse.Namespace, deciding: Sequence[str]) -> Stack:
+    """The stack with what was asked for; `deciding` are the phases that decide level 0, or the only one.
 
     Raises UserError for a value that a stage does not take, and for flags that exclude each other.
     """
     _check_companions(flags)
-    stack = _with_temperature(stack, first, _temperature(flags, "ar"), _minimum(flags, "ar"))
-    for target, flag in (_TRUNCATIONS | _PENALTIES).items():
-        stack = _with_value(stack, first, target, getattr(flags, flag))
-    if flags.length_penalty:
-        stack = stack.set(f"{first}:length_penalty.penalty", flags.length_penalty)
-    for setting, value in _chooser(flags):
-        stack = stack.set(f"{first}:{setting}", value)
+    for phase in deciding:
+        stack = _with_temperature(stack, phase, _temperature(flags, "ar"), _minimum(flags, "ar"))
+        for target, flag in (_TRUNCATIONS | _PENALTIES).items():
+            stack = _with_value(stack, phase, target, getattr(flags, flag))
+    for phase in deciding[:1]:  # what goes from one id to the next, which demasking after an AR does not
+        if flags.length_penalty:
+            stack = stack.set(f"{phase}:length_penalty.penalty", flags.length_penalty)
+        for setting, value in _chooser(flags):
+            stack = stack.set(f"{phase}:{setting}", value)
     if "nar" in stack.lists:
         stack = _with_temperature(stack, "nar", _temperature(flags, "nar"), _minimum(flags, "nar"))
         for target, flag in _TRUNCATIONS.items():
             stack = _with_value(stack, "nar", target, getattr(flags, flag))
-    for phase in dict.fromkeys((first, "nar")):
+    for phase in (*deciding, "nar"):
         if phase in stack.lists:
             stack = _with_guidance(stack, phase, flags)
     guided = flags.cfg_strength is not None or any(_guided(stack, phase) for phase in stack.lists)

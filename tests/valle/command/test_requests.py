@@ -16,7 +16,8 @@ from valle.command.requests import make_request
 from valle.command.vain import in_vain
 from valle.errors import UserError
 from valle.inference import Engine
-from valle.request import Request
+from valle.request import Prompt, Request, Sentence
+from valle.samplers.stack import Stack
 from valle.voices import find_voice
 from valle_lab.worker.inprocess import InProcessWorker
 from valle_lab.worker.messages import ModelChoice
@@ -234,18 +235,42 @@ def test_a_transcription_tells_the_settings_that_have_a_part_in_it(
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        (["--task", "stt", "--modality", "nar-len", "--max-levels", "2"], "stt: --modality, --max-levels"),
-        (["--task", "stt", "out.wav", "--no-phonemize", "--top-k", "3"], "stt: OUT, --no-phonemize"),
-        (["--task", "len", "--play", "--phonemizer", "ipa", "--input-prompt-length", "2"], "len: --play"),
-        (["--task", "phn", "--context-history", "1"], "phn: --context-history, REFERENCE"),
-        (["--task", "un-phn", "--layer-skip", "--no-phonemize"], "un-phn: --layer-skip, REFERENCE"),
+        (
+            ["--task", "stt", "--modality", "nar-len", "--max-levels", "2"],
+            "task stt: --modality, --max-levels",
+        ),
+        (["--task", "stt", "out.wav", "--no-phonemize", "--top-k", "3"], "task stt: OUT, --no-phonemize"),
+        (
+            ["--task", "len", "--play", "--phonemizer", "ipa", "--input-prompt-length", "2"],
+            "task len: --play",
+        ),
+        (["--task", "phn", "--context-history", "1"], "task phn: --context-history, REFERENCE"),
+        (["--task", "un-phn", "--layer-skip", "--no-phonemize"], "task un-phn: --layer-skip, REFERENCE"),
         (["--task", "stt", "--input-prompt-length", "2", "--modality", "auto"], None),
-        (["--modality", "nar-len", "--max-levels", "2", "out.wav"], None),
+        (["--modality", "nar-len", "--max-levels", "2", "out.wav", "--ar-temperature", "0.5"], None),
+        (["--modality", "nar-len", "--layer-skip", "--top-k", "3"], "mode nar-len: --layer-skip"),
+        (["--layer-skip", "--ar-temperature", "0.5", "--nar-temperature", "0.5"], None),
+        (
+            ["--modality", "nar", "--ar-temperature", "0.5", "--beam-width", "3", "--temperature", "0.4"],
+            "mode nar: --ar-temperature, --beam-width",
+        ),
     ],
 )
-def test_flags_that_have_no_part_in_a_task_are_told(given: list[str], said: str | None) -> None:
-    lines = in_vain(parse([TEXT, "clear-man", *given]))
-    assert lines == ([] if said is None else [f"no part in task {said}"])
+def test_flags_that_have_no_part_in_a_task_or_mode_are_told(given: list[str], said: str | None) -> None:
+    flags = parse([TEXT, "clear-man", *given])
+    mode = "ar+nar" if flags.modality == "auto" else flags.modality
+    stack = Stack.from_dict({"ar": [{"name": "draw"}]})
+    sources = (Prompt(np.zeros((3, 8), np.int16), ""),) if flags.task == "stt" or mode == "nar" else ()
+    request = Request(
+        (Sentence("", "", (1, 4, 2)),),
+        "en",
+        stack,
+        0,
+        task=flags.task,
+        mode=mode,
+        sources=sources,
+    )
+    assert in_vain(flags, request) == ([] if said is None else [f"no part in {said}"])
 
 
 @pytest.mark.parametrize(("mode", "is_vain"), [("ar+nar", True), ("nar-len", False)])

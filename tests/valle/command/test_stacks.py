@@ -20,7 +20,7 @@ MODEL = Stack.from_dict(
 
 
 def made(*flags: str) -> dict[str, list[dict[str, Any]]]:
-    return with_flags(MODEL, parse(["text", *flags]), "ar").to_dict()
+    return with_flags(MODEL, parse(["text", *flags]), ("ar",)).to_dict()
 
 
 def test_no_flag_leaves_the_model_s_own() -> None:
@@ -100,21 +100,41 @@ def test_values_that_are_off(flags: str) -> None:
 
 def test_guidance_that_the_model_has_can_be_switched_off() -> None:
     guided = MODEL.set("ar:guidance.scale", 3.0)
-    stack = with_flags(guided, parse(["text", "--cfg-strength", "1"]), "ar").to_dict()
+    stack = with_flags(guided, parse(["text", "--cfg-strength", "1"]), ("ar",)).to_dict()
     assert stack["ar"][0] == {"name": "guidance", "scale": 3.0, "on": False}
 
 
 def test_guidance_that_the_model_has_can_be_rescaled_alone() -> None:
     guided = MODEL.set("ar:guidance.scale", 3.0)
-    (guidance, *_) = with_flags(guided, parse(["text", "--cfg-rescale", "0.5"]), "ar").to_dict()["ar"]
+    (guidance, *_) = with_flags(guided, parse(["text", "--cfg-rescale", "0.5"]), ("ar",)).to_dict()["ar"]
     assert guidance == {"name": "guidance", "scale": 3.0, "rescale": 0.5, "rescale_over": "sequence"}
 
 
 def test_the_flags_of_level_0_go_to_the_phase_that_decides_it() -> None:
     demasked = MODEL.replace("nar_len", [{"name": "greedy"}])
-    stack = with_flags(demasked, parse(["text", "--ar-temperature", "0.4"]), "nar_len").to_dict()
+    stack = with_flags(demasked, parse(["text", "--ar-temperature", "0.4"]), ("nar_len",)).to_dict()
     assert stack["nar_len"] == [{"name": "temperature", "value": 0.4}, {"name": "draw"}]
     assert stack["ar"] == MODEL.to_dict()["ar"]
+
+
+def test_demasking_after_an_ar_decides_level_0_as_well() -> None:
+    given = ["--ar-temperature", "0.4", "--top-k", "7", "--cfg-strength", "2", "--beam-width", "3"]
+    flags = parse(["text", *given])
+    both = with_flags(MODEL.replace("nar_len", [{"name": "greedy"}]), flags, ("ar", "nar_len")).to_dict()
+    alone = with_flags(MODEL, flags, ("ar",)).to_dict()
+    assert both["ar"] == alone["ar"] and both["nar"] == alone["nar"]
+    assert both["nar_len"] == [
+        {"name": "guidance", "scale": 2.0},
+        {"name": "top_k", "k": 7},
+        {"name": "temperature", "value": 0.4},
+        {"name": "draw"},
+    ]
+
+
+def test_levels_over_a_given_level_0_have_settings_of_their_own() -> None:
+    stack = with_flags(MODEL, parse(["text", "--ar-temperature", "0.4", "--top-k", "7"]), ()).to_dict()
+    assert stack["ar"] == MODEL.to_dict()["ar"]
+    assert stack["nar"] == [{"name": "top_k", "k": 7}, {"name": "greedy"}]
 
 
 @pytest.mark.parametrize(
