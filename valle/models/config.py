@@ -174,10 +174,12 @@ class ModelConfig:
     def head_range(self, head: str) -> slice:
         """Where a head's outputs lie in the one vocabulary; UserError for the text head, which has no place.
 
-        Order: phonemes, levels, languages, tasks, digits, tones, separator, prompt, response.
+        Order: phonemes, levels, languages, tasks, digits, tones, separator, prompt, response. One head that
+        is larger leaves room for more languages and tasks: the reference's always has that of six and nine.
         """
         sizes = self.head_sizes()
-        digits = self.phoneme_tokens + self.audio_levels + self.languages + self.tasks
+        room = max(0, self.classifier_size - self.vocabulary)
+        digits = self.phoneme_tokens + self.audio_levels + self.languages + self.tasks + room
         response = digits + LENGTH_TOKENS + self.tones + 1 + self.audio_levels * self.audio_tokens
         starts = {"phonemes": 0, "len": digits}
         for name, rows in zip(

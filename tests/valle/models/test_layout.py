@@ -263,14 +263,26 @@ def test_a_tone_stands_behind_the_prompt_where_the_model_has_the_capability() ->
     assert "tone" not in arrange(replace(row, task="stt"), config).spans
 
 
-def test_one_head_may_answer_each_phase_in_a_range_of_its_own() -> None:
-    config = ModelConfig(dim=16, layers=1, heads=2, ffn=32, split_classifiers=False)
+@pytest.mark.parametrize(("languages", "tasks"), [(6, 9), (4, 8)])
+def test_one_head_may_answer_each_phase_in_a_range_of_its_own(languages: int, tasks: int) -> None:
+    config = ModelConfig(
+        dim=16,
+        layers=1,
+        heads=2,
+        ffn=32,
+        languages=languages,
+        tasks=tasks,
+        split_classifiers=False,
+        classifier_size=17_702,
+    )
     torch.manual_seed(0)
     shared = ArNar(config).eval()
     ranged = ArNar(replace(config, classifier_offsets=True)).eval()
     ranged.load_state_dict(shared.state_dict())
-    rows = [ROW, replace(ROW, level=3), replace(ROW, task="stt")]
-    ranges = [(8484, 9509), (11557, 12581), (0, 256)]  # the reference's table of the 17,702 ids
+    row = replace(ROW, language=1)
+    length = replace(row, task="len", digits=torch.tensor([0]))
+    rows = [row, replace(row, level=3), replace(row, task="stt"), length]
+    ranges = [(8484, 9509), (11557, 12581), (0, 256), (279, 290)]  # the reference's table of the 17,702 ids
     for whole, part, (first, end) in zip(shared.full(rows), ranged.full(rows), ranges, strict=True):
         assert whole.shape[1] == 17_702
-        assert torch.equal(whole[:, first:end], part)
+        assert torch.allclose(whole[:, first:end], part, atol=1e-6)
