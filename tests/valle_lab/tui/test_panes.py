@@ -15,6 +15,7 @@ from fake_engine import FRAMES, HEARD
 from valle.audio import wav
 from valle.errors import UserError
 from valle.request import Part as PromptPart
+from valle_lab.tui.axes import AXES
 from valle_lab.tui.screens.answer import AnswerScreen
 from valle_lab.tui.screens.jump import JumpScreen
 from valle_lab.tui.widgets.pane import Pane
@@ -25,6 +26,26 @@ from valle_lab.tui.widgets.voice_wave import VoiceWave
 from valle_lab.tui.widgets.waterfall import Waterfall
 
 OpenStage = Callable[..., AbstractAsyncContextManager[Any]]
+
+
+@pytest.mark.parametrize(
+    ("size", "before", "focused"), [((80, 24), 1, 2), ((60, 18), 1, 1), ((100, 31), 1, 2)]
+)
+async def test_who_looks_at_a_low_timeline_sees_a_second_measure(
+    stage: OpenStage, size: tuple[int, int], before: int, focused: int
+) -> None:
+    def measures(lines: list[str]) -> int:
+        labels = {f"│{axis.label:<8} " for axis in AXES}
+        return sum(line[:10] in labels for line in lines)
+
+    async with stage(size=size) as s:
+        await s.speak(steps=20)
+        await s.pilot.press("f4")
+        await s.settle()
+        assert measures(s.lines) == before
+        await s.pilot.press("f5")
+        await s.settle()
+        assert measures(s.lines) == focused and "F4 stack │" in s.text and "temperature" in s.text
 
 
 @pytest.mark.parametrize("size", [(80, 24), (200, 50)])

@@ -22,7 +22,7 @@ from valle_lab.tui.view import View
 
 GUTTER = 9
 LEAST_ROWS, GOOD_ROWS = 2, 3
-"""Of a strip: where all have the least they are all shown, else those that have the good ones."""
+"""Of a strip: where all have the least they are all shown, else those that have the good ones, or two."""
 ROWS_FOR_REGIONS = 8
 EVENT, SEGMENT, PLAYHEAD, FORK, PARTING = "▲", "│", "♪", "├", "≠"
 CHANGED, SUPPOSED = "●", "○"
@@ -113,7 +113,8 @@ class Timeline(Picture, can_focus=True):
     def _measures(self, series: Measured, start: int, end: int, width: int, height: int) -> list[Line]:
         shaded = height >= ROWS_FOR_REGIONS
         rows = height - 1 - shaded
-        each = LEAST_ROWS if rows >= LEAST_ROWS * len(AXES) else GOOD_ROWS
+        tight = rows >= LEAST_ROWS * len(AXES) or rows < 2 * GOOD_ROWS
+        each = LEAST_ROWS if tight else GOOD_ROWS
         axes = [*AXES[self._top :], *AXES[: self._top]][: max(1, rows // each)]
         each, rest = divmod(rows, len(axes))
         lines: list[Line] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import ClassVar
 
@@ -182,8 +183,7 @@ def _told(voice: Voice) -> str:
 
 def _described(voice: Voice) -> str:
     said = f"“{voice.transcript}”" if voice.transcript else ""
-    try:
+    remark = ""
+    with suppress(UserError):  # taking a voice that is not there tells of it
         remark = (voice.remark or "").replace(str(voice.recording), voice.recording.name)
-    except UserError as error:
-        remark = str(error)
     return "\n".join(filter(None, (remark, said, voice.description)))
