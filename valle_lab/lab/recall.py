@@ -15,6 +15,7 @@ from valle_lab.lab.stack import replace_stack
 from valle_lab.lab.state import LabTake
 from valle_lab.lab.takes import named, no_takes, not_ready, take_names
 from valle_lab.lab.text import set_limit, set_seed, set_text
+from valle_lab.lab.tree import last_stack, stack_at
 from valle_lab.lab.voices import NONE, choose, found, prompt_wave, set_negative, without
 
 if TYPE_CHECKING:
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
 def recall(lab: Lab, take: str | None = None) -> None:
     """Take text, voice with its part, seed, limit, task, mode, adapters, layers and stack of a take back.
 
-    The stack is the one that it began with. What cannot come back is told.
+    The stack is the one that it, or what it has of its own as a fork, began with. What cannot come back is
+    told.
     """
     told = named(lab, take)
     if told.begun is None:
@@ -38,10 +40,13 @@ def recall(lab: Lab, take: str | None = None) -> None:
     lab.language = request.language
     lacks = [*(_voice(lab, told.voice, request) if told.speaks else ()), *_negative(lab, request.null)]
     lacks += [*_adapters(lab, request), *_layers(lab, request)]
-    replace_stack(lab, request.stack)
+    stack = request.stack if told.fork is None else stack_at(told.take, told.fork)
+    changed = last_stack(told.take) != stack
+    replace_stack(lab, stack)
     lab.mark("text", "voices", "settings")
+    began = ", which was changed while it was made (take.about)" if changed else ""
     undo = lab.hint("stack.undo")
-    lab.tell(f"Text, voice, seed and stack are those of {told.name}; {undo} has the stack before.")
+    lab.tell(f"Text, voice, seed and stack are those of {told.name}{began}; {undo} has the stack before.")
     if lacks:
         lab.tell(f"Not as in {told.name}: {'; '.join(lacks)}.", error=True)
 

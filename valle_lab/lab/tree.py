@@ -90,6 +90,12 @@ def stack_at(take: Take, place: Place) -> Stack:
     return stack_after(take.request, events)
 
 
+def last_stack(take: Take) -> Stack:
+    """The stack after all changes while the take was made."""
+    events = (event for step in take.steps for event in step.events if event.kind not in ENDINGS)
+    return stack_after(take.request, events)
+
+
 def stack_changes(before: Stack, after: Stack) -> list[str]:
     """What was changed, as `temperature.value 0.9 > 0.7`, `+top_k`, `-min_p`."""
     words: list[str] = []

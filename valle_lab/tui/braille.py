@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-DOTS = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]])
+DOTS = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]], np.uint32)
 """Bit of each dot of a cell, [row, column], as Unicode orders them."""
 BLANK = 0x2800
 
@@ -30,17 +30,18 @@ def curve(values: Floats, width: int, height: int, low: float, high: float) -> l
 
     Values outside the axis are drawn at its edge; neighbours are joined, so that a steep curve has no gaps.
     """
-    cells = np.full((height, width), BLANK)
+    cells = np.full((height, width), BLANK, np.uint32)
     if len(values):
-        lowest, highest = envelope(np.nan_to_num(values, nan=low), 2 * width)
+        lowest, highest = envelope(np.where(np.isnan(values), low, values), 2 * width)
         rows = 4 * height
         top_rows, bottom_rows = _joined(_row(highest, rows, low, high), _row(lowest, rows, low, high))
         grid = np.arange(rows)[:, None]
         dots = (grid >= top_rows) & (grid <= bottom_rows)
-        padded = np.zeros((rows, 2 * width), bool)
+        padded = np.zeros((rows, 2 * width), np.uint32)
         padded[:, : dots.shape[1]] = dots
-        cells += (padded.reshape(height, 4, width, 2) * DOTS[None, :, None, :]).sum(axis=(1, 3))
-    return ["".join(map(chr, line)) for line in cells.tolist()]
+        cells += np.einsum("hrwc,rc->hw", padded.reshape(height, 4, width, 2), DOTS)
+    # Code points of 32 bits are how numpy keeps text.
+    return [str(line) for line in cells.view(f"U{width}")[:, 0]]
 
 
 def column_of(index: int, count: int, width: int) -> int:

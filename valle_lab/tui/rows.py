@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -89,6 +89,16 @@ def rows(stack: Stack, used: Container[str]) -> Iterator[Row]:
             for parameter in parameters:
                 field = field_of(parameter, stage.parameters[parameter.name])
                 yield Row(name, stage.key, parameter.name, field, len(parameters) == 1)
+
+
+def next_row(held: Row, before: Sequence[Row], after: Sequence[Row]) -> Row | None:
+    """Where a person goes on who was at `held`: in the stage that was added, else there, else nearby."""
+    known = {row.stage for row in before}
+    if len({row.stage for row in after} - known) == 1 and len(after) > len(before):
+        return next(row for row in after if row.stage not in known)
+    stage = [row for row in after if row.stage == held.stage]
+    near = after[: before.index(held) + 1][-1:] if held in before else after[:1]
+    return next(iter([held] if held in after else stage or near), None)
 
 
 def _usual_order(name: str) -> tuple[int, str]:

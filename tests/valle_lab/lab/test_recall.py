@@ -75,6 +75,30 @@ def test_the_settings_of_a_take_come_back(bench: Bench) -> None:
         lab.run("take.recall")
 
 
+def test_the_stack_of_a_fork_is_the_one_it_was_forked_with(bench: Bench) -> None:
+    lab = bench.lab
+    lab.run("stack.set", "temperature.value", 0.9)
+    bench.speak()
+    lab.run("stack.set", "temperature.value", 0.6)
+    lab.run("fork.here", "3")
+    bench.workers[0].allow(6)
+    lab.poll()
+    lab.run("stack.set", "temperature.value", 0.4)
+    bench.workers[0].allow()
+    lab.wait()
+
+    def temperature() -> float:
+        assert lab.stack is not None
+        value: float = lab.stack.stages("ar")[0].to_dict()["value"]
+        return value
+
+    for take, wanted, changed in (("take-1", 0.9, False), ("take-2", 0.6, True)):
+        bench.told()
+        lab.run("take.recall", take)
+        assert temperature() == wanted
+        assert any("changed while it was made" in notice.text for notice in bench.told()) == changed
+
+
 def retuned(lab: Lab) -> None:
     for line in (
         "voice.choose clear-man",

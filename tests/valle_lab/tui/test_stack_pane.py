@@ -14,6 +14,7 @@ from valle_lab.tui.screens.choose import ChooseScreen
 from valle_lab.tui.screens.form import FormScreen
 from valle_lab.tui.widgets import slider
 from valle_lab.tui.widgets.slider import Slider
+from valle_lab.tui.widgets.stack import StackList
 from valle_lab.tui.widgets.stage_row import StageRow
 
 OpenStage = Callable[..., AbstractAsyncContextManager[Any]]
@@ -101,16 +102,17 @@ async def test_stages_are_added_switched_moved_doubled_and_removed(stage: OpenSt
         await s.settle()
         names = [item["name"] for item in s.lab.run("stack.show")["ar"]]
         assert sorted(names) == ["draw", "temperature", "top_p"]
+        await s.settle()
         await s.pilot.press("space")
         await s.settle()
-        assert [i["name"] for i in s.lab.run("stack.show")["ar"] if i.get("on") is False] == ["temperature"]
-        before = names.index("temperature")
+        assert [i["name"] for i in s.lab.run("stack.show")["ar"] if i.get("on") is False] == ["top_p"]
+        before = names.index("top_p")
         await s.pilot.press("K" if before else "J")
         await s.settle()
-        assert [i["name"] for i in s.lab.run("stack.show")["ar"]].index("temperature") == 1 - before
+        assert [i["name"] for i in s.lab.run("stack.show")["ar"]].index("top_p") == 1 - before
         await s.pilot.press("d")
         await s.settle()
-        assert "temperature" not in [i["name"] for i in s.lab.run("stack.show")["ar"]]
+        assert "top_p" not in [i["name"] for i in s.lab.run("stack.show")["ar"]]
 
 
 async def test_curves_and_conditions(stage: OpenStage) -> None:
@@ -177,6 +179,31 @@ async def test_a_stage_is_found_by_the_name_that_others_give_it(
         await s.pilot.press("f4", "a", *typed)
         await s.pilot.pause()
         assert found in [item.name for item in s.app.screen._found]
+
+
+async def test_the_focus_goes_to_a_stage_that_was_added_and_stays_where_one_was_removed(
+    stage: OpenStage,
+) -> None:
+    async with stage(size=(120, 40)) as s:
+
+        async def at(*keys: str) -> str:
+            await s.pilot.press(*keys)
+            await s.settle()
+            await s.settle()
+            target: str = s.app.query_one(StackList).row.row.target
+            return target
+
+        assert await at("f4") == "ar:temperature.value"
+        assert await at("a", *"min_p", "enter") == "ar:min_p.p"
+        assert await at(*"0.2", "enter") == "ar:min_p.p"
+        assert {"name": "min_p", "p": 0.2} in s.lab.run("stack.show")["ar"]
+        assert await at("c") == "ar:min_p#2.p"
+        assert await at("d") == "ar:temperature.value", "what stands in its place"
+        assert await at("up") == "ar:min_p.p"
+        assert await at("down", "down") == "ar:draw.None"
+        assert await at("up", "up") == "ar:min_p.p"
+        assert await at("d") == "ar:temperature.value"
+        assert await at("u") == "ar:min_p.p", "what came back"
 
 
 async def test_the_row_that_has_the_focus_is_explained(stage: OpenStage) -> None:

@@ -15,7 +15,7 @@ from textual.widgets import Static
 from valle_lab.lab.modes import used
 from valle_lab.tui.messages import CommandWanted
 from valle_lab.tui.part import Part
-from valle_lab.tui.rows import Row, StageState, rows, states
+from valle_lab.tui.rows import Row, StageState, next_row, rows, states
 from valle_lab.tui.view import View
 from valle_lab.tui.widgets.stage_row import StageRow
 
@@ -137,8 +137,8 @@ class StackList(VerticalScroll, Part, can_focus=False):
         self.post_message(CommandWanted(command, *arguments))
 
     def _rebuild(self, wanted: list[Row], known: dict[tuple[str, str], StageState]) -> None:
-        """Other stages than before: all rows are made anew, and the focus stays where it was."""
-        held = self.row.row if self.row else None
+        """Other stages than before: all rows are made anew, and the focus stays, or goes to the new stage."""
+        held = next_row(self.row.row, self._rows, wanted) if self.row else None
         self._rows = wanted
         made: list[Static | StageRow] = []
         for row in wanted:
@@ -153,7 +153,7 @@ class StackList(VerticalScroll, Part, can_focus=False):
             self.remove_children()
             self.mount_all(made)
         if held is not None:
-            self.call_after_refresh(self._focus_near, held)
+            self.call_after_refresh(self._enter_row, held)
 
     def _title(self, name: str) -> Static:
         """A list's name; what the task and the mode of the next take have no use for says so."""
@@ -161,11 +161,8 @@ class StackList(VerticalScroll, Part, can_focus=False):
             return Static(Content(name), classes="phase")
         return Static(Content(f"{name} · not in this mode"), classes="phase -unused")
 
-    def _focus_near(self, held: Row) -> None:
-        listed = self._shown
-        same = [row for row in listed if row.row == held]
-        stage = [row for row in listed if (row.row.list, row.row.key) == (held.list, held.key)]
-        for row in (same or stage or listed)[:1]:
+    def _enter_row(self, wanted: Row) -> None:
+        for row in [row for row in self._shown if row.row == wanted][:1]:
             row.enter()
 
     def _tell(self) -> None:
