@@ -49,6 +49,7 @@ from valle.step import Step
 from valle.take import Segment
 from valle.text.phonemes import Phonemizer, Versions
 from valle.text.sentences import SplitBy, split
+from valle.text.tones import with_marks
 from valle.voices import Voice, voice_codes
 
 if TYPE_CHECKING:
@@ -173,7 +174,13 @@ class Engine(Hindsight):
         pieces = split(text, by, self.details.longest_sentence)
         if not pieces:
             raise UserError("There is no text to speak.")
-        return tuple(self._sentence(piece, language) for piece in pieces)
+        phonemizer = self.phonemizer(language)
+        return tuple(self.sentence(piece, phonemizer.phonemize(piece), language) for piece in pieces)
+
+    def sentence(self, text: str, phonemes: str, language: str) -> Sentence:
+        """A text with its phonemes in a language, as the model's tokenizer has them, and their ids."""
+        written = with_marks(phonemes, language, self.tokenizer.table)
+        return Sentence(text, written, tuple(self.tokenizer.encode(written)))
 
     def prompt(self, voice: Voice, start: float = 0.0, seconds: float | None = None) -> Prompt:
         """A voice as codes of this engine's codec, of the part from `start` that lasts `seconds`."""
@@ -332,10 +339,6 @@ class Engine(Hindsight):
         if not pieces:
             raise UserError("There is no text.")
         return tuple(Sentence(piece, "", tuple(self.text_tokenizer.encode(piece))) for piece in pieces)
-
-    def _sentence(self, piece: str, language: str) -> Sentence:
-        phonemes = self.phonemizer(language).phonemize(piece)
-        return Sentence(piece, phonemes, tuple(self.tokenizer.encode(phonemes)))
 
     def _steps(
         self, request: Request, control: Control, measured: bool, onlooker: Onlooker | None

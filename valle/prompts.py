@@ -91,14 +91,14 @@ def prefix_of(
 
 def transcript_of(engine: Engine, voice: Voice, language: str = "en") -> Sentence:
     """What is said in a voice's recording, as the model reads it; UserError where nobody knows."""
-    phonemes = voice.phonemes
+    phonemes, spoken = voice.phonemes, voice.language or language
     if not phonemes:
         if not voice.transcript.strip():
             raise UserError(
                 f"What the voice {voice.name} says is not known; give a transcript, or have it transcribed."
             )
-        phonemes = engine.phonemizer(voice.language or language).phonemize(voice.transcript)
-    return Sentence(voice.transcript, phonemes, tuple(engine.tokenizer.encode(phonemes)))
+        phonemes = engine.phonemizer(spoken).phonemize(voice.transcript)
+    return engine.sentence(voice.transcript, phonemes, spoken)
 
 
 def revoiced(take: Take, prompt: Prompt | None, name: str) -> Request:

@@ -79,7 +79,7 @@ def _sentence(engine: Engine, piece: str, reading: Reading, language: str) -> Se
     if reading.phonemizer == "model":
         return _by_model(engine, piece, spelt)
     phonemes = piece if reading.phonemizer == "ipa" else engine.phonemizer(spelt).phonemize(piece)
-    return Sentence(piece, phonemes, tuple(engine.tokenizer.encode(phonemes)))
+    return engine.sentence(piece, phonemes, spelt)
 
 
 def _by_model(engine: Engine, piece: str, language: str) -> Sentence:

@@ -44,9 +44,13 @@ def engine() -> Any:
         made.append({"text": text, **given})
         return toy_request(1, Codec.hash)
 
+    def sentence(text: str, phonemes: str, language: str) -> Sentence:
+        return Sentence(text, phonemes, tuple(Tokenizer.builtin().encode(phonemes)))
+
     return SimpleNamespace(
         codec=Codec(),
         tokenizer=Tokenizer.builtin(),
+        sentence=sentence,
         phonemizer=lambda language: SimpleNamespace(phonemize=spoken),
         request=request,
         made=made,
