@@ -15,6 +15,7 @@ from importlib.metadata import version
 from typing import Any, TextIO
 
 NEVER = re.compile(r"(?!)")
+_KANJI = re.compile(r"[\u3005\u3400-\u9fff\uf900-\ufaff]")
 
 
 def open_backend(voice: str) -> Any:
@@ -31,11 +32,38 @@ def open_backend(voice: str) -> Any:
     return EspeakBackend(voice, punctuation_marks=NEVER, with_stress=True, language_switch="remove-flags")
 
 
+class UnreadableError(Exception):
+    """What a line cannot be read for, in a sentence for the user."""
+
+
+def in_kana(line: str) -> str:
+    """Japanese without kanji, each of which espeak calls a Chinese letter.
+
+    pykakasi knows how they are read; UnreadableError where it is not installed.
+    """
+    if not _KANJI.search(line):
+        return line
+    try:
+        import pykakasi
+    except ImportError as error:
+        raise UnreadableError(
+            f"espeak cannot read the kanji in {line[:40]!r}; write them in kana, or install pykakasi"
+        ) from error
+    return "".join(word["hira"] for word in pykakasi.kakasi().convert(line))
+
+
 def answer(backend: Any, request: str) -> dict[str, object]:
-    """The reply to one request {"lines": [words, ...]}: their phonemes in the same order, or the error."""
+    """The reply to one request {"lines": [words, ...]}: their phonemes in the same order, or the error.
+
+    What cannot be read is `refused`, with a sentence for the user.
+    """
     try:
         lines = json.loads(request)["lines"]
+        if backend.language == "ja":
+            lines = [in_kana(line) for line in lines]
         return {"phonemes": ["".join(backend.phonemize([line], strip=True)) for line in lines]}
+    except UnreadableError as error:
+        return {"refused": str(error)}
     except Exception as error:  # one bad request must not end the process
         return {"error": f"{type(error).__name__}: {error}"}
 

@@ -163,6 +163,8 @@ class Phonemizer:
 
     def _ask(self, lines: list[str]) -> list[str]:
         reply = self._attempt(lambda helper: helper.ask({"lines": lines}, self._timeout))
+        if "refused" in reply:
+            raise UserError(str(reply["refused"]))
         phonemes = reply.get("phonemes")
         if not isinstance(phonemes, list) or len(phonemes) != len(lines):
             raise UserError(f"the phonemizer answered {str(reply.get('error', reply))[:200]}")

@@ -116,6 +116,30 @@ def test_other_languages(language: str, text: str, phonemes: str) -> None:
         assert Tokenizer.builtin().unknown(phonemes) == []
 
 
+KAKASI = """
+class kakasi:
+    def convert(self, text):
+        return [{"hira": "せかい" if word == "世界" else word} for word in text.split("|")]
+"""
+
+
+def test_kanji_are_read_by_pykakasi_and_refused_without_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """With a stand-in for it, since it is no dependency; the phonemes of a word are those of its kana."""
+    with Phonemizer("ja") as phonemizer:
+        kana = phonemizer.phonemize("せかい")
+    (tmp_path / "pykakasi.py").write_text("raise ImportError")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with Phonemizer("ja") as phonemizer:
+        with pytest.raises(UserError, match="espeak cannot read the kanji in '世界'; write them in kana, or"):
+            phonemizer.phonemize("世界。")
+        assert phonemizer.phonemize("せかい。") == f"{kana}."
+    (tmp_path / "pykakasi.py").write_text(KAKASI)
+    with Phonemizer("ja") as phonemizer:
+        assert phonemizer.phonemize("世界。") == f"{kana}."
+
+
 def test_an_unknown_language_names_the_known_ones() -> None:
     with pytest.raises(UserError) as caught:
         Phonemizer("tlh")
