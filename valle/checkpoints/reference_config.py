@@ -261,6 +261,9 @@ def _capabilities(given: Mapping[str, Any], shapes: Shapes, version: int) -> tup
     tables = sum(name.startswith("resps_emb.") for name in shapes)
     if tables == levels and len(heads) == levels + 2:  # phonemes and lengths, and nothing for an AR
         return ("nar", "len")
+    codes, later = (_rows(shapes, f"{name}_emb.embeddings.1.weight") for name in ("proms", "resps"))
+    if later > codes > 0:  # level 1 has a stop of its own, which only an AR has
+        return ("ar",)
     knows_lengths = not heads or len(heads) > levels + 2 + (version >= 6)
     return ("ar", "nar", "len") if knows_lengths else ("ar", "nar")
 

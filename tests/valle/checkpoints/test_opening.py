@@ -168,6 +168,10 @@ def test_models_of_level_0_from_before_the_masked_one(write_sft: Writer, tmp_pat
     path = write_sft(config=able, tensors={**old, **dict.fromkeys(gone)})
     loaded, whole = opening.load(path), opening.load(write_sft(name="whole.sft"))
     assert modes_of(loaded.details.config) == ("ar+nar",)
+    silent = write_sft(
+        name="silent.sft", config={"capabilities": None}, tensors={**old, **dict.fromkeys(gone)}
+    )
+    assert opening.describe(silent).details.config.capabilities == ("ar",)
     heard = torch.arange(24).view(3, 8) % 20
     for row in (ROW, replace(ROW, response=heard), replace(ROW, task="stt", response=heard)):
         assert torch.equal(loaded.model.full([row])[0], whole.model.full([row])[0])
