@@ -11,7 +11,7 @@ from valle.audio.wav import Wave, duration
 from valle.errors import UserError
 from valle.request import LEVELS, SEED_LIMIT, Part
 from valle.samplers.stack import Stack
-from valle_lab.lab.beginning import ask, begin
+from valle_lab.lab.beginning import ask, begin, next_seed
 from valle_lab.lab.listening import Stream
 from valle_lab.lab.presets import fitted, folder
 from valle_lab.lab.registry import command
@@ -90,6 +90,8 @@ class Audition:
         self.over = False
         self._lab = lab
         self._text = text
+        self._seed = next_seed(lab)
+        """Of all that have none of their own: voices and stacks are compared on the same noise."""
         self._heard = heard
         self._loud = False
         self._waiting = False
@@ -161,8 +163,7 @@ class Audition:
         asked = ask(lab, self._text)
         if way.voice is not None:
             asked = replace(asked, voice=way.voice, part=way.part)
-        if way.seed is not None:
-            asked = replace(asked, seed=way.seed)
+        asked = replace(asked, seed=self._seed if way.seed is None else way.seed)
         return asked if way.preset is None else replace(asked, stack=stack_of(lab, way.preset))
 
     def _silence(self) -> None:
@@ -280,12 +281,15 @@ def _open(lab: Lab, ways: list[Candidate]) -> Audition:
     lab.manner.check_speaks()
     if lab.running is not None:
         raise UserError("A take is being made; stop it first.")
-    lab.audition = Audition(
-        lab, lab.text.strip(), ways, heard=lab.player is not None and lab.player.sink.audible
-    )
+    heard = lab.player is not None and lab.player.sink.audible
+    lab.audition = Audition(lab, lab.text.strip(), ways, heard)
     tell_remarks(lab, [found(lab, name) for name in dict.fromkeys(way.voice for way in ways) if name])
     keys = ", ".join(f"{lab.key_of(f'audition.{name}')} {name}" for name in ("next", "keep", "again", "stop"))
-    lab.tell(f"{len(ways)} takes, made and heard in turn: {keys}.")
+    if heard:
+        lab.tell(f"{len(ways)} takes, made and heard in turn: {keys}.")
+    else:
+        stops = lab.hint("audition.stop")
+        lab.tell(f"{len(ways)} takes are made; nothing can be heard here. {stops} ends it.")
     return lab.audition
 
 

@@ -73,6 +73,21 @@ def test_takes_are_made_ahead_and_heard_in_turn(bench: Bench) -> None:
     assert audition.over and audition.made and [take.seed for take in audition.takes] == [0, 1, 2, 3, 4, 5]
 
 
+@pytest.mark.parametrize("lock", [None, 7])
+def test_voices_and_stacks_are_compared_on_the_same_noise(bench: Bench, lock: int | None) -> None:
+    lab = bench.lab
+    lab.seed = lock
+    seeds = []
+    for line in ("audition.presets vall-e-2 llama3", "audition.voices clear"):
+        audition = lab.run_line(line)
+        polled(bench, 40)
+        seeds.append({take.seed for take in audition.takes})
+        assert len(audition.takes) > 1 and len(seeds[-1]) == 1
+        audition.stop()
+        polled(bench)
+    assert seeds == [{lock}, {lock}] if lock else seeds[0] != seeds[1], "each audition draws its own"
+
+
 def test_keys_go_on_keep_repeat_and_stop(bench: Bench) -> None:
     lab = bench.lab
     audition = lab.run("audition.seeds", 9, 10)
@@ -173,5 +188,7 @@ def test_without_sound_all_are_made(tmp_path: Path) -> None:
     bench.workers[0].allow()
     bench.lab.run("text.set", "Hello.")
     audition = bench.lab.run("audition.seeds", 5)
+    told = [notice.text for notice in bench.told()]
+    assert "5 takes are made; nothing can be heard here. audition.stop (alt+q) ends it." in told
     bench.lab.wait()
     assert audition.over and [take.stop for take in audition.takes] == ["stop"] * 5
