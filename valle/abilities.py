@@ -52,7 +52,8 @@ def levels_of(config: ModelConfig) -> int:
     """How many levels a model makes: level 0 alone where it has no NAR and interleaves none."""
     if "nar" not in config.capabilities and not config.interleave:
         return 1
-    return min(LEVELS, config.rvq_level_range[-1] + 1) if config.rvq_level_range else LEVELS
+    last = config.rvq_level_range[-1] if config.rvq_level_range else LEVELS - 1
+    return min(LEVELS, config.audio_levels, last + 1)
 
 
 def able_lists(config: ModelConfig, lists: Mapping[str, Any]) -> dict[str, Any]:

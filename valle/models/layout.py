@@ -262,7 +262,8 @@ def _response_tables(row: Inputs, levels: int, config: ModelConfig) -> list[tupl
     Table 0 is level 0 of the AR, table q what level q sees of codebook q - 1, the last the masked level 0.
     """
     if row.task == "stt":  # the reference sums table 0 and 2 to 7, and leaves the last codebook out
-        return [(0, 0), *((level + 1, level) for level in range(1, levels - 1))]
+        heard = min(levels, config.audio_levels)
+        return [(0, 0), *((level + 1, level) for level in range(1, heard - 1))]
     if row.level == 0:
         return [(config.audio_levels if row.masked else 0, 0)]
     if config.sums_response:

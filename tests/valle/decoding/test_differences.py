@@ -102,3 +102,4 @@ def test_the_last_level_of_a_range_is_made() -> None:
     config = ModelConfig(dim=8, layers=1, heads=2, ffn=16, rvq_level_range=(0, 4))
     assert levels_of(config) == 5
     assert levels_of(replace(config, rvq_level_range=())) == 8
+    assert levels_of(replace(config, audio_levels=4)) == 4

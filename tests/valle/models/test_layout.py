@@ -263,6 +263,14 @@ def test_a_tone_stands_behind_the_prompt_where_the_model_has_the_capability() ->
     assert "tone" not in arrange(replace(row, task="stt"), config).spans
 
 
+def test_a_model_of_four_levels_hears_four_of_a_recording() -> None:
+    config = replace(CONFIG, audio_levels=4)
+    heard = torch.arange(16).view(2, 8)
+    layout = arrange(Inputs(task="stt", phonemes=PHONEMES, response=heard), config)
+    tables = [lookup.table for lookup in layout.lookups if lookup.table.startswith("response")]
+    assert tables == ["response.0", "response.2", "response.3"]
+
+
 @pytest.mark.parametrize(("languages", "tasks"), [(6, 9), (4, 8)])
 def test_one_head_may_answer_each_phase_in_a_range_of_its_own(languages: int, tasks: int) -> None:
     config = ModelConfig(
