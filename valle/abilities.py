@@ -33,7 +33,7 @@ def tasks_of(config: ModelConfig) -> tuple[str, ...]:
 def modes_of(config: ModelConfig) -> tuple[str, ...]:
     """The modes of speech that a model has the parts for, those of a model of level 0 going no further."""
     if config.interleave:
-        return ("interleaved",) if "ar" in config.capabilities else ()
+        return ("interleaved",) if "ar" in config.capabilities and config.audio_levels == LEVELS else ()
     above = levels_of(config) > 1
     needed = {mode: [phase for phase in phases("tts", mode) if above or phase != "nar"] for mode in MODES}
     return tuple(
@@ -71,6 +71,8 @@ def check_able(config: ModelConfig, request: Request, name: str) -> None:
     lacking = _lacking(config, needed)
     if request.task in SPEECH_TASKS and config.interleave != (request.mode == "interleaved"):
         lacking = "codebooks that are interleaved" if not config.interleave else "levels of their own"
+    elif request.mode == "interleaved" and config.audio_levels != LEVELS:
+        lacking = f"{LEVELS} codebooks in turn"
     if lacking is None:
         return
     if request.task in SPEECH_TASKS:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from valle.abilities import able_lists, default_mode, modes_of
+from valle.abilities import able_lists, check_able, default_mode, modes_of
 from valle.control import NoControl
 from valle.decoding.run import Run
 from valle.decoding.speech import decode_speech
@@ -95,6 +95,18 @@ def test_a_take_has_all_levels(interleaved: Interleaved) -> None:
     assert take.segments[0].codes().shape == (3, 8) and take.stop == "length"
     written = np.concatenate([step.tokens for step in take.steps])
     assert np.array_equal(take.segments[0].codes().reshape(-1), written)
+
+
+def test_other_numbers_of_codebooks_are_refused() -> None:
+    config = replace(CONFIG, audio_levels=4)
+    stack = Stack.from_dict({"ar": [{"name": "greedy"}]})
+    request = Request((Sentence("", "", (1, 2)),), "en", stack, 0, mode="interleaved")
+    assert modes_of(config) == ()
+    with pytest.raises(
+        UserError, match="model small has no task tts in mode interleaved: it lacks 8 codebooks"
+    ):
+        check_able(config, request, "small")
+    check_able(CONFIG, request, "usual")
 
 
 def test_what_cannot_be_computed_is_refused() -> None:
