@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from valle.control import Event
+from valle.control import Event, EventKind
 from valle.errors import UserError
 from valle_lab.lab.answers import as_user_error
+from valle_lab.lab.awaiting import await_model, awaited
 from valle_lab.lab.beginning import ask, begin
 from valle_lab.lab.registry import command
 from valle_lab.lab.state import LabTake
@@ -22,24 +23,26 @@ STARS, HIDDEN, KEPT = "stars", "hidden", "kept"
 MOST_STARS = 5
 
 
-def speak(lab: Lab, text: str | None = None) -> LabTake:
-    """Speak the text as a new take, or do with it what another task asks for: `mode.task`."""
-    if lab.manner.task == "stt":
-        return begin(lab, ask(lab, ""))
-    spoken = (lab.text if text is None else text).strip()
-    if not spoken:
-        raise UserError("There is no text to speak.")
-    return begin(lab, ask(lab, spoken))
+def speak(lab: Lab, text: str | None = None) -> LabTake | None:
+    """Speak the text as a new take, or do with it what another task asks for: `mode.task`.
+
+    While the model is loaded the take waits for it, and there is none yet.
+    """
+    if lab.loading is None:
+        return _speak_now(lab, text)
+    # Its text is that of the lab by then: keys that come while the lab opens may still be on their way.
+    await_model(lab, lambda: _speak_now(lab, text))
+    return None
 
 
 def stop(lab: Lab) -> None:
     """Stop speaking here: the phase ends as if the stop token had come, and the later ones are done."""
-    lab.change_running(Event("finish"))
+    _end_making(lab, "finish")
 
 
 def cancel(lab: Lab) -> None:
     """Break the take off; what was made of it is kept."""
-    lab.change_running(Event("cancel"))
+    _end_making(lab, "cancel")
 
 
 def choose(lab: Lab, take: str) -> None:
@@ -166,6 +169,22 @@ def the_player(lab: Lab) -> Player:
     return lab.player
 
 
+def _speak_now(lab: Lab, text: str | None) -> LabTake:
+    if lab.manner.task == "stt":
+        return begin(lab, ask(lab, ""))
+    spoken = (lab.text if text is None else text).strip()
+    if not spoken:
+        raise UserError("There is no text to speak.")
+    return begin(lab, ask(lab, spoken))
+
+
+def _end_making(lab: Lab, how: EventKind) -> None:
+    """End what is made, or take back what is to be made once there is a model."""
+    if (waiting := awaited(lab)) is not None:
+        waiting.take_back()
+    lab.change_running(Event(how))
+
+
 def _end(lab: Lab, take: LabTake, speaking: Speaking) -> None:
     take.speaking = None
     lab.mark("takes", "session")
@@ -210,10 +229,13 @@ def _hidden(lab: Lab) -> tuple[str, ...]:
 
 
 def not_ready(lab: Lab) -> str | None:
-    """Why no take can be begun."""
-    if lab.loading is not None:
-        return "the model is still being loaded."
-    if lab.description is None:
+    """Why no take can be begun now."""
+    return _never_ready(lab) if lab.loading is None else "the model is still being loaded."
+
+
+def _never_ready(lab: Lab) -> str | None:
+    """Why no take can be begun, not even as soon as the model is there."""
+    if lab.loading is None and lab.description is None:
         return f"no model is loaded; {lab.hint('model.restart')} starts its process again."
     return "a take is being made; stop it first." if lab.running else None
 
@@ -223,15 +245,19 @@ def nothing_running(lab: Lab) -> str | None:
     return None if lab.running else "no take is being made."
 
 
+def _nothing_to_end(lab: Lab) -> str | None:
+    return None if awaited(lab) else nothing_running(lab)
+
+
 def no_takes(lab: Lab) -> str | None:
     """Why a command for a take cannot be given."""
     return None if lab.takes else "there is no take yet."
 
 
 COMMANDS = (
-    command("take.speak", speak, key="ctrl+g", footer="Speak", unavailable=not_ready, rest="text"),
-    command("take.stop", stop, key="escape", footer="Stop", unavailable=nothing_running),
-    command("take.cancel", cancel, key="ctrl+b", unavailable=nothing_running),
+    command("take.speak", speak, key="ctrl+g", footer="Speak", unavailable=_never_ready, rest="text"),
+    command("take.stop", stop, key="escape", footer="Stop", unavailable=_nothing_to_end),
+    command("take.cancel", cancel, key="ctrl+b", unavailable=_nothing_to_end),
     command("take.choose", choose, unavailable=no_takes, complete={"take": take_names}, rest="take"),
     command("take.next", step_to, unavailable=no_takes),
     command("take.list", list_takes),

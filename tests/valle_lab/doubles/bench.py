@@ -17,18 +17,22 @@ from valle_lab.sinks import NoSink, NullSink
 class Bench:
     """A lab without a screen, ready to be used."""
 
-    def __init__(self, folder: Path, *, audible: bool = True, **settings: object) -> None:
+    def __init__(
+        self, folder: Path, *, audible: bool = True, hold_load: bool = False, **settings: object
+    ) -> None:
         self.workers: list[FakeWorker] = []
+        self._hold_load = hold_load
         self.sink = NullSink() if audible else NoSink("no device")
         paths = {
             f"paths.{name}": str(folder / name) for name in ("sessions", "out", "voices", "presets", "models")
         }
         self.lab = Lab(load_settings(None, {**paths, **settings}), self._worker, lambda: Player(self.sink))
         self.lab.start()
-        self.lab.wait()
+        if not hold_load:
+            self.lab.wait()
 
     def _worker(self, on_news: Callable[[], None]) -> FakeWorker:
-        self.workers.append(FakeWorker())
+        self.workers.append(FakeWorker(hold_load=self._hold_load))
         return self.workers[-1]
 
     def told(self) -> list[Notice]:

@@ -62,7 +62,7 @@ class FakeService(Service):
 
 
 class FakeWorker(InProcessWorker):
-    """`allow(n)` lets the running take do n more steps, `finish_loading` ends a load that was held."""
+    """`allow(n)` gives the running take n more steps; `finish_loading` and `fail_loading` end a held load."""
 
     def __init__(self, *, hold_load: bool = False, steps: int = 0) -> None:
         super().__init__(factory)
@@ -71,7 +71,7 @@ class FakeWorker(InProcessWorker):
         self.allowed = steps
         self.closed = False
         self._hold_load = hold_load
-        self._held: list[Callable[[], None]] = []
+        self._held: list[tuple[Future[Any], Callable[[], Description]]] = []
 
     def allow(self, steps: int = 1_000_000) -> None:
         self.allowed = steps
@@ -84,12 +84,17 @@ class FakeWorker(InProcessWorker):
             return super().load(choice, progress)
         answer: Future[Any] = Future()
         progress(Progress("loading the model", 0.5))
-        self._held.append(lambda: answer.set_result(super(FakeWorker, self).load(choice).result()))
+        self._held.append((answer, lambda: super(FakeWorker, self).load(choice).result()))
         return answer
 
     def finish_loading(self) -> None:
-        for finish in self._held:
-            finish()
+        for answer, load in self._held:
+            answer.set_result(load())
+        self._held.clear()
+
+    def fail_loading(self, reason: str) -> None:
+        for answer, _ in self._held:
+            answer.set_exception(WorkerError(reason))
         self._held.clear()
 
     def speak(self, ask: Ask | Request, schedule: Sequence[Event] | ScheduledControl = ()) -> Speaking:

@@ -332,11 +332,15 @@ async def test_the_app_stands_while_the_model_loads(stage: OpenStage) -> None:
         assert "loading the model 50%" in s.lines[-2]
         await s.pilot.press(*"abc", "ctrl+g")
         assert s.lab.text == "abc" and s.lab.takes == []
+        assert "begins as soon as the model is loaded; take.stop (escape) takes it back" in s.notice
+        assert "loading the model 50%, then the take" in s.lines[-2]
+        await s.pilot.press("escape")
+        assert "taken back" in s.notice
+        await s.pilot.press("ctrl+g")
         s.worker.finish_loading()
         await s.settle()
         assert "fake · cpu · float32" in s.lines[-2]
-        await s.pilot.press("ctrl+g")
-        assert len(s.lab.takes) == 1
+        assert [take.text for take in s.lab.takes] == ["abc"]
 
 
 async def test_a_dead_worker_is_one_line_and_a_key_restarts_it(stage: OpenStage) -> None:
@@ -489,9 +493,9 @@ def test_the_screen_needs_no_torch() -> None:
 async def test_a_key_that_can_do_nothing_now_says_why(stage: OpenStage) -> None:
     async with stage(hold_load=True) as s:
         assert "ctrl+g speaks it" in s.text
-        await s.pilot.press(*"Hi", "ctrl+g")
+        await s.pilot.press("escape")
         await s.settle()
-        assert s.notice == "✗ take.speak: the model is still being loaded." and not s.lab.takes
+        assert s.notice == "✗ take.stop: no take is being made."
         await s.pilot.press("alt+r")
         await s.settle()
         assert s.notice == "✗ fork.here: there is no take yet."

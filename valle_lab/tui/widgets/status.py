@@ -6,6 +6,7 @@ from textual.content import Content
 from textual.widgets import Static
 
 from valle_lab.lab import Lab
+from valle_lab.lab.awaiting import awaited
 from valle_lab.lab.state import Notice
 
 SEPARATOR = " │ "
@@ -54,7 +55,8 @@ class NoticeLine(Static):
 def model_words(lab: Lab) -> str:
     """What is loaded, or how far that has come."""
     if lab.loading is not None:
-        return f"{lab.loading.doing} {lab.loading.fraction:.0%}"
+        then = ", then the take" if awaited(lab) else ""
+        return f"{lab.loading.doing} {lab.loading.fraction:.0%}{then}"
     if lab.description is None:
         return f"no model, {lab.hint('model.restart')}"
     recipe = lab.description.recipe
