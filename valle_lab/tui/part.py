@@ -59,13 +59,11 @@ class Part(Widget):
             self.stale = True
         if subjects & self.ABOUT:
             self.stale = True
-            self.beat()
+            self._paint_if_seen()
 
     def beat(self) -> None:
         """Paint if something changed since the last time and this is seen."""
-        if self.stale and self.size and self.is_on_screen:
-            self.stale = False
-            self.paint()
+        self._paint_if_seen()
 
     def repaint(self) -> None:
         """Paint now, whatever changed, for what a person did in the part itself."""
@@ -78,6 +76,11 @@ class Part(Widget):
             if isinstance(node, Captioned):
                 node.caption(text)
                 return
+
+    def _paint_if_seen(self) -> None:
+        if self.stale and self.size and self.is_on_screen:
+            self.stale = False
+            self.paint()
 
     def on_show(self) -> None:
         self.call_after_refresh(self.repaint)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Container, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from valle.samplers.declaration import PHASES, Parameter, plain
@@ -99,6 +99,12 @@ def next_row(held: Row, before: Sequence[Row], after: Sequence[Row]) -> Row | No
     stage = [row for row in after if row.stage == held.stage]
     near = after[: before.index(held) + 1][-1:] if held in before else after[:1]
     return next(iter([held] if held in after else stage or near), None)
+
+
+def moved_row(held: Row, stack: Stack, place: int) -> Row:
+    """The same row once its stage has moved; stages of one kind are numbered in their order."""
+    moved = stack.move(held.stage, place)
+    return replace(held, key=effective(moved, held.list)[place].key)
 
 
 def _usual_order(name: str) -> tuple[int, str]:

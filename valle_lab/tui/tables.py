@@ -31,6 +31,8 @@ class Cell:
     right: bool = False
     style: str = "text"
     """`text`, `strong` or `muted`."""
+    share: float | None = None
+    """Where it is given a bar that fills so much of the column lies over the text."""
 
 
 Cells = Sequence[Cell]
@@ -53,6 +55,8 @@ class Table(Picture, can_focus=True):
         Binding("end,G", "edge(1)", show=False, id="table.last", tooltip="The last row"),
         Binding("enter", "choose", show=False, id="table.choose", tooltip="Take this row"),
     ]
+    YIELDING: ClassVar[Sequence[int]] = (-1,)
+    """The columns that become narrower where there is not room for all, one after the other."""
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         f"table--{name}" for name in ("head", "text", "strong", "muted", "cursor", "held", "bar")
     }
@@ -178,19 +182,21 @@ class Table(Picture, can_focus=True):
         self.draw(lines)
 
     def _widths(self, width: int) -> list[int]:
-        """Of the columns: as their longest text wants; the last one is cut where there is less left."""
+        """Of the columns: as their longest text wants, or less for those that yield."""
         if not self._columns:
             return []
         columns = zip(self._columns, *([cell.text for cell in row] for row in self._rows), strict=True)
         widths = [max(map(cell_len, texts)) for texts in columns]
-        left = width - sum(widths[:-1]) - len(widths) + 1
-        return [*widths[:-1], max(0, min(widths[-1], left))]
+        for at in self.YIELDING:
+            lacking = max(0, sum(widths) + (len(widths) - 1) * len(GAP) - width)
+            widths[at] = max(0, widths[at] - lacking)
+        return widths
 
     def _line(self, row: Cells, widths: Sequence[int], width: int, over: str = "") -> Strip:
         segments = []
         above = self.style_of(f"table--{over}") if over else None
         for at, (cell, room) in enumerate(zip(row, widths, strict=True)):
-            text = cell.text.translate(UNPRINTABLE)
+            text = cell.text.translate(UNPRINTABLE) if cell.share is None else bar(cell.share, room)
             if cell.right:
                 text = " " * (room - cell_len(text)) + text
             style = self.style_of(f"table--{cell.style}")
@@ -205,6 +211,12 @@ class Table(Picture, can_focus=True):
         begin = round(self._first / count * room)
         end = max(begin + 1, round((self._first + room) / count * room))
         return Segment(THUMB if begin <= y < end else TRACK, self.style_of("table--bar"))
+
+
+def bar(share: float, room: int) -> str:
+    """A bar that lies, in halves of a cell."""
+    halves = round(min(max(share, 0.0), 1.0) * room * 2)
+    return "━" * (halves // 2) + "╸" * (halves % 2)
 
 
 def cut(text: str, room: int) -> str:

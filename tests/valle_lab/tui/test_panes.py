@@ -18,6 +18,7 @@ from valle.request import Part as PromptPart
 from valle_lab.tui.axes import AXES
 from valle_lab.tui.screens.answer import AnswerScreen
 from valle_lab.tui.screens.jump import JumpScreen
+from valle_lab.tui.tables import Cell, number
 from valle_lab.tui.widgets.pane import Pane
 from valle_lab.tui.widgets.stack import StackList
 from valle_lab.tui.widgets.takes import TakeList
@@ -106,6 +107,42 @@ async def test_the_cursor_follows_until_it_is_moved(stage: OpenStage) -> None:
         assert view.window == (0, 60)
 
 
+async def test_figures_of_a_running_take_wait_for_the_slow_beat(
+    stage: OpenStage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with stage() as s:
+        await s.speak("word " * 20, steps=50)
+        monkeypatch.setattr(s.app._bench, "beat", lambda: None)
+        s.app._bench.query_one(Timeline).beat()
+        s.worker.allow(10)
+        await s.settle()
+        pane = s.app.query_one("#timeline", Pane)
+        assert "now 49" in str(pane.border_subtitle) and s.app._bench.view.cursor == 59
+        s.app._bench.query_one(Timeline).beat()
+        assert "now 59" in str(pane.border_subtitle)
+        await s.pilot.press("f5", "left")
+        assert "step 58" in str(pane.border_subtitle), "where a person goes is told at once"
+
+
+async def test_the_waterfall_shows_all_its_numbers_where_the_room_is_small(stage: OpenStage) -> None:
+    async with stage(size=(120, 40)) as s:
+        await s.speak(steps=20)
+        await s.pilot.press("f6")
+        s.app.beat()
+        await s.settle()
+        table = s.app.query_one(Waterfall)
+        columns, rows = table.table()
+        names = [Cell(f"{name.text}_of_a_long_name") for name, *_ in rows]
+        rank = columns.index("rank")
+        ranked = [[*row[1:rank], number("1024 → 0"), *row[rank + 1 :]] for row in rows]
+        table.fill(columns, [[name, *row] for name, row in zip(names, ranked, strict=True)])
+        seen = [line for line in s.lines if "1024 → 0" in line or "kept" in line]
+        assert len(seen) == 1 + len(rows)
+        assert seen[0].rstrip("│").endswith("p  stop")
+        for line, row in zip(seen[1:], rows, strict=True):
+            assert "…" in line and line.rstrip("│").endswith(row[-1].text)
+
+
 async def test_surprises_are_found(stage: OpenStage) -> None:
     async with stage() as s:
         await s.speak("word " * 20, steps=200)
@@ -173,7 +210,7 @@ async def test_what_is_shown_can_be_copied(stage: OpenStage) -> None:
         await s.pilot.press("f7")
         await s.pilot.pause()
         await s.pilot.press("y")
-        assert s.app.clipboard == "valle-lab say 'Some words' --seed 7 --voice anna --language en"
+        assert s.app.clipboard.startswith("valle-lab say 'Some words' --seed 7 --voice anna --language en")
         s.app.action_pane_tab("takes", "voices")
         await s.pilot.pause()
         await s.pilot.press("y")

@@ -206,6 +206,23 @@ async def test_the_focus_goes_to_a_stage_that_was_added_and_stays_where_one_was_
         assert await at("u") == "ar:min_p.p", "what came back"
 
 
+async def test_the_focus_goes_with_a_stage_that_moves_among_others_of_its_kind(stage: OpenStage) -> None:
+    async with stage(size=(120, 40)) as s:
+
+        async def at(*keys: str) -> tuple[str, Any]:
+            await s.pilot.press(*keys)
+            await s.settle()
+            await s.settle()
+            row = s.app.query_one(StackList).row
+            return row.row.target, row.value
+
+        assert await at("f4", "c") == ("ar:temperature#2.value", 1.0)
+        assert await at(*"0.5", "enter") == ("ar:temperature#2.value", 0.5)
+        assert await at("K") == ("ar:temperature.value", 0.5), "the other one is the second now"
+        assert await at("K") == ("ar:temperature.value", 0.5), "there is no place further up"
+        assert await at("J") == ("ar:temperature#2.value", 0.5)
+
+
 async def test_the_row_that_has_the_focus_is_explained(stage: OpenStage) -> None:
     async with stage(size=(80, 24)) as s:
         s.lab.run("stack.add", "top_k")

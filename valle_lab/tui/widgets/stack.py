@@ -15,7 +15,7 @@ from textual.widgets import Static
 from valle_lab.lab.modes import used
 from valle_lab.tui.messages import CommandWanted
 from valle_lab.tui.part import Part
-from valle_lab.tui.rows import Row, StageState, next_row, rows, states
+from valle_lab.tui.rows import Row, StageState, moved_row, next_row, rows, states
 from valle_lab.tui.view import View
 from valle_lab.tui.widgets.stage_row import StageRow
 
@@ -61,16 +61,21 @@ class StackList(VerticalScroll, Part, can_focus=False):
         self._rows: list[Row] = []
         self._shown: list[StageRow] = []
         """The widgets of the rows; those of the rows before may still be on their way out."""
+        self._goes_to: Row | None = None
+        """Where a stage that is on its way to another place will be."""
 
     def paint(self) -> None:
         stack = self.view.lab.stack
         known = states(stack) if stack else {}
         wanted = list(rows(stack, used(self.view.lab))) if stack else []
+        goes_to, self._goes_to = self._goes_to, None
         if wanted != self._rows:
-            self._rebuild(wanted, known)
+            self._rebuild(wanted, known, goes_to)
         else:
             for row in self._shown:
                 row.show(known[row.row.list, row.row.key])
+            if goes_to is not None:
+                self._enter_row(goes_to)
         self._tell()
 
     def on_descendant_focus(self) -> None:
@@ -111,7 +116,10 @@ class StackList(VerticalScroll, Part, can_focus=False):
         if row is None or stack is None:
             return
         keys = [item.key for item in self._rows if item.list == row.row.list and item.first]
-        self._do("stack.move", row.row.stage, keys.index(row.row.key) + by)
+        place = keys.index(row.row.key) + by
+        if 0 <= place < len(keys):
+            self._goes_to = moved_row(row.row, stack, place)
+        self._do("stack.move", row.row.stage, place)
 
     @on(StageRow.Changed)
     def _changed(self, event: StageRow.Changed) -> None:
@@ -136,9 +144,11 @@ class StackList(VerticalScroll, Part, can_focus=False):
     def _do(self, command: str, *arguments: Any) -> None:
         self.post_message(CommandWanted(command, *arguments))
 
-    def _rebuild(self, wanted: list[Row], known: dict[tuple[str, str], StageState]) -> None:
+    def _rebuild(
+        self, wanted: list[Row], known: dict[tuple[str, str], StageState], goes_to: Row | None
+    ) -> None:
         """Other stages than before: all rows are made anew, and the focus stays, or goes to the new stage."""
-        held = next_row(self.row.row, self._rows, wanted) if self.row else None
+        held = goes_to or (next_row(self.row.row, self._rows, wanted) if self.row else None)
         self._rows = wanted
         made: list[Static | StageRow] = []
         for row in wanted:

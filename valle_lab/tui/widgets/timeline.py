@@ -17,7 +17,7 @@ from valle_lab.tui.axes import AXES, REGION_MARKS, region, time_axis
 from valle_lab.tui.braille import column_of, curve, index_at
 from valle_lab.tui.lines import Line, to_strip
 from valle_lab.tui.messages import CommandWanted
-from valle_lab.tui.part import CURSOR, Picture
+from valle_lab.tui.part import CURSOR, Interest, Picture
 from valle_lab.tui.view import View
 
 GUTTER = 9
@@ -29,6 +29,7 @@ CHANGED, SUPPOSED = "●", "○"
 LAYERS = "123456789abcdefghijklmnopqrstuvwxyz"
 ALL_LAYERS, DRAFTED = "·", {1: "+", -1: "-"}
 ZOOM = 1.5
+PASSING: frozenset[Interest] = frozenset({"steps", "sound"})
 
 
 class Timeline(Picture, can_focus=True):
@@ -99,7 +100,22 @@ class Timeline(Picture, can_focus=True):
         marked = None if cursor is None or not start <= cursor < end else cursor - start
         over = {} if marked is None else {column_of(marked, end - start, width): "timeline--cursor"}
         self.draw([to_strip(line, GUTTER, "timeline--label", self.style_of, over) for line in lines])
-        self.say(self.view.lack if cursor is None else _described(self.view, cursor))
+
+    def note(self, subjects: frozenset[Interest]) -> None:
+        super().note(subjects)
+        # Figures of a take that runs, which nobody can read ten times a second, wait for the slow beat.
+        if subjects & self.ABOUT - PASSING:
+            self._describe()
+
+    def beat(self) -> None:
+        super().beat()
+        self._describe()
+
+    def _describe(self) -> None:
+        """Say below what was measured at the cursor."""
+        if self.is_on_screen:
+            cursor = self.view.cursor
+            self.say(self.view.lack if cursor is None else _described(self.view, cursor))
 
     def clip(self) -> str:
         timeline = self.view.timeline

@@ -17,6 +17,7 @@ class Waterfall(StepTable):
     """A row a stage, from raw to final."""
 
     SLOWLY = frozenset({"steps", CURSOR})
+    YIELDING = (COLUMNS.index(""), COLUMNS.index("stage"))
     HELP = (
         "## Waterfall\n\nWhat each stage left of the distribution at the decision under the cursor: the ids "
         "kept, the probability mass removed, entropy in bits with a bar from 0 to 10, the divergence (KL) "
@@ -40,15 +41,9 @@ def _cells(stage: StageView) -> list[Cell]:
         number(str(stage.kept)),
         number("" if stage.stage == "raw" else f"{stage.removed:.1%}"),
         number(f"{stage.entropy:.2f}"),
-        Cell(_bar(stage.entropy / MOST_BITS)),
+        Cell(" " * BAR_CELLS, share=stage.entropy / MOST_BITS),
         number(f"{stage.divergence:.2f}"),
         number(rank),
         number(f"{stage.probability:.3f}"),
         number(stop),
     ]
-
-
-def _bar(share: float) -> str:
-    """A bar that lies, in halves of a cell."""
-    halves = round(min(max(share, 0.0), 1.0) * BAR_CELLS * 2)
-    return ("━" * (halves // 2) + "╸" * (halves % 2)).ljust(BAR_CELLS)
