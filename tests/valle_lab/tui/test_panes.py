@@ -210,7 +210,8 @@ async def test_what_is_shown_can_be_copied(stage: OpenStage) -> None:
         await s.pilot.press("f7")
         await s.pilot.pause()
         await s.pilot.press("y")
-        assert s.app.clipboard.startswith("valle-lab say 'Some words' --seed 7 --voice anna --language en")
+        command = "valle-lab say 'Some words' --seed 7 --voice anna --language en --mode ar+nar"
+        assert s.app.clipboard == command
         s.app.action_pane_tab("takes", "voices")
         await s.pilot.pause()
         await s.pilot.press("y")
