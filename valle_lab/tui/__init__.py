@@ -37,10 +37,10 @@ def _run(settings: Settings) -> int:
     from valle_lab.opening import open_lab
     from valle_lab.settings import APPLICATION
     from valle_lab.tui.app import LabApp
-    from valle_lab.tui.terminal import own_terminal
+    from valle_lab.tui.terminal import ending_with_terminal, own_terminal
 
     log = platformdirs.user_log_path(APPLICATION) / "lab.log"
-    with own_terminal(log):
+    with ending_with_terminal(), own_terminal(log):
         lab = open_lab(settings)
         app = LabApp(lab)
         app.on_begun = _collect_from_now_on

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Callable
 from concurrent.futures import Future
 from functools import partial
@@ -38,13 +37,10 @@ from valle_lab.tui.screens.jump import LETTERS, JumpScreen
 from valle_lab.tui.screens.leave import Answer, LeaveScreen
 from valle_lab.tui.screens.sheet import SheetScreen
 from valle_lab.tui.screens.trial import TrialScreen
-from valle_lab.tui.terminal import hung_up
 from valle_lab.tui.widgets.pane import Pane
 from valle_lab.tui.widgets.stack import StackList
 
 POLLS_PER_SECOND = 10
-LOOKS_FOR_TERMINAL = 1.0
-"""Seconds from one look whether the terminal is still there to the next."""
 MOST_WAVES = 12
 """2 MB each for 20 seconds; what is heard again is decoded again."""
 TERMINAL_COLOURS = "ansi"
@@ -113,13 +109,6 @@ class LabApp(App[int], inherit_bindings=False):
         await self._bench.complete()
         self.on_begun()
         self.set_interval(1 / POLLS_PER_SECOND, self.poll)
-        self.set_interval(LOOKS_FOR_TERMINAL, self._end_with_terminal)
-
-    def _end_with_terminal(self) -> None:
-        # Not everybody who leads a session passes the hangup on: make waits for its child, and that would
-        # read the end of its input over and over.
-        if hung_up():
-            signal.raise_signal(signal.SIGHUP)
 
     def _wake(self) -> None:
         """Called from the worker's reading thread."""

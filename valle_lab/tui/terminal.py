@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import sys
 import termios
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+_LOOKS_EVERY = 1.0
+"""Seconds from one look whether the terminal is still there to the next."""
 
 
 @contextmanager
@@ -43,3 +48,24 @@ def hung_up(fd: int = 0) -> bool:
     except termios.error as error:
         return bool(error.args[0] == errno.EIO)
     return False
+
+
+@contextmanager
+def ending_with_terminal() -> Iterator[None]:
+    """While this holds, the process ends by SIGHUP as soon as its terminal is gone.
+
+    Not everybody who leads a session passes the hangup on: make waits for its child. The thread is one of its
+    own, as Textual's waits for ever to have something written to a terminal that is gone.
+    """
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.wait(_LOOKS_EVERY):
+            if hung_up():
+                os.kill(os.getpid(), signal.SIGHUP)
+
+    threading.Thread(target=watch, name="terminal", daemon=True).start()
+    try:
+        yield
+    finally:
+        over.set()

@@ -99,6 +99,26 @@ def test_the_lab_ends_with_its_terminal_even_if_nobody_passes_the_hangup_on(tmp_
     assert process.wait(60) == -signal.SIGHUP
 
 
+def test_it_ends_even_where_the_screen_waits_to_be_written(tmp_path: Path) -> None:
+    code = """
+import threading
+from valle_lab.tui.terminal import ending_with_terminal
+
+with ending_with_terminal():
+    print("it stands", flush=True)
+    threading.Event().wait()
+"""
+    master, slave = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], stdin=slave, stdout=slave, stderr=slave, start_new_session=True
+    )
+    os.close(slave)
+    assert b"it stands" in os.read(master, 65536)
+    assert process.poll() is None
+    os.close(master)
+    assert process.wait(60) == -signal.SIGHUP
+
+
 def _read_until_closed(terminal: int, seconds: float) -> bytes:
     shown = b""
     end = time.monotonic() + seconds
