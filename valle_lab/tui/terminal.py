@@ -58,6 +58,8 @@ def ending_with_terminal() -> Iterator[None]:
     own, as Textual's waits for ever to have something written to a terminal that is gone.
     """
     over = threading.Event()
+    # Under nohup it would be ignored, but a screen without a terminal is nothing to go on with.
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
     def watch() -> None:
         while not over.wait(_LOOKS_EVERY):
