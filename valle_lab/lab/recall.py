@@ -15,7 +15,7 @@ from valle_lab.lab.stack import replace_stack
 from valle_lab.lab.state import LabTake
 from valle_lab.lab.takes import named, no_takes, not_ready, take_names
 from valle_lab.lab.text import set_limit, set_seed, set_text
-from valle_lab.lab.tree import last_stack, stack_at
+from valle_lab.lab.tree import stack_at
 from valle_lab.lab.voices import NONE, choose, found, prompt_wave, set_negative, without
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def recall(lab: Lab, take: str | None = None) -> None:
     lacks = [*(_voice(lab, told.voice, request) if told.speaks else ()), *_negative(lab, request.null)]
     lacks += [*_adapters(lab, request), *_layers(lab, request)]
     stack = request.stack if told.fork is None else stack_at(told.take, told.fork)
-    changed = last_stack(told.take) != stack
+    changed = stack_at(told.take) != stack
     replace_stack(lab, stack)
     lab.mark("text", "voices", "settings")
     began = ", which was changed while it was made (take.about)" if changed else ""

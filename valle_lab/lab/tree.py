@@ -80,19 +80,13 @@ def how_it_differs(fork: Take, place: Place, parent: Take | None) -> str:
     return in_few_words(words)
 
 
-def stack_at(take: Take, place: Place) -> Stack:
-    """The stack that made the decision at a place."""
+def stack_at(take: Take, place: Place | None = None) -> Stack:
+    """The stack that made the decision at a place, or without one the stack after all changes."""
     events = []
     for step in take.steps:
         events += [event for event in step.events if event.kind not in ENDINGS]
         if step.place == place:
             break
-    return stack_after(take.request, events)
-
-
-def last_stack(take: Take) -> Stack:
-    """The stack after all changes while the take was made."""
-    events = (event for step in take.steps for event in step.events if event.kind not in ENDINGS)
     return stack_after(take.request, events)
 
 

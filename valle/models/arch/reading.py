@@ -134,7 +134,7 @@ class Reading:
                     known[:, begin + number] = share
         if looks.requires_grad:
             return _normalised(torch.stack(reached, 1) * looks)
-        return torch.stack(shares, 1) if len(shares) > 1 else shares[0].unsqueeze(1)
+        return torch.stack(shares, 1)
 
     def fork(self) -> Self:
         """Return an independent copy."""
