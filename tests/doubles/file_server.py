@@ -10,20 +10,28 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 COMMIT = "c" * 40
+IN_GIT = (".json", ".md", ".yaml")
 
 
 @dataclass
 class FileServer:
-    """What is served: `files` by path, as `OWNER/NAME/PATH` for the hub; `requests` is what was asked."""
+    """What is served: `files` by path, as `OWNER/NAME/PATH` for the hub; `requests` is what was asked.
+
+    As on the hub, tags of files that are kept in git are no sha256: those of words and settings.
+    """
 
     files: dict[str, bytes]
     url: str = ""
     requests: list[str] = field(default_factory=list)
+    headers: list[dict[str, str]] = field(default_factory=list)
+    """Those of the requests, names in small letters."""
     breaks_after: int | None = None
-    """Bytes after which an answer breaks off."""
+    """Bytes after which an answer breaks off, of files that are not kept in git."""
+    elsewhere: str = ""
+    """Where the hub sends those who ask for a large file; empty if it sends it itself."""
     wrong: bytes = b""
     """Stands in front of what is sent, in place of as many bytes of it."""
 
@@ -45,6 +53,7 @@ def serve(files: dict[str, bytes]) -> Iterator[FileServer]:
 
         def answer(self, with_body: bool) -> None:
             served.requests.append(f"{self.command} {self.path}")
+            served.headers.append({name.lower(): value for name, value in self.headers.items()})
             if found := re.fullmatch(r"/api/models/([^/]+/[^/]+)(?:/revision/[^/]+)?", self.path):
                 self.describe(found[1])
                 return
@@ -55,7 +64,11 @@ def serve(files: dict[str, bytes]) -> Iterator[FileServer]:
                 self.send_header("X-Error-Code", "EntryNotFound")
                 self.end_headers()
                 return
-            self.send(data, with_body)
+            large = not path.endswith(IN_GIT)
+            if served.elsewhere and large and "/resolve/" in self.path:
+                self.send_on(path, data)
+            else:
+                self.send(data, with_body, "sha256" if large else "sha1")
 
         def describe(self, repository: str) -> None:
             prefix = f"{repository}/"
@@ -69,14 +82,23 @@ def serve(files: dict[str, bytes]) -> Iterator[FileServer]:
             self.end_headers()
             self.wfile.write(body)
 
-        def send(self, data: bytes, with_body: bool) -> None:
+        def send_on(self, path: str, data: bytes) -> None:
+            self.send_response(302)
+            self.send_header("Location", f"{served.elsewhere}/{quote(path)}")
+            self.send_header("X-Linked-ETag", f'"{hashlib.sha256(data).hexdigest()}"')
+            self.send_header("X-Linked-Size", str(len(data)))
+            self.send_header("X-Repo-Commit", COMMIT)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def send(self, data: bytes, with_body: bool, digest: str) -> None:
             begin = int((self.headers.get("Range") or "bytes=0-").removeprefix("bytes=").split("-")[0])
             if begin > len(data) or (begin == len(data) and begin):
                 self.send_response(416)
                 self.end_headers()
                 return
             self.send_response(206 if "Range" in self.headers else 200)
-            self.send_header("ETag", f'"{hashlib.sha256(data).hexdigest()}"')
+            self.send_header("ETag", f'"{hashlib.new(digest, data).hexdigest()}"')
             self.send_header("X-Repo-Commit", COMMIT)
             self.send_header("Accept-Ranges", "bytes")
             self.send_header("Content-Length", str(len(data) - begin))
@@ -84,7 +106,7 @@ def serve(files: dict[str, bytes]) -> Iterator[FileServer]:
             self.end_headers()
             if with_body:
                 body = (served.wrong + data[len(served.wrong) :])[begin:]
-                self.wfile.write(body[: served.breaks_after])
+                self.wfile.write(body if digest == "sha1" else body[: served.breaks_after])
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)

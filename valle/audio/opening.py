@@ -37,31 +37,24 @@ def fetch_encodec(url: str = weights.URL) -> Path:
 
     Raises UserError, saying what to do by hand, where they cannot be had.
     """
-    from valle.downloads import DownloadError, download
+    from valle.downloads import DownloadError, bar, download
 
     found = weights.find_weights()
     if found is not None:
         return found
-    from tqdm import tqdm
-
-    with tqdm(unit="B", unit_scale=True, desc=weights.FILE_NAME) as bar:
-
-        def progress(here: int, total: int | None) -> None:
-            bar.total = total
-            bar.update(here - bar.n)
-
-        try:
+    try:
+        with bar(weights.FILE_NAME) as progress:
             return download(
                 url + weights.FILE_NAME,
                 weights.hub_folder() / weights.FILE_NAME,
                 weights.checksum_of(weights.FILE_NAME) or "",
                 progress,
             )
-        except DownloadError as error:
-            raise UserError(
-                f"EnCodec's weights cannot be fetched ({error}). Get {url}{weights.FILE_NAME} elsewhere, "
-                f"and put it into {weights.hub_folder()} or name its folder with --codec"
-            ) from error
+    except DownloadError as error:
+        raise UserError(
+            f"EnCodec's weights cannot be fetched ({error}). Get {url}{weights.FILE_NAME} elsewhere, "
+            f"and put it into {weights.hub_folder()} or name its folder with --codec"
+        ) from error
 
 
 def _open(name: str) -> Codec:

@@ -5,14 +5,11 @@ What was fetched once is found in the cache of `huggingface_hub` without a netwo
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-
-import platformdirs
 
 from valle.checkpoints.beside import (
     ENDINGS,
@@ -29,12 +26,10 @@ from valle.text.tokenizer_json import FILE_NAME
 PREFIX = "hf:"
 USUAL = {"ecker/vall-e": "models/ckpt/ar+nar-len-llama-8/ckpt/fp32.sft"}
 """The model of a repository that has several."""
-APPLICATION = "valle-lab"
 _NAME = re.compile(
     r"hf:(?P<repo>[\w.-]{1,96}/[\w.-]{1,96})(?:@(?P<revision>[\w.-]{1,96}))?(?::(?P<path>[^:\0\\]{1,500}))?"
 )
-_SHA256 = re.compile(r"[0-9a-f]{64}")
-_FOLDER_FILES = (HF_CONFIG, HF_MODEL, FILE_NAME, TEXT_TOKENIZER, "tokenizer_config.json")
+_FOLDER_FILES = (HF_CONFIG, FILE_NAME, TEXT_TOKENIZER, "tokenizer_config.json", HF_MODEL)
 
 
 @dataclass(frozen=True)
@@ -44,6 +39,11 @@ class HubName:
     repo: str
     path: str = ""
     revision: str = "main"
+
+    @property
+    def file(self) -> str:
+        """The path, or the usual one of the repository; empty where there is only one model."""
+        return self.path or USUAL.get(self.repo, "")
 
     def __str__(self) -> str:
         at = "" if self.revision == "main" else f"@{self.revision}"
@@ -66,15 +66,20 @@ def cache_folder() -> Path:
     return Path(os.environ.get("HF_HUB_CACHE", hub)).expanduser()
 
 
+def repository_folder(name: HubName) -> Path:
+    """Where that library keeps what it fetches of a model's repository."""
+    return cache_folder() / f"models--{name.repo.replace('/', '--')}"
+
+
 def cached(name: HubName) -> Path | None:
     """The file or folder of a model that was fetched before, or None.
 
     Raises UserError where the repository has several models and none is named.
     """
-    snapshot = _snapshot(cache_folder() / f"models--{name.repo.replace('/', '--')}", name.revision)
+    snapshot = _snapshot(repository_folder(name), name.revision)
     if snapshot is None:
         return None
-    chosen = _choose(name, _files(snapshot), required=False)
+    chosen = _choose(name, _files(snapshot))
     return None if chosen is None else snapshot / chosen
 
 
@@ -88,52 +93,6 @@ def all_cached() -> Iterator[tuple[HubName, Path]]:
             path = snapshot / file if snapshot is not None else Path()
             if _is_ours(path):
                 yield HubName(f"{owner}/{name}", "" if file == "." else file), path
-
-
-def fetch(name: HubName, progress: bool = True) -> Path:
-    """The file or folder of a model, from the cache or else from the hub, with what belongs to it.
-
-    Raises UserError, saying what to do by hand, where it can be had from neither.
-    """
-    found = cached(name)
-    if found is not None:
-        return found
-    from huggingface_hub import HfApi, hf_hub_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
-    from huggingface_hub.utils.tqdm import disable_progress_bars, enable_progress_bars
-
-    (enable_progress_bars if progress else disable_progress_bars)()
-    endpoint, cache = os.environ.get("HF_ENDPOINT"), cache_folder()
-    try:
-        there = HfApi(endpoint=endpoint).model_info(name.repo, revision=name.revision)
-        files = [sibling.rfilename for sibling in there.siblings or ()]
-        chosen = _choose(name, files, required=True)
-        for file in _wanted(str(chosen), files):
-            path = hf_hub_download(
-                name.repo, file, revision=name.revision, cache_dir=cache, endpoint=endpoint
-            )
-            _check(Path(path), name)
-    except (OSError, HfHubHTTPError, HFValidationError, RuntimeError, ValueError) as error:
-        raise UserError(_by_hand(name, error)) from error
-    # The library speaks to the network through httpx, whose errors it lets through.
-    except Exception as error:
-        if not type(error).__module__.startswith(("httpx", "httpcore")):
-            raise
-        raise UserError(_by_hand(name, error)) from error
-    found = cached(name)
-    if found is None:
-        raise UserError(_by_hand(name, OSError(f"it is not in {cache} afterwards")))
-    return found
-
-
-def _by_hand(name: HubName, error: Exception) -> str:
-    path = name.path or USUAL.get(name.repo, "the model's file")
-    folder = platformdirs.user_data_path(APPLICATION) / "models"
-    reason = next(iter(str(error).splitlines()), "") or type(error).__name__
-    return (
-        f"{name}: cannot be fetched ({reason[:160]}). Get {path} of https://huggingface.co/{name.repo} some "
-        f"other way, put it into {folder} and give its name or path with --model"
-    )
 
 
 def _snapshot(repository: Path, revision: str) -> Path | None:
@@ -163,23 +122,29 @@ def _models(files: Iterable[str]) -> list[str]:
     return found
 
 
-def _choose(name: HubName, files: Iterable[str], required: bool) -> str | None:
-    """The model of a repository that a name means, None if it is not among the files."""
+def choose(name: HubName, files: Iterable[str]) -> str:
+    """The model of a repository that a name means. Raises UserError if none or several are meant."""
     files = list(files)
-    models = _models(files)
-    wanted = name.path or USUAL.get(name.repo, "")
-    if wanted:
-        inside = [model for model in models if model == wanted or model.startswith(f"{wanted}/")]
+    chosen = _choose(name, files)
+    if chosen is None:
+        raise UserError(f"{name}: there is no model file in {_place(name)}; it has {_listed(_models(files))}")
+    return chosen
+
+
+def _choose(name: HubName, files: Iterable[str]) -> str | None:
+    """The model that a name means, None if it is not among the files; UserError if there are several."""
+    models, asked = _models(files), name.file
+    if asked:
+        inside = [model for model in models if model == asked or model.startswith(f"{asked}/")]
     else:
         inside = ["."] if "." in models else models
-    if len(inside) == 1:
-        return inside[0]
-    if not inside and not required:
-        return None
-    where = f"{wanted} of it" if wanted else "it"
-    if not inside:
-        raise UserError(f"{name}: there is no model file in {where}; it has {_listed(models)}")
-    raise UserError(f"{name}: there are several models in {where}: {_listed(inside)}; add :PATH")
+    if len(inside) > 1:
+        raise UserError(f"{name}: there are several models in {_place(name)}: {_listed(inside)}; add :PATH")
+    return inside[0] if inside else None
+
+
+def _place(name: HubName) -> str:
+    return f"{name.file} of it" if name.file else "it"
 
 
 def _listed(models: list[str]) -> str:
@@ -187,29 +152,19 @@ def _listed(models: list[str]) -> str:
     return ", ".join(models[:5]) + more if models else "none"
 
 
-def _wanted(chosen: str, files: Iterable[str]) -> list[str]:
-    """What to fetch of a repository: the model, and its tokenizer and configuration if they are beside it."""
+def wanted(chosen: str, files: Iterable[str]) -> list[str]:
+    """What to fetch of a repository: tokenizer and configuration if they are beside the model, and the model.
+
+    The model comes last: once it is here, all is.
+    """
     path = PurePosixPath(chosen)
     if path.suffix in ENDINGS:
         tokenizers = [path.with_name(name) for name in (FILE_NAME, TEXT_TOKENIZER)]
-        beside = [path, *tokenizers, *(path.with_suffix(ending) for ending in YAML_ENDINGS)]
+        beside = [*tokenizers, *(path.with_suffix(ending) for ending in YAML_ENDINGS), path]
     else:
         beside = [path / file for file in _FOLDER_FILES]
     known = set(files)
     return [str(file) for file in beside if str(file) in known]
-
-
-def _check(file: Path, name: HubName) -> None:
-    """Large files lie in the cache under their sha256."""
-    blob = file.resolve()
-    if not _SHA256.fullmatch(blob.name):
-        return
-    with blob.open("rb") as opened:
-        digest = hashlib.file_digest(opened, "sha256").hexdigest()
-    if digest != blob.name:
-        blob.unlink()
-        file.unlink(missing_ok=True)
-        raise UserError(f"{name}: what came of {file.name} is damaged, and was taken away; try again")
 
 
 def _is_ours(path: Path) -> bool:

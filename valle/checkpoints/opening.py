@@ -13,6 +13,7 @@ from valle.checkpoints import hub, native, reference
 from valle.checkpoints.beside import HF_MODEL, PICKLED_ENDINGS, config_of, state_of, tokenizer_beside
 from valle.checkpoints.container import Header, content_hash, read_header
 from valle.checkpoints.details import Details, Original
+from valle.checkpoints.fetching import fetch
 from valle.checkpoints.older import (
     WITHOUT_MASKED_LEVEL,
     made_of_nothing,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     from valle.checkpoints.loading import LoadedModel
     from valle.checkpoints.tensors import Tensors
+    from valle.downloads import Progress
 
 
 BUILTIN_MODEL = Path(__file__).parents[1] / "builtin" / "model.safetensors"
@@ -48,12 +50,15 @@ class Opened:
     lenient: bool = False
 
 
-def find(model: str) -> Path:
-    """The file or folder of `builtin`, a name of the hub (which is fetched if it is not here), or a path."""
+def find(model: str, progress: Progress | None = None) -> Path:
+    """The file or folder of `builtin`, a name of the hub (which is fetched if it is not here), or a path.
+
+    `progress` is told how far the fetching is.
+    """
     if model == "builtin":
         return BUILTIN_MODEL
     if model.startswith(hub.PREFIX):
-        return hub.fetch(hub.parse(model))
+        return fetch(hub.parse(model), progress)
     return Path(model)
 
 

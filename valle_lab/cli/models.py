@@ -126,9 +126,10 @@ def _fetch(name: str) -> Path:
         from valle.audio.opening import fetch_encodec
 
         return fetch_encodec()
-    from valle.checkpoints import hub
+    from valle.checkpoints.fetching import fetch
+    from valle.checkpoints.hub import parse
 
-    return hub.fetch(hub.parse(name))
+    return fetch(parse(name))
 
 
 def _row(model: ModelFile) -> tuple[str, ...]:

@@ -58,8 +58,7 @@ def load_engine(choice: ModelChoice, report: Report) -> Engine:
         from valle.inference import Engine as RealEngine
 
         if is_to_be_fetched(model):
-            report(Progress(f"fetching {model}", 0.1))
-            find(model)
+            find(model, _fetching(model, report))
         report(Progress(f"loading the model {choice.model}", 0.5))
         engine = RealEngine.load(
             model,
@@ -77,6 +76,17 @@ def load_engine(choice: ModelChoice, report: Report) -> Engine:
         raise
     engine.adopt(phonemizer)
     return engine
+
+
+def _fetching(model: str, report: Report) -> Callable[[int, int | None], None]:
+    """What tells how much of a model is here; a part of the time that loading takes."""
+
+    def told(here: int, total: int | None) -> None:
+        of = f": {here / 1e6:.0f} of {total / 1e6:.0f} MB" if total else ""
+        report(Progress(f"fetching {model}{of}", 0.1 + (0.4 * here / total if total else 0.0)))
+
+    told(0, None)
+    return told
 
 
 class Service:

@@ -11,11 +11,12 @@ import pytest
 from file_server import COMMIT, FileServer, serve
 
 from valle.checkpoints import hub, opening
+from valle.checkpoints.fetching import fetch
 from valle.errors import UserError
 from valle_lab.cli import main
 from valle_lab.cli.checks import check_weights
 from valle_lab.settings import load_settings
-from valle_lab.worker.messages import ModelChoice
+from valle_lab.worker.messages import ModelChoice, Progress
 from valle_lab.worker.service import load_engine
 
 from .conftest import Writer
@@ -56,31 +57,31 @@ def server(cache: Path, write_sft: Writer, monkeypatch: pytest.MonkeyPatch) -> I
 def test_a_model_is_fetched_once_and_then_found_without_a_network(server: FileServer, cache: Path) -> None:
     name = hub.parse("hf:ecker/vall-e")
     assert hub.cached(name) is None
-    path = hub.fetch(name)
+    path = fetch(name)
     assert path.read_bytes() == server.files[f"ecker/vall-e/{USUAL}"]
     assert path == cache / "models--ecker--vall-e" / "snapshots" / COMMIT / USUAL
     assert not any("other.sft" in request or "README" in request for request in server.requests)
     asked = len(server.requests)
-    assert hub.fetch(name) == hub.cached(name) == path
+    assert fetch(name) == hub.cached(name) == path
     assert opening.load(opening.find("hf:ecker/vall-e")).details.steps == 700
     assert len(server.requests) == asked
     assert [str(found) for found, _ in hub.all_cached()] == [f"hf:ecker/vall-e:{USUAL}"]
 
 
 def test_what_is_beside_a_model_comes_with_it(server: FileServer) -> None:
-    path = hub.fetch(hub.parse("hf:one/only"), progress=False)
+    path = fetch(hub.parse("hf:one/only"))
     assert sorted(file.name for file in path.parent.iterdir()) == [
         "fp32.sft",
         "fp32.yaml",
         "text_tokenizer.json",
         "tokenizer.json",
     ]
-    assert hub.fetch(hub.parse(f"hf:one/only@{COMMIT}:deep/fp32.sft")) == path
+    assert fetch(hub.parse(f"hf:one/only@{COMMIT}:deep/fp32.sft")) == path
 
 
 def test_a_folder_of_transformers(server: FileServer) -> None:
     for name in ("hf:four/folder", "hf:four/folder:hf", "hf:four/folder:hf/"):
-        path = hub.fetch(hub.parse(name), progress=False)
+        path = fetch(hub.parse(name))
         assert path.is_dir() and (path / "config.json").is_file()
     details = opening.load(path).details
     assert details.config.dim == 32 and len(details.symbols) == 281
@@ -98,7 +99,7 @@ def test_a_folder_of_transformers(server: FileServer) -> None:
 )
 def test_repositories_without_the_model(server: FileServer, name: str, words: str) -> None:
     with pytest.raises(UserError, match=words) as caught:
-        hub.fetch(hub.parse(name))
+        fetch(hub.parse(name))
     assert name in str(caught.value) and "\n" not in str(caught.value)
 
 
@@ -110,13 +111,45 @@ def test_names_that_are_none(name: str) -> None:
         hub.parse(name)
 
 
+def test_it_goes_on_where_it_broke_off(server: FileServer) -> None:
+    name, data = hub.parse("hf:one/only"), server.files["one/only/deep/fp32.sft"]
+    server.breaks_after = 10_000
+    with pytest.raises(UserError, match=f"broke off after 10000 of {len(data)} bytes"):
+        fetch(name)
+    assert hub.cached(name) is None
+    server.breaks_after = None
+    server.headers.clear()
+    told: list[tuple[int, int | None]] = []
+    path = fetch(name, lambda *here: told.append(here))
+    assert path.read_bytes() == data and told[-1] == (len(data), len(data))
+    assert [asked["range"] for asked in server.headers if "range" in asked] == ["bytes=10000-"]
+    assert (path.parent / "tokenizer.json").is_file()
+
+
+def test_the_token_of_the_user_is_for_the_hub_alone(
+    server: FileServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    with serve(server.files) as other:
+        server.elsewhere = other.url
+        fetch(hub.parse("hf:ecker/vall-e"))
+    assert other.requests == ["GET /" + f"ecker/vall-e/{USUAL}".replace("+", "%2B")]
+    assert not any("authorization" in asked for asked in other.headers)
+    server.elsewhere = ""
+    server.headers.clear()
+    server.requests.clear()
+    fetch(hub.parse("hf:one/only"))
+    assert any("fp32.sft" in asked and asked.startswith("GET") for asked in server.requests)
+    assert all(asked["authorization"] == "Bearer hf_secret" for asked in server.headers)
+
+
 def test_what_comes_damaged_is_not_kept(server: FileServer, cache: Path) -> None:
     server.wrong = b"wrong"
-    with pytest.raises(UserError, match="is damaged, and was taken away"):
-        hub.fetch(hub.parse("hf:ecker/vall-e"), progress=False)
+    with pytest.raises(UserError, match="another sha256"):
+        fetch(hub.parse("hf:ecker/vall-e"))
     assert hub.cached(hub.parse("hf:ecker/vall-e")) is None
     server.wrong = b""
-    assert opening.load(hub.fetch(hub.parse("hf:ecker/vall-e"), progress=False)).details.steps == 700
+    assert opening.load(fetch(hub.parse("hf:ecker/vall-e"))).details.steps == 700
 
 
 def test_without_a_network_it_is_said_what_to_do(cache: Path, tmp_path: Path) -> None:
@@ -160,9 +193,16 @@ def test_models_lists_and_fetches(
 
 
 def test_the_worker_says_that_it_fetches(server: FileServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    told: list[str] = []
     choice = ModelChoice("hf:ecker/vall-e", codec="builtin", force_codec=True, device="cpu", threads=1)
-    for expected in (["fetching hf:ecker/vall-e"], []):
-        told.clear()
-        load_engine(choice, lambda progress: told.append(progress.doing)).close()
-        assert [doing for doing in told if doing.startswith("fetching")] == expected
+    monkeypatch.setattr("valle.downloads._BLOCK", 1000)
+    first, second = told_while_loading(choice), told_while_loading(choice)
+    fetching = [progress for progress in first if progress.doing.startswith("fetching hf:ecker/vall-e")]
+    assert len(fetching) > 10 and fetching[-1].fraction == 0.5
+    assert [progress.fraction for progress in first] == sorted(progress.fraction for progress in first)
+    assert not any(progress.doing.startswith("fetching") for progress in second)
+
+
+def told_while_loading(choice: ModelChoice) -> list[Progress]:
+    told: list[Progress] = []
+    load_engine(choice, told.append).close()
+    return told
