@@ -89,8 +89,10 @@ class GatedLayer(nn.Module):
     def forward(self, hidden: Tensor) -> Tensor:
         """Return the layer's answer to hidden [..., D]."""
         gate, up = self._together(hidden, self.gate_proj, self.up_proj)
-        gated = functional.gelu(gate)
-        return self.down_proj(gated * up if torch.is_grad_enabled() else gated.mul_(up))
+        if torch.is_grad_enabled():
+            return self.down_proj(functional.gelu(gate) * up)
+        # In place: getting the pages of so large a tensor from the system takes as long as the GELU itself.
+        return self.down_proj(torch.ops.aten.gelu_(gate).mul_(up))
 
     def joined(self) -> Tensor | None:
         """Return the weights of gate and up side by side, where these are plain products."""
@@ -99,6 +101,13 @@ class GatedLayer(nn.Module):
     def products(self) -> tuple[nn.Module, ...]:
         """Return the layers that multiply."""
         return self.gate_proj, self.up_proj, self.down_proj
+
+
+def added(answer: Tensor, stream: Tensor) -> Tensor:
+    """What a layer answered, added to the stream; in the place of the answer where nobody else needs it."""
+    if torch.is_grad_enabled() or answer.dtype != stream.dtype:
+        return stream + answer
+    return answer.add_(stream)
 
 
 class Block(nn.Module):
@@ -114,8 +123,8 @@ class Block(nn.Module):
     def forward(self, hidden: Tensor, common: Pass, since: int = 0) -> Tensor:
         """Return the stream [R, T, D] after the block, of the positions from `since` on alone."""
         attended = self.self_attn(self.input_layernorm(hidden), common, since)
-        hidden = (hidden[:, since:] if since else hidden) + attended
-        return hidden + self.mlp(self.post_attention_layernorm(hidden))
+        hidden = added(attended, hidden[:, since:] if since else hidden)
+        return added(self.mlp(self.post_attention_layernorm(hidden)), hidden)
 
     def weights(self) -> Weights | None:
         """Return all that the block multiplies by, or None where a part of it does something else."""
