@@ -39,6 +39,7 @@ from valle_lab.lab import Lab
 from valle_lab.player import Player
 from valle_lab.settings import load_settings
 from valle_lab.sinks import NullSink
+from valle_lab.tui import collect_from_now_on
 from valle_lab.tui.app import LabApp
 from valle_lab.tui.part import Picture
 from valle_lab.tui.widgets.attention import AttentionPart
@@ -110,12 +111,16 @@ async def speak(lab: Lab) -> float:
 
 async def without_screen(app: LabApp, lab: Lab) -> float:
     """The same with nobody looking: the journal and the timeline are kept, nothing is painted."""
-    shown = app._bench.show
+    shown, beats = app._bench.show, list(app._bench._timers)
     app._bench.show = lambda news: None  # type: ignore[method-assign]
+    for beat in beats:
+        beat.pause()
     try:
         return await speak(lab)
     finally:
         app._bench.show = shown  # type: ignore[method-assign]
+        for beat in beats:
+            beat.resume()
 
 
 async def on_screen(
@@ -124,6 +129,7 @@ async def on_screen(
     """Do something in an app that has its model."""
     lab = new_lab(home, **changed)
     app = LabApp(lab)
+    app.on_begun = collect_from_now_on
     async with app.run_test(size=size) as pilot:
         await wait_until(lambda: lab.description is not None)
         result = await work(app, lab, pilot)

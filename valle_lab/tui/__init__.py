@@ -43,7 +43,7 @@ def _run(settings: Settings) -> int:
     with ending_with_terminal(), own_terminal(log):
         lab = open_lab(settings)
         app = LabApp(lab)
-        app.on_begun = _collect_from_now_on
+        app.on_begun = collect_from_now_on
         try:
             return outcome(app, log)
         finally:
@@ -67,6 +67,7 @@ def outcome(app: LabApp, log: Path) -> int:
     ) from app.mistake
 
 
-def _collect_from_now_on() -> None:
+def collect_from_now_on() -> None:
+    """Leave alone what there is by now, and look for what can be thrown away in what comes."""
     gc.freeze()
     gc.enable()

@@ -36,11 +36,13 @@ class Axis:
     low: float
     high: float
 
-    def drawn(self, values: Values) -> Values:
-        """The values on the axis: logarithms for probabilities and ranks."""
+    def shares(self, values: Values) -> Values:
+        """How far up the axis the values are, 0 to 1: by their logarithms for probabilities and ranks."""
         if self.measure == "stop":
-            return np.log10(np.maximum(values, LEAST_PROBABILITY))
-        return np.log2(1.0 + values) if self.measure == "rank" else values
+            values = np.log10(np.maximum(values, LEAST_PROBABILITY))
+        elif self.measure == "rank":
+            values = np.log2(1.0 + values)
+        return (values - self.low) / (self.high - self.low)
 
 
 AXES = (

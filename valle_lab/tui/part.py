@@ -110,6 +110,17 @@ class Picture(Part):
             # Textual weighs every region against every widget: neighbours are told as one.
             self.refresh(*(Region(0, y, self.size.width, height) for y, height in runs(changed)))
 
+    def render_lines(self, crop: Region) -> list[Strip]:
+        """The lines as they were drawn, where there is no border for Textual to put around them."""
+        if self.gutter:
+            return super().render_lines(crop)
+        lines = [self.render_line(y) for y in crop.line_range]
+        _, background = self.background_colors
+        for effect in self.get_line_filters():
+            lines = [line.apply_filter(effect, background) for line in lines]
+        style = self.rich_style if any(line.cell_length < crop.right for line in lines) else None
+        return [line.crop_extend(crop.x, crop.right, style) for line in lines]
+
     def render_line(self, y: int) -> Strip:
         return self._drawn[y] if y < len(self._drawn) else Strip.blank(self.size.width, self.rich_style)
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from valle_lab.tui.braille import column_of, curve, envelope
+from valle_lab.tui.braille import column_of, curve, curves, envelope
 
 VALUES = hnp.arrays(np.float64, st.integers(0, 300), elements=st.floats(-5, 15))
 
@@ -61,3 +61,13 @@ def test_a_curve_has_no_gaps(values: np.ndarray) -> None:
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_what_is_no_number_is_drawn_at_the_edge(value: float) -> None:
     assert dots(curve(np.array([value]), 1, 1, 0.0, 1.0)).sum() == 1
+
+
+@given(
+    hnp.arrays(np.float64, st.tuples(st.integers(1, 4), st.integers(0, 90)), elements=st.floats(-0.5, 1.5)),
+    st.data(),
+)
+def test_several_curves_at_once_are_each_as_alone(shares: np.ndarray, data: st.DataObject) -> None:
+    heights = data.draw(st.lists(st.integers(1, 4), min_size=len(shares), max_size=len(shares)))
+    alone = [curve(own, 20, height, 0.0, 1.0) for own, height in zip(shares, heights, strict=True)]
+    assert curves(shares, 20, heights) == alone

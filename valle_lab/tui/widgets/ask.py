@@ -34,6 +34,8 @@ class SpokenText(TextArea):
             tab_behavior="focus",
             highlight_cursor_line=False,
         )
+        # A blink paints the text anew twice a second, for as long as the lab is open.
+        self.cursor_blink = False
         self.border_title = Content.assemble(("F3 ", "dim"), "text")
 
     def show(self, text: str) -> None:

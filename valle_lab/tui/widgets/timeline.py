@@ -14,7 +14,7 @@ from textual.message import Message
 from valle.samplers.regions import REGIONS
 from valle_lab.lab.timeline import Timeline as Measured
 from valle_lab.tui.axes import AXES, REGION_MARKS, region, time_axis
-from valle_lab.tui.braille import column_of, curve, index_at
+from valle_lab.tui.braille import column_of, curves, index_at
 from valle_lab.tui.lines import Line, to_strip
 from valle_lab.tui.messages import CommandWanted
 from valle_lab.tui.part import CURSOR, Interest, Picture
@@ -133,13 +133,12 @@ class Timeline(Picture, can_focus=True):
         each = LEAST_ROWS if tight else GOOD_ROWS
         axes = [*AXES[self._top :], *AXES[: self._top]][: max(1, rows // each)]
         each, rest = divmod(rows, len(axes))
+        heights = [each + rest, *[each] * (len(axes) - 1)]
+        shares = np.stack([axis.shares(series.values(axis.measure)[start:end]) for axis in axes])
         lines: list[Line] = []
-        for number, axis in enumerate(axes):
-            own = each + (rest if number == 0 else 0)
-            drawn = axis.drawn(series.values(axis.measure)[start:end])
-            labels = [axis.label, axis.span, *[""] * own][:own]
-            for label, row in zip(labels, curve(drawn, width, own, axis.low, axis.high), strict=True):
-                lines.append(Line(label, row, f"timeline--{axis.measure}"))
+        for axis, strip in zip(axes, curves(shares, width, heights), strict=True):
+            labels = [axis.label, axis.span, *[""] * len(strip)]
+            lines += [Line(*both, f"timeline--{axis.measure}") for both in zip(labels, strip, strict=False)]
         if shaded:
             lines.append(self._regions(series, start, end, width))
         return lines
@@ -148,11 +147,11 @@ class Timeline(Picture, can_focus=True):
         count = end - start
         if not count:
             return Line("region", " " * width, "timeline--axis")
-        entropy, varentropy = series.values("entropy")[start:end], series.values("varentropy")[start:end]
         phase = "ar" if self.view.take is None else self.view.take.deciding
-        of = region(entropy, varentropy, self.view.lab.stack, phase)
         used = column_of(count - 1, count, width) + 1
-        shown = [of[index_at(cell, count, width)] for cell in range(used)]
+        rows = [start + index_at(cell, count, width) for cell in range(used)]
+        entropy, varentropy = series.values("entropy")[rows], series.values("varentropy")[rows]
+        shown = region(entropy, varentropy, self.view.lab.stack, phase)
         cells = "".join(REGION_MARKS[name] for name in shown) + " " * (width - used)
         styles = [f"timeline--{name}" for name in shown] + ["timeline--axis"] * (width - used)
         return Line("region", cells, styles)
