@@ -60,6 +60,14 @@ def private_home() -> Path:
 
 
 @pytest.fixture(autouse=True)
+def kept_helpers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One espeak process a voice for the whole run: to start one takes longer than most tests."""
+    from kept_helper import kept_helper
+
+    monkeypatch.setattr("valle.text.phonemes.Helper", kept_helper)
+
+
+@pytest.fixture(autouse=True)
 def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     """A connection to anywhere but this machine fails at once, and says so."""
     connect = socket.socket.connect

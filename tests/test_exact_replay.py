@@ -64,11 +64,11 @@ def test_a_random_take_replays_exactly(engine: Engine, number: int) -> None:
     if chance.random() < 0.3:
         stack = stack.set("nar:draw.on", True)
     events = [
-        Event("set", *some_setting(chance), Place(0, "ar", 0, chance.randint(0, 60)))
+        Event("set", *some_setting(chance), Place(0, "ar", 0, chance.randint(0, 40)))
         for _ in range(chance.randint(0, 3))
     ]
     voice = chance.choice([*list_voices(), None])
-    request = engine.request(text, voice=voice, stack=stack, seed=chance.getrandbits(64), max_seconds=1.6)
+    request = engine.request(text, voice=voice, stack=stack, seed=chance.getrandbits(64), max_seconds=0.8)
     take = engine.generate(request, ScheduledControl(events)).finish()
 
     content = Content(name="builtin", sha256=engine.model_hash)

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from valle_lab.cli import main
+
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 TOUR = README.split("## Five minutes")[1].split("## From another program")[0]
 BLOCKS = re.findall(r"^```\n(.*?)^```", TOUR, re.MULTILINE | re.DOTALL)
@@ -31,16 +33,20 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.timeout(900)
-def test_the_tour(folder: Path) -> None:
+def test_the_tour(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """In one process, which loads torch once: that a command is a process of its own has tests elsewhere."""
     assert [name for name, *_ in COMMANDS] == ["valle-lab"] * len(COMMANDS) and len(COMMANDS) >= 7
+    monkeypatch.chdir(folder)
     for _, *arguments in COMMANDS:
-        result = run(["-m", "valle_lab", *arguments], folder)
         if not arguments:
+            result = run(["-m", "valle_lab"], folder)
             assert result.returncode == 2 and "terminal" in result.stderr
             continue
-        assert result.returncode == (1 if arguments[0] == "diff" else 0), (arguments, result.stderr)
+        code = main(arguments)
+        printed = capsys.readouterr()
+        assert code == (1 if arguments[0] == "diff" else 0), (arguments, printed.err)
         if arguments[0] == "replay":
-            assert result.stdout.strip().endswith("identical")
+            assert printed.out.strip().endswith("identical")
     assert (folder / "out/first.wav").read_bytes() != (folder / "out/second.wav").read_bytes()
 
 

@@ -12,6 +12,7 @@ import os
 import re
 import sys
 from importlib.metadata import version
+from types import ModuleType
 from typing import Any, TextIO
 
 NEVER = re.compile(r"(?!)")
@@ -23,6 +24,8 @@ def open_backend(voice: str) -> Any:
 
     The loader's compiled-in data path is wrong, so it is set as well. Punctuation is the client's work.
     """
+    # phonemizer uses joblib only for several processes; its import, which brings numpy, is most of the start.
+    sys.modules.setdefault("joblib", ModuleType("joblib"))
     import espeakng_loader
     from phonemizer.backend import EspeakBackend
     from phonemizer.backend.espeak.wrapper import EspeakWrapper

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Annotated
 
 import typer
@@ -35,6 +36,7 @@ Without a command it opens the lab in the terminal. Results go to stdout, progre
 codes: 0 done, 1 the work's own verdict is negative, 2 usage, configuration or input, 130 interrupted."""
 
 
+@cache
 def command() -> Callable[..., int | None]:
     """The whole command line as one callable, ready for ``standalone_mode=False``."""
     # Plain help: importing rich alone would take longer than the help may take.

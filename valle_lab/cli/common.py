@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, fields, is_dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
@@ -104,10 +105,11 @@ def with_options(command: Callable[..., int | None]) -> Callable[..., int | None
     return wrapper
 
 
-def _as_parameters(group: type[Any]) -> list[inspect.Parameter]:
+@cache
+def _as_parameters(group: type[Any]) -> tuple[inspect.Parameter, ...]:
     hints = get_type_hints(group, include_extras=True)
     keyword = inspect.Parameter.KEYWORD_ONLY
-    return [
+    return tuple(
         inspect.Parameter(field.name, keyword, default=field.default, annotation=hints[field.name])
         for field in fields(group)
-    ]
+    )

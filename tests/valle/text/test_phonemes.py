@@ -21,6 +21,11 @@ from valle.text.phonemes import LANGUAGES, Phonemizer, clauses, has_sound, norma
 from valle.text.tokens import Tokenizer
 
 
+@pytest.fixture(autouse=True)
+def kept_helpers() -> None:
+    """Here each phonemizer has the process that it starts and ends itself."""
+
+
 @pytest.fixture(scope="module")
 def english() -> Iterator[Phonemizer]:
     with Phonemizer("en") as phonemizer:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -23,11 +22,9 @@ ASK = Ask("Two words.", take="sheet")
 
 
 @pytest.fixture
-def client(tmp_path: Path) -> Iterator[WorkerClient]:
-    client = WorkerClient(tmp_path / "worker.log", engine="fake_engine:factory")
-    client.load(ModelChoice()).result(60)
-    yield client
-    client.close()
+def client(fake_process: WorkerClient) -> WorkerClient:
+    fake_process.load(ModelChoice()).result(60)
+    return fake_process
 
 
 @pytest.fixture
@@ -96,10 +93,13 @@ def test_a_batch_that_cannot_be_made_fails_in_all_rows(
     assert np.isfinite(client.decode([]).result(20)).all(), "it goes on"
 
 
-def test_a_batch_of_a_worker_that_died_fails_in_a_line(client: WorkerClient) -> None:
+def test_a_batch_of_a_worker_that_died_fails_in_a_line(tmp_path: Path) -> None:
+    client = WorkerClient(tmp_path / "worker.log", engine="fake_engine:factory")
+    client.load(ModelChoice()).result(60)
     rows = client.speak_batch(Ask("slow and long words"), ROWS)
     rows["take-2"].begun.result(20)
     os.kill(client.process_id, signal.SIGKILL)
     for row in rows.values():
         with pytest.raises(WorkerError, match="SIGKILL"):
             row.made.result(20)
+    client.close()

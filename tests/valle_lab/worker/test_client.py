@@ -41,13 +41,11 @@ def start(tmp_path: Path) -> Iterator[Start]:
         client.close()
 
 
-@pytest.fixture(scope="module")
-def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WorkerClient]:
+@pytest.fixture
+def client(fake_process: WorkerClient) -> WorkerClient:
     """One model process for all tests that leave it alive."""
-    client = WorkerClient(tmp_path_factory.mktemp("worker") / "worker.log", engine=ENGINE)
-    client.load(ModelChoice()).result(60)
-    yield client
-    client.close()
+    fake_process.load(ModelChoice()).result(60)
+    return fake_process
 
 
 def test_load_tells_progress_and_what_is_loaded(client: WorkerClient) -> None:

@@ -8,12 +8,11 @@ from __future__ import annotations
 import os
 import random
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from tiny_model import Tiny, make_tiny
+from tiny_model import Tiny
 
 from valle.control import Event
 from valle.decoding.branches import StepByStep
@@ -54,11 +53,6 @@ RANGES: dict[str, tuple[Any, Any]] = {
     "nar:temperature.value": (0.0, 1.0),
     "nar.3:guidance.scale": (1.0, 3.0),
 }
-
-
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> Tiny:
-    return make_tiny(tmp_path_factory.mktemp("tiny"))
 
 
 def choice(tiny: Tiny, budget: float = 1.0) -> ModelChoice:
@@ -244,7 +238,7 @@ def test_caches_are_within_the_budget(tiny: Tiny) -> None:
     assert kept is not None and not kept.branches
 
 
-def test_a_fork_crosses_the_pipe(tiny: Tiny, tmp_path: Path) -> None:
+def test_a_fork_crosses_the_pipe(tiny: Tiny, process: WorkerClient) -> None:
     made = worker(tiny)
     parent = finished(made.speak(ASK))
     begun = fork(parent, Place(1, "ar", 0, 5), "child", stack=STACK.set("top_k.k", 9), force=12)
@@ -254,9 +248,5 @@ def test_a_fork_crosses_the_pipe(tiny: Tiny, tmp_path: Path) -> None:
         begun.place,
         begun.events,
     )
-    client = WorkerClient(tmp_path / "worker.log", voices=tiny.folder / "voices")
-    try:
-        client.load(choice(tiny)).result(60)
-        assert_same(finished(client.speak(begun)), finished(made.speak(begun)))
-    finally:
-        client.close()
+    process.load(choice(tiny)).result(60)
+    assert_same(finished(process.speak(begun)), finished(made.speak(begun)))

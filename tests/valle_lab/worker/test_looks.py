@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_model import Tiny, make_tiny
+from tiny_model import Tiny
 
 from valle.control import Event
 from valle.errors import UserError
@@ -43,11 +43,6 @@ STACK = {
     ],
     "nar": [{"name": "greedy"}],
 }
-
-
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> Tiny:
-    return make_tiny(tmp_path_factory.mktemp("tiny"))
 
 
 def worker(tiny: Tiny, budget: float = 1.0) -> InProcessWorker:
@@ -315,21 +310,17 @@ def test_looking_changes_nothing(tiny: Tiny) -> None:
     assert codes_sha256(looked.take().segments) == codes_sha256(plain.take().segments)
 
 
-def test_the_process_shows_the_same_as_its_twin(tiny: Tiny, tmp_path: Path) -> None:
+def test_the_process_shows_the_same_as_its_twin(tiny: Tiny, process: WorkerClient) -> None:
     twin = worker(tiny)
     steps = spoken(twin).steps
-    client = WorkerClient(tmp_path / "worker.log", voices=tiny.folder / "voices")
-    try:
-        client.load(choice(tiny)).result(60)
-        request = twin.speak(ASK).begun.result().request
-        with pytest.raises(ForgottenStepError):
-            client.look(Look("take")).result(20)
-        assert client.recall(spoken(twin).begun.result().request, steps).result(60)
-        for step in steps[::9]:
-            ours, theirs = (w.look(Look("take", step.place)).result(20) for w in (twin, client))
-            assert theirs.remade and np.array_equal(ours.candidates.logit, theirs.candidates.logit)
-        speaking = client.speak(request)
-        assert [step.place for step in speaking]
-        assert client.look(Look("take")).result(20).place == speaking.steps[-1].place
-    finally:
-        client.close()
+    process.load(choice(tiny)).result(60)
+    request = twin.speak(ASK).begun.result().request
+    with pytest.raises(ForgottenStepError):
+        process.look(Look("take")).result(20)
+    assert process.recall(spoken(twin).begun.result().request, steps).result(60)
+    for step in steps[::9]:
+        ours, theirs = (w.look(Look("take", step.place)).result(20) for w in (twin, process))
+        assert theirs.remade and np.array_equal(ours.candidates.logit, theirs.candidates.logit)
+    speaking = process.speak(request)
+    assert [step.place for step in speaking]
+    assert process.look(Look("take")).result(20).place == speaking.steps[-1].place

@@ -47,18 +47,14 @@ def test_a_prompt_is_repeated_or_cut() -> None:
     ).codes.shape == (1, 8)
 
 
-def test_pieces_and_sentences_cross_the_pipe(tmp_path: Path) -> None:
-    client = WorkerClient(tmp_path / "worker.log", engine="fake_engine:factory")
-    try:
-        client.load(ModelChoice()).result(60)
-        made = codes(7)
-        first = client.decode_piece("take/0", made[:4], first=True, last=False).result(20)
-        rest = client.decode_piece("take/0", made[4:], first=False, last=True).result(20)
-        nothing = client.decode_piece("take/1", made[:0], first=True, last=True).result(20)
-        wanted = np.repeat(made[:, 0].astype(np.float32) / 4096, 320)
-        assert np.allclose(np.concatenate([first, rest]), wanted) and len(nothing) == 0
-        sentences = client.sentences("One. Two.", "en").result(20)
-        assert [sentence.phonemes for sentence in sentences] == ["One", "Two"]
-        assert sentences[0].ids == (0, 1, 2)
-    finally:
-        client.close()
+def test_pieces_and_sentences_cross_the_pipe(fake_process: WorkerClient) -> None:
+    fake_process.load(ModelChoice()).result(60)
+    made = codes(7)
+    first = fake_process.decode_piece("take/0", made[:4], first=True, last=False).result(20)
+    rest = fake_process.decode_piece("take/0", made[4:], first=False, last=True).result(20)
+    nothing = fake_process.decode_piece("take/1", made[:0], first=True, last=True).result(20)
+    wanted = np.repeat(made[:, 0].astype(np.float32) / 4096, 320)
+    assert np.allclose(np.concatenate([first, rest]), wanted) and len(nothing) == 0
+    sentences = fake_process.sentences("One. Two.", "en").result(20)
+    assert [sentence.phonemes for sentence in sentences] == ["One", "Two"]
+    assert sentences[0].ids == (0, 1, 2)

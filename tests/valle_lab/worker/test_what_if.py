@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_model import Tiny, make_tiny
+from tiny_model import Tiny
 
 from valle.control import Event
 from valle.errors import UserError
@@ -32,11 +31,6 @@ STACK = {
 }
 GUIDED = {**STACK, "ar": [{"name": "guidance", "scale": 2.0}, *STACK["ar"]]}
 ASK = Ask("Hello there.", voice="hum", seed=5, max_seconds=0.3, stack=Stack.from_dict(STACK))
-
-
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> Tiny:
-    return make_tiny(tmp_path_factory.mktemp("tiny"))
 
 
 def worker(tiny: Tiny, budget: float = 1.0) -> InProcessWorker:
@@ -113,7 +107,7 @@ def test_another_take_of_the_same_name_is_not_taken_for_it(tiny: Tiny) -> None:
     assert tried(made, speaking, TakeLook("take")).passes == (0,)
 
 
-def test_question_and_answer_cross_the_pipe_unchanged(tiny: Tiny, tmp_path: Path) -> None:
+def test_question_and_answer_cross_the_pipe_unchanged(tiny: Tiny, process: WorkerClient) -> None:
     made = worker(tiny)
     speaking = spoken(made)
     request, look = speaking.begun.result().request, TakeLook("take", GUIDED, True, 1, 5)
@@ -124,16 +118,12 @@ def test_question_and_answer_cross_the_pipe_unchanged(tiny: Tiny, tmp_path: Path
     ]
     found = tried(made, speaking, look)
     assert_equal(what_if_from_body(*what_if_to_body(found)), found)
-    client = WorkerClient(tmp_path / "worker.log", voices=tiny.folder / "voices")
-    try:
-        client.load(choice(tiny, 1.0)).result(60)
-        other = client.what_if(look, request, speaking.steps).result(20)
-        assert np.array_equal(other.choices, found.choices) and other.passes == (0,)
-        with pytest.raises(UserError, match="best_of"):
-            client.what_if(
-                TakeLook("take", {"ar": [{"name": "best_of"}], "nar": [{"name": "greedy"}]}),
-                request,
-                speaking.steps,
-            ).result(20)
-    finally:
-        client.close()
+    process.load(choice(tiny, 1.0)).result(60)
+    other = process.what_if(look, request, speaking.steps).result(20)
+    assert np.array_equal(other.choices, found.choices) and other.passes == (0,)
+    with pytest.raises(UserError, match="best_of"):
+        process.what_if(
+            TakeLook("take", {"ar": [{"name": "best_of"}], "nar": [{"name": "greedy"}]}),
+            request,
+            speaking.steps,
+        ).result(20)
