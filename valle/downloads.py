@@ -61,7 +61,7 @@ def download(
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         if not digest.startswith(sha256):
             part.unlink()
-            raise DownloadError(f"what came has another sha256 ({digest[:8]}) than it should ({sha256})")
+            raise DownloadError(f"what came has another sha256 ({digest[:8]}) than it should ({sha256[:8]})")
         part.replace(target)
     except urllib.error.HTTPError as error:
         raise DownloadError(f"the server says {error.code} {error.reason}") from error

@@ -50,7 +50,8 @@ def in_kana(line: str) -> str:
         import pykakasi
     except ImportError as error:
         raise UnreadableError(
-            f"espeak cannot read the kanji in {line[:40]!r}; write them in kana, or install pykakasi"
+            f"espeak cannot read the kanji in {line[:40]!r}; write them in kana, or install what reads them: "
+            "pip install 'valle-lab[japanese]'"
         ) from error
     return "".join(word["hira"] for word in pykakasi.kakasi().convert(line))
 

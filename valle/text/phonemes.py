@@ -39,9 +39,9 @@ LANGUAGES = {
 }
 """Names of languages here, and what espeak calls the voice that reads them."""
 
-_WIDE_MARKS = str.maketrans(
-    {"。": ". ", "，": ", ", "、": ", ", "！": "! ", "？": "? ", "；": "; ", "：": ": ", "’": "'"}
-)
+_SWALLOWS_WIDE_MARKS = (LANGUAGES["ja"], LANGUAGES["zh"])
+"""The voices that read wide marks as pauses and write none down; the published models learnt it so."""
+_NARROW = str.maketrans({"。": ". ", "，": ", ", "、": ", ", "！": "! ", "？": "? ", "；": "; ", "：": ": "})
 _DASH = re.compile(r"\s+[-–]{1,3}\s+|\s*-{2,}\s*")
 _MARKS = re.compile(r"""(\s*(?:[;:,.!?¡¿—…"«»“”(){}\[\]]\s*)+)""")
 _INNER_MARK = re.compile(r"(?<=\d)[.,:](?=\d)|(?<=\b[^\W\d_])\.(?=[^\W\d_]\b)")
@@ -71,12 +71,17 @@ def has_sound(phonemes: str) -> bool:
     return any(unicodedata.category(character) in ("Ll", "Lo", "Lu") for character in phonemes)
 
 
-def normalize(text: str) -> str:
-    """The text as the phonemizer gets it: NFC, single spaces, ASCII marks, no invisible characters."""
+def normalize(text: str, voice: str = LANGUAGES["en"]) -> str:
+    """The text as the phonemizer gets it: NFC, single spaces, no invisible characters.
+
+    Wide marks become ASCII but for the voices that read them.
+    """
     kept = (" " if unicodedata.category(char) in ("Cc", "Zl", "Zp") else char for char in text)
     plain = "".join(char for char in kept if not unicodedata.category(char).startswith("C"))
-    plain = unicodedata.normalize("NFC", plain)
-    return " ".join(_DASH.sub(" — ", plain.translate(_WIDE_MARKS)).split())
+    plain = unicodedata.normalize("NFC", plain).replace("’", "'")
+    if voice not in _SWALLOWS_WIDE_MARKS:
+        plain = plain.translate(_NARROW)
+    return " ".join(_DASH.sub(" — ", plain).split())
 
 
 def clauses(text: str) -> list[tuple[str, str]]:
@@ -126,7 +131,7 @@ class Phonemizer:
 
         Raises UserError if nothing in the text has a sound, or if the phonemizer does not work here.
         """
-        plain = normalize(text)
+        plain = normalize(text, self.voice)
         with self._lock:
             phonemes = self._cache.pop(plain, None)
             if phonemes is None:
