@@ -48,6 +48,19 @@ async def test_the_first_frame_has_what_the_lab_is_made_of(
         assert s.lab.text == "Hi"
 
 
+async def test_what_is_typed_while_the_lab_opens_goes_to_the_text(
+    stage: OpenStage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def typed_at_once(app: LabApp) -> None:
+        for event in (*(Key(letter, letter) for letter in "Hi"), Key("ctrl+j", None), Key("a", "a")):
+            app.post_message(event)
+
+    monkeypatch.setattr(LabApp, "on_load", typed_at_once, raising=False)
+    async with stage() as s:
+        await s.pilot.press("!")
+        assert s.lab.text == "Hi\na!"
+
+
 async def test_typing_speaking_and_saving(stage: OpenStage) -> None:
     async with stage() as s:
         await s.pilot.press(*"Hi you")

@@ -7,6 +7,7 @@ from textual.app import ComposeResult
 from textual.containers import Container
 from textual.content import Content
 from textual.events import DescendantFocus, Resize
+from textual.message import Message
 from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import Static
@@ -47,6 +48,9 @@ PASSING: frozenset[Interest] = frozenset({"steps", "sound", "text", "view", "cur
 class BenchScreen(Screen[None]):
     """Text, voice and seed; stack; timeline; the step; takes; status."""
 
+    class Standing(Message):
+        """The screen is there, and the text has the focus."""
+
     def __init__(self, lab: Lab) -> None:
         super().__init__()
         self._compositor = LeanCompositor()
@@ -83,6 +87,7 @@ class BenchScreen(Screen[None]):
         self._bring(self.front)
         self.show(News(frozenset({"text", "takes", "model"})))
         self.set_interval(1 / SLOW_BEATS_PER_SECOND, self.beat)
+        self.post_message(self.Standing())
 
     async def complete(self) -> None:
         """Add what the first frame did not wait for."""
