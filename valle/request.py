@@ -91,6 +91,11 @@ class NullBranch:
     voice: Prompt | Literal["none", "same"] = "none"
     """`none`: no prompt; `same`: the take's own; or another one."""
 
+    @property
+    def is_bare(self) -> bool:
+        """Whether it is a pass without text and voice."""
+        return (self.text, self.voice) == ("none", "none")
+
 
 @dataclass(frozen=True, slots=True)
 class Recipe:

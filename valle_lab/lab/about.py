@@ -70,7 +70,7 @@ def _part(prompt: Prompt | None) -> str:
 
 def _negative(null: NullBranch) -> str:
     """What guidance led away from, where it was not a pass without text and voice."""
-    if (null.text, null.voice) == ("none", "none"):
+    if null.is_bare:
         return ""
     text = null.text if isinstance(null.text, str) else repr(null.text.text)
     voice = null.voice if isinstance(null.voice, str) else null.voice.voice

@@ -95,7 +95,7 @@ def _voice(lab: Lab, voice: str | None, request: Request) -> Iterator[str]:
 def _negative(lab: Lab, null: NullBranch) -> Iterator[str]:
     """What guidance led away from."""
     lab.negative_text = lab.negative_voice = None
-    if (null.text, null.voice) == ("none", "none"):
+    if null.is_bare:
         return
     if null.text != "same":
         # No text at all is asked for by one that says nothing.

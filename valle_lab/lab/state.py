@@ -140,9 +140,16 @@ class LabTake:
 
     def settle(self, shelf: Shelf | None = None) -> None:
         """The take is over; its steps go on the shelf, where there is one."""
+        self.end()
+        self.put_away(PackedSteps(self.steps, shelf))
+
+    def end(self) -> None:
+        """No more steps are to come."""
         if self.made is None and self.begun is not None:
             self.broken_off = self.take.segments
-        packed = PackedSteps(self.steps, shelf)
+
+    def put_away(self, packed: PackedSteps) -> None:
+        """The steps of the take that is over are in columns from now on."""
         self.timeline.settle(packed)
         self.steps = packed
 

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 from valle.control import Event, EventKind
 from valle.errors import UserError
-from valle_lab.lab.answers import as_user_error
+from valle_lab.lab.answers import as_user_error, beside
 from valle_lab.lab.awaiting import await_model, awaited
 from valle_lab.lab.beginning import ask, begin
 from valle_lab.lab.registry import command
 from valle_lab.lab.state import LabTake
+from valle_lab.packed_steps import PackedSteps
 from valle_lab.player import Player
 from valle_lab.worker.surface import Speaking, Wave, WorkerClosedError
 
@@ -197,7 +198,9 @@ def _end(lab: Lab, take: LabTake, speaking: Speaking) -> None:
         gone = lab.worker is None or lab.worker.death is not None
         if not gone and not isinstance(error, WorkerClosedError):
             lab.tell(take.failure, error=True)
-    take.settle(lab.shelf)
+    take.end()
+    # Some tenths of a second for a long take, in which no key would be answered.
+    lab.answers.expect(beside(lambda: PackedSteps(take.steps, lab.shelf)), take.put_away)
 
 
 def shown_takes(lab: Lab) -> list[LabTake]:

@@ -37,8 +37,10 @@ from valle_lab.tui.screens.jump import LETTERS, JumpScreen
 from valle_lab.tui.screens.leave import Answer, LeaveScreen
 from valle_lab.tui.screens.sheet import SheetScreen
 from valle_lab.tui.screens.trial import TrialScreen
+from valle_lab.tui.widgets.ask import SpokenText
 from valle_lab.tui.widgets.pane import Pane
 from valle_lab.tui.widgets.stack import StackList
+from valle_lab.tui.widgets.status import NoticeLine
 
 POLLS_PER_SECOND = 10
 MOST_WAVES = 12
@@ -110,7 +112,11 @@ class LabApp(App[int], inherit_bindings=False):
     async def _begin(self) -> None:
         """Once the screen stands: the worker behind it, the tabs that are not seen, and the poll."""
         self.lab.on_news = self._wake
+        told = self._bench.query_one(NoticeLine).notice
         self.lab.start()
+        if told.text:
+            # That a take waits, whose key came early, is not to be covered by what is told at a start.
+            self.lab.tell(told.text, error=told.error)
         await self._bench.complete()
         self.on_begun()
         self.set_interval(1 / POLLS_PER_SECOND, self.poll)
@@ -266,6 +272,8 @@ class LabApp(App[int], inherit_bindings=False):
 
     def action_command(self, name: str) -> None:
         """A key or a button of a command."""
+        # The text may have keys that came just before, and of which its message is still on its way.
+        self._take_in_text()
         if self.lab.commands[name].needs_arguments:
             self.ask_arguments(self.lab.commands[name])
         else:
@@ -319,7 +327,9 @@ class LabApp(App[int], inherit_bindings=False):
 
     def action_jump(self) -> None:
         """Letters over everything that can have the focus; those that are seen."""
-        seen = [node for node in self.screen.focus_chain if node.is_on_screen and node.region.area]
+        # Of a list that is longer than its pane, the rows that are in sight.
+        chain = [node for node in self.screen.focus_chain if node.is_on_screen and node.region.area]
+        seen = [node for node in chain if self.screen.find_widget(node).visible_region.area]
         targets = dict(zip(LETTERS, seen, strict=False))
 
         def go(letter: str | None) -> None:
@@ -373,9 +383,12 @@ class LabApp(App[int], inherit_bindings=False):
             self.lab.stacks.merge()
 
     @on(TextArea.Changed, "#text")
-    def _typed(self, event: TextArea.Changed) -> None:
+    def _take_in_text(self) -> None:
+        text = self._bench.query_one(SpokenText).text
+        if text == self.lab.text:
+            return
         try:
-            self.lab.run("text.set", event.text_area.text)
+            self.lab.run("text.set", text)
         except UserError as error:
             self.lab.tell(str(error), error=True)
         self.poll()

@@ -17,6 +17,9 @@ from valle_lab.tui.view import View
 Interest = Subject | str
 CURSOR = "cursor"
 """What a part may be about besides the lab's subjects: another decision is looked at."""
+PASSING: frozenset[Interest] = frozenset({"steps", "sound"})
+"""News that come ten times a second while a take is made or heard: what is told of them in words, which
+nobody reads so fast, waits for the slow beat."""
 
 
 @runtime_checkable

@@ -17,6 +17,7 @@ from textual.widgets import Button, Checkbox, Input, TextArea
 from tests.valle_lab.tui.conftest import Stage
 from valle.errors import UserError
 from valle_lab.lab.commands import all_commands
+from valle_lab.lab.record import Record
 from valle_lab.session.save import load_session
 from valle_lab.sinks import NullSink
 from valle_lab.tui import outcome
@@ -61,6 +62,19 @@ async def test_what_is_typed_while_the_lab_opens_goes_to_the_text(
         assert s.lab.text == "Hi\na!"
 
 
+async def test_that_a_take_waits_is_not_covered_by_what_is_told_at_the_start(
+    stage: OpenStage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def speaks_at_once(app: LabApp) -> None:
+        for event in (Key("a", "a"), Key("ctrl+g", None)):
+            app.post_message(event)
+
+    monkeypatch.setattr(LabApp, "on_load", speaks_at_once, raising=False)
+    monkeypatch.setattr(Record, "left_behind", lambda record: (Path("last.jsonl"),))
+    async with stage(hold_load=True) as s:
+        assert "last was not saved" in s.notice and "as soon as the model is loaded" in s.notice
+
+
 async def test_typing_speaking_and_saving(stage: OpenStage) -> None:
     async with stage() as s:
         await s.pilot.press(*"Hi you")
@@ -83,6 +97,15 @@ async def test_typing_speaking_and_saving(stage: OpenStage) -> None:
         await s.settle()
         assert "saved 20" in s.lines[-2] and "Take saved" in s.notice
         assert load_session(s.lab.record.file).takes[0].request.seed == 7
+
+
+async def test_a_key_that_comes_right_behind_the_text_speaks_all_of_it(stage: OpenStage) -> None:
+    async with stage() as s:
+        for event in (*(Key(letter, letter) for letter in "Hi you"), Key("ctrl+g", None)):
+            s.app.post_message(event)
+        await s.settle()
+        await s.settle()
+        assert [take.text for take in s.lab.takes] == ["Hi you"]
 
 
 async def test_every_button_does_its_command(stage: OpenStage) -> None:

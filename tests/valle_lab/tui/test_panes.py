@@ -21,6 +21,7 @@ from valle_lab.tui.screens.jump import JumpScreen
 from valle_lab.tui.tables import Cell, number
 from valle_lab.tui.widgets.pane import Pane
 from valle_lab.tui.widgets.stack import StackList
+from valle_lab.tui.widgets.stage_row import StageRow
 from valle_lab.tui.widgets.takes import TakeList
 from valle_lab.tui.widgets.timeline import Timeline
 from valle_lab.tui.widgets.voice_wave import VoiceWave
@@ -30,23 +31,24 @@ OpenStage = Callable[..., AbstractAsyncContextManager[Any]]
 
 
 @pytest.mark.parametrize(
-    ("size", "before", "focused"), [((80, 24), 1, 2), ((60, 18), 1, 1), ((100, 31), 1, 2)]
+    ("size", "writing", "tuning"), [((80, 24), 1, 2), ((60, 18), 1, 1), ((100, 31), 1, 2)]
 )
-async def test_who_looks_at_a_low_timeline_sees_a_second_measure(
-    stage: OpenStage, size: tuple[int, int], before: int, focused: int
+async def test_a_low_timeline_has_a_second_measure_but_while_somebody_writes(
+    stage: OpenStage, size: tuple[int, int], writing: int, tuning: int
 ) -> None:
     def measures(lines: list[str]) -> int:
         labels = {f"│{axis.label:<8} " for axis in AXES}
         return sum(line[:10] in labels for line in lines)
 
     async with stage(size=size) as s:
+        await s.pilot.press(*"Hi")
         await s.speak(steps=20)
-        await s.pilot.press("f4")
-        await s.settle()
-        assert measures(s.lines) == before
-        await s.pilot.press("f5")
-        await s.settle()
-        assert measures(s.lines) == focused and "F4 stack │" in s.text and "temperature" in s.text
+        assert measures(s.lines) == writing and "limit" in s.text
+        for key in ("f4", "f5"):
+            await s.pilot.press(key)
+            await s.settle()
+            assert measures(s.lines) == tuning and "F4 stack │" in s.text and "temperature" in s.text
+            assert any(line[1:5] == " Hi " for line in s.lines)
 
 
 @pytest.mark.parametrize("size", [(80, 24), (200, 50)])
@@ -83,6 +85,18 @@ async def test_a_letter_leads_anywhere(stage: OpenStage) -> None:
         await s.pilot.press(letter)
         await s.pilot.pause()
         assert isinstance(s.app.focused, Timeline)
+
+
+async def test_no_letter_stands_where_a_row_is_scrolled_out_of_sight(stage: OpenStage) -> None:
+    async with stage(size=(80, 24)) as s:
+        for name in ("top_k", "top_p", "min_p", "xtc", "typical_p"):
+            s.app.do("stack.add", name)
+        await s.pilot.press("f4")
+        await s.settle()
+        bottom = s.app.query_one("#stack").content_region.bottom
+        assert any(row.region.y >= bottom for row in s.app.query(StageRow)), "there are rows below"
+        await s.pilot.press("ctrl+o")
+        assert max(place.y for place in s.app.screen._places.values()) < bottom
 
 
 async def test_the_cursor_follows_until_it_is_moved(stage: OpenStage) -> None:

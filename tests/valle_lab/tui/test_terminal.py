@@ -10,6 +10,10 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
+from valle.errors import UserError
+from valle_lab.cli.screen import open_screen
 from valle_lab.tui.terminal import hung_up
 
 CODE = """
@@ -132,3 +136,12 @@ def _read_until_closed(terminal: int, seconds: float) -> bytes:
         shown += part
     os.close(terminal)
     return shown
+
+
+def test_a_terminal_that_only_appends_lines_is_told_of_the_repl(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = type("Terminal", (), {"isatty": lambda self: True})()
+    monkeypatch.setattr(sys, "stdin", terminal)
+    monkeypatch.setattr(sys, "stdout", terminal)
+    monkeypatch.setenv("TERM", "dumb")
+    with pytest.raises(UserError, match=r"TERM=dumb.*valle-lab repl"):
+        open_screen()

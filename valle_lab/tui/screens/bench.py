@@ -16,7 +16,7 @@ from valle_lab.lab import Lab
 from valle_lab.lab.state import News, Notice
 from valle_lab.tui.compositor import LeanCompositor
 from valle_lab.tui.layout import DECK, LAYOUTS, LEAST_HEIGHT, LEAST_WIDTH, PANES, layout_for
-from valle_lab.tui.part import CURSOR, Interest, Part
+from valle_lab.tui.part import CURSOR, PASSING, Interest, Part
 from valle_lab.tui.view import View
 from valle_lab.tui.widgets.ask import AskLine, SpokenText
 from valle_lab.tui.widgets.asking import Asking
@@ -41,8 +41,8 @@ from valle_lab.tui.widgets.waterfall import Waterfall
 LOOKING = (Waterfall, HistogramView, Candidates)
 """Parts that show what the worker tells of one decision."""
 SLOW_BEATS_PER_SECOND = 2
-PASSING: frozenset[Interest] = frozenset({"steps", "sound", "text", "view", "cursor", "stack"})
-"""News that change no command, and of what is told in words only figures, which the slow beat brings."""
+OF_NO_COMMAND: frozenset[Interest] = PASSING | {"text", "view", "cursor", "stack"}
+"""News that change nothing of what can be done now."""
 
 
 class BenchScreen(Screen[None]):
@@ -73,7 +73,8 @@ class BenchScreen(Screen[None]):
                 yield PhonemeLine(self._lab, id="phonemes")
                 yield AskLine(self._lab, id="ask")
                 yield Controls(self._lab.commands, id="controls")
-            yield Pane("timeline", PANES["timeline"], {"timeline": Timeline(view)}, id="timeline")
+            timeline = Pane("timeline", PANES["timeline"], {"timeline": Timeline(view)}, id="timeline")
+            yield timeline.add_class("-low")
             yield DeckBar(id="deck")
             yield Pane("stack", PANES["stack"], {"stack": StackList(view)}, id="stack")
             yield Pane("takes", PANES["takes"], _take_parts(view), id="takes")
@@ -115,7 +116,7 @@ class BenchScreen(Screen[None]):
             self._look()
         if subjects:
             self._note(subjects)
-        if subjects - PASSING:
+        if subjects - OF_NO_COMMAND:
             self._tell_state()
             self.refresh_bindings()
 

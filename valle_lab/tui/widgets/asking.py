@@ -7,7 +7,7 @@ from textual.containers import Vertical
 
 
 class Asking(Vertical):
-    """Has the class `-used` while the focus is on the text or a field below it.
+    """Has the class `-used` while the focus is on the text or a field below it, and the timeline `-low`.
 
     Not by `:focus-within`: Textual styles again only below the nodes that such a rule is about, and these lie
     beside the text. A button that takes the focus changes nothing: it would move away beneath the mouse.
@@ -20,3 +20,4 @@ class Asking(Vertical):
         focused = self.screen.focused
         if focused is None or self.query_one("#controls") not in focused.ancestors:
             self.set_class(self.has_focus_within, "-used")
+            self.screen.query_one("#timeline").set_class(self.has_focus_within, "-low")

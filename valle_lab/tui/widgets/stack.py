@@ -179,6 +179,8 @@ class StackList(VerticalScroll, Part, can_focus=False):
         """Below: how many remarks there are, and what the row under the cursor is."""
         remarks = sum(len(row.state.remarks) for row in self._shown if row.row.first)
         words = [f"▲ {remarks}"] if remarks else []
+        if self.view.lab.stack is None:
+            words.append("it comes with the model")
         if (row := self.row) is not None:
             words.append(row.hint)
         self.say(" · ".join(words))

@@ -40,13 +40,13 @@ class NoticeLine(Static):
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__("", id=id, markup=False)
-        self._notice = Notice("")
+        self.notice = Notice("")
 
     def show(self, notice: Notice) -> None:
         """Show a notice in the place of the one before; only a longer or a shorter one asks for a layout."""
-        if notice == self._notice:
+        if notice == self.notice:
             return
-        before, self._notice = self._notice, notice
+        before, self.notice = self.notice, notice
         self.set_class(notice.error, "-error")
         same = max(len(before.text), len(notice.text)) < self.size.width - ROOM_FOR_MARK
         self.update(Content(("✗ " if notice.error else "") + notice.text), layout=not same)

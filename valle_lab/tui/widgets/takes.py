@@ -113,9 +113,7 @@ class TakeList(Table):
     def action_note(self) -> None:
         take = self.view.take
         if take is not None:
-            self.post_message(
-                TextWanted("take.note", f"note on {take.name}", getattr(take, "note", "") or "")
-            )
+            self.post_message(TextWanted("take.note", f"note on {take.name}"))
 
     def clip(self) -> str:
         take = self.view.take

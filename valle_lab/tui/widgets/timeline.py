@@ -17,7 +17,7 @@ from valle_lab.tui.axes import AXES, REGION_MARKS, region, time_axis
 from valle_lab.tui.braille import column_of, curves, index_at
 from valle_lab.tui.lines import Line, to_strip
 from valle_lab.tui.messages import CommandWanted
-from valle_lab.tui.part import CURSOR, Interest, Picture
+from valle_lab.tui.part import CURSOR, PASSING, Interest, Picture
 from valle_lab.tui.view import View
 
 GUTTER = 9
@@ -29,7 +29,6 @@ CHANGED, SUPPOSED = "●", "○"
 LAYERS = "123456789abcdefghijklmnopqrstuvwxyz"
 ALL_LAYERS, DRAFTED = "·", {1: "+", -1: "-"}
 ZOOM = 1.5
-PASSING: frozenset[Interest] = frozenset({"steps", "sound"})
 
 
 class Timeline(Picture, can_focus=True):
@@ -103,7 +102,6 @@ class Timeline(Picture, can_focus=True):
 
     def note(self, subjects: frozenset[Interest]) -> None:
         super().note(subjects)
-        # Figures of a take that runs, which nobody can read ten times a second, wait for the slow beat.
         if subjects & self.ABOUT - PASSING:
             self._describe()
 
