@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import gc
 import os
 import shutil
 import socket
@@ -51,6 +52,13 @@ _UNHURRIED: dict[str, Any] = {
 settings.register_profile("ci", max_examples=25, derandomize=True, **_UNHURRIED)
 settings.register_profile("thorough", max_examples=1000, **_UNHURRIED)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+
+def pytest_collection_finish() -> None:
+    """What was imported stays: no collection of garbage needs to walk through it again."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000)
 
 
 @pytest.fixture(scope="session")

@@ -136,4 +136,4 @@ def test_ci_ends_with_the_closing_line_and_the_code_of_make(tmp_path: Path, clos
     )
     assert result.returncode == code
     assert result.stdout.splitlines()[-1] == closing
-    assert re.match(r"called: --keep-going test VENV=/\S+/venv", result.stdout)
+    assert re.match(r"called: --keep-going --jobs 2 --output-sync=line test VENV=/\S+/venv", result.stdout)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
+from time import monotonic, process_time
 from typing import Any
 
 import pytest
@@ -17,6 +19,28 @@ from valle_lab.settings import load_settings
 from valle_lab.sinks import NullSink
 from valle_lab.tui.app import LabApp
 from valle_lab.tui.widgets.status import NoticeLine
+
+GLANCE = 0.005
+"""Seconds for which an app is watched that may be idle; Textual's own pilot takes 0.02, twice a key."""
+
+
+async def idle(least: float = 0.0, most: float = 1.0) -> None:
+    """Wait until this process has next to nothing to do, and was not merely kept from doing it."""
+    begun = monotonic()
+    while True:
+        wall, work = monotonic(), process_time()
+        await asyncio.sleep(GLANCE)
+        now = monotonic()
+        rested = process_time() - work < 0.1 * GLANCE and now - wall < 2 * GLANCE
+        if now - begun >= most or (rested and now - begun > least):
+            return
+
+
+@pytest.fixture(autouse=True)
+def quick_pilot(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keys follow each other as soon as the app rests."""
+    monkeypatch.setattr("textual.pilot.wait_for_idle", idle)
+    monkeypatch.setattr("textual.app.wait_for_idle", idle)
 
 
 class Stage:
@@ -61,6 +85,13 @@ class Stage:
         """Take in what has come and paint it."""
         self.app.poll()
         await self.pilot.pause()
+
+    async def until(self, holds: Callable[[], bool]) -> None:
+        """Let the app live until something holds; fail after a good while."""
+        end = monotonic() + 30
+        while not holds():
+            assert monotonic() < end, self.text
+            await self.settle()
 
     async def speak(self, text: str = "Some words", steps: int = 1_000_000) -> None:
         """Begin a take and let it do so many steps."""

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +10,7 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import TextArea
 
+from valle_lab.cli import main
 from valle_lab.lab import Lab
 from valle_lab.player import Player
 from valle_lab.settings import load_settings
@@ -25,7 +24,7 @@ REST = " while it speaks, and hear what the change has done to the voice and to 
 
 
 @pytest.mark.timeout(300)
-async def test_a_sitting_is_made_again_exactly(tmp_path: Path) -> None:
+async def test_a_sitting_is_made_again_exactly(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     sink = NullSink()
     folders = {"paths.sessions": str(tmp_path / "sessions"), "paths.out": str(tmp_path / "out")}
     lab = Lab(
@@ -54,7 +53,7 @@ async def test_a_sitting_is_made_again_exactly(tmp_path: Path) -> None:
         await until(pilot, lambda: lab.record.file is not None and bool(list(tmp_path.glob("out/*.wav"))))
         await pilot.press("ctrl+q")
     assert app.return_code == 0 and lab.record.file is not None
-    assert verdict(lab.record.file) == "identical"
+    assert verdict(lab.record.file, capsys) == "identical"
 
 
 async def until(pilot: Pilot[int], condition: Callable[[], bool]) -> None:
@@ -66,14 +65,9 @@ async def until(pilot: Pilot[int], condition: Callable[[], bool]) -> None:
     raise TimeoutError
 
 
-def verdict(session: Path) -> str:
+def verdict(session: Path, capsys: pytest.CaptureFixture[str]) -> str:
     """What `valle-lab replay --mode exact` says."""
-    code = "import sys; from valle_lab.cli import main; sys.exit(main())"
-    done = subprocess.run(
-        [sys.executable, "-c", code, "replay", "--mode", "exact", "--json", str(session)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    (answer,) = json.loads(done.stdout)
+    capsys.readouterr()
+    main(["replay", "--mode", "exact", "--json", str(session)])
+    (answer,) = json.loads(capsys.readouterr().out)
     return str(answer["verdict"])
