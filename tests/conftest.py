@@ -58,7 +58,7 @@ def pytest_collection_finish() -> None:
     """What was imported stays: no collection of garbage needs to walk through it again."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(10_000)
+    gc.set_threshold(20_000, 20, 20)
 
 
 @pytest.fixture(scope="session")

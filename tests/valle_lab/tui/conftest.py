@@ -20,8 +20,10 @@ from valle_lab.sinks import NullSink
 from valle_lab.tui.app import LabApp
 from valle_lab.tui.widgets.status import NoticeLine
 
-GLANCE = 0.005
-"""Seconds for which an app is watched that may be idle; Textual's own pilot takes 0.02, twice a key."""
+FRAME, GLANCE = 0.004, 0.01
+"""Seconds from frame to frame, and for which an app is watched that may be idle: any frame that is due comes
+meanwhile. Textual takes a sixtieth and a fiftieth, the latter twice a key.
+"""
 
 
 async def idle(least: float = 0.0, most: float = 1.0) -> None:
@@ -31,7 +33,7 @@ async def idle(least: float = 0.0, most: float = 1.0) -> None:
         wall, work = monotonic(), process_time()
         await asyncio.sleep(GLANCE)
         now = monotonic()
-        rested = process_time() - work < 0.1 * GLANCE and now - wall < 2 * GLANCE
+        rested = process_time() - work < 0.05 * GLANCE and now - wall < 2 * GLANCE
         if now - begun >= most or (rested and now - begun > least):
             return
 
@@ -39,6 +41,7 @@ async def idle(least: float = 0.0, most: float = 1.0) -> None:
 @pytest.fixture(autouse=True)
 def quick_pilot(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keys follow each other as soon as the app rests."""
+    monkeypatch.setattr("textual.screen.UPDATE_PERIOD", FRAME)
     monkeypatch.setattr("textual.pilot.wait_for_idle", idle)
     monkeypatch.setattr("textual.app.wait_for_idle", idle)
 
