@@ -43,13 +43,14 @@ def _run(flags: argparse.Namespace) -> int:
     from valle_lab.worker.inprocess import InProcessWorker
 
     seed = secrets.randbits(32) if flags.seed is None else flags.seed
+    heard = recordings(flags)
     worker = InProcessWorker()
     try:
         settings = load_settings(None, {"model": flags.yaml or flags.model})
         _load(worker, flags, settings)
         engine = cast("Engine", worker.service.engine)
         request = make_request(engine, flags, seed)
-        for remark in (*engine.remarks, *remarks_on(recordings(flags)), *in_vain(flags, request)):
+        for remark in (*engine.remarks, *remarks_on(heard), *in_vain(flags, request)):
             print(remark, file=sys.stderr)
         _tell(engine, request)
         if flags.task not in SPEECH_TASKS:

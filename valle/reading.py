@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, get_args
 
+from valle.abilities import tasks_of
 from valle.errors import UserError
 from valle.request import Sentence
 from valle.text.phonemes import has_sound
@@ -84,7 +85,7 @@ def _sentence(engine: Engine, piece: str, reading: Reading, language: str) -> Se
 
 def _by_model(engine: Engine, piece: str, language: str) -> Sentence:
     """What the model's task `phn` writes of a text, its ids as they are."""
-    if "phn" not in engine.tasks:
+    if "phn" not in tasks_of(engine.model.config):
         raise UserError(f"The model {engine.model_name} has no task phn; --phonemizer espeak needs none.")
     request = engine.request(piece, task="phn", language=language, by="none", seed=SEED)
     take = engine.generate(request).finish()

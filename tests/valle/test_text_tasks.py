@@ -105,5 +105,7 @@ def test_without_the_tokenizer_it_is_said_what_is_missing(engine: Engine) -> Non
         assert spelling(engine, "kˈæt") is None
         with pytest.raises(UserError, match=r"text_tokenizer\.json, which is not beside it"):
             engine.request("a cat.", task="phn")
+        with pytest.raises(UserError, match=r"text_tokenizer\.json, which is not beside it"):
+            read(engine, "a cat.", "en", Reading("model"))
     finally:
         engine.text_tokenizer = kept
