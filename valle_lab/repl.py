@@ -45,6 +45,7 @@ class Repl:
         Without a `width` the results are as wide as the terminal, or 80 columns where there is none.
         """
         self.lab = lab
+        lab.has_keys = False
         self.commands = Registry([*lab.commands, *VIEWS, *own_commands(self)])
         self.over = False
         self.interactive = False

@@ -54,6 +54,13 @@ def test_a_take_is_waited_for_shown_and_listed(typed: Typed) -> None:
     assert typed("take.rate 4", "take.list").splitlines()[1].split()[5] == "4"
 
 
+def test_no_key_is_told_of_where_there_is_none(typed: Typed) -> None:
+    typed.bench.workers[-1].kill()
+    typed("take.list")
+    typed.repl.waiting.until(lambda: True)
+    assert "SIGKILL; model.restart starts it again; takes and session are kept." in typed.err.getvalue()
+
+
 def test_every_view_has_words(typed: Typed) -> None:
     typed("take.speak A few words more, to see something.", "stack.set temperature.value 0.9")
     shown = typed("view.step 5")

@@ -29,10 +29,10 @@ def repl(
     elif script is not None:
         lines, name = read_script(script), str(script)
     lab = open_lab(common.settings(**({"audio.sink": "none"} if no_audio else {})))
-    lab.start()
     line = ProgressLine()
+    session = Repl(lab, progress=line.put)
+    lab.start()
     with closing(lab):
-        session = Repl(lab, progress=line.put)
         if lines is None:
             from valle_lab.repl_prompt import converse
 

@@ -284,9 +284,9 @@ def _open(lab: Lab, ways: list[Candidate]) -> Audition:
     heard = lab.player is not None and lab.player.sink.audible
     lab.audition = Audition(lab, lab.text.strip(), ways, heard)
     tell_remarks(lab, [found(lab, name) for name in dict.fromkeys(way.voice for way in ways) if name])
-    keys = ", ".join(f"{lab.key_of(f'audition.{name}')} {name}" for name in ("next", "keep", "again", "stop"))
     if heard:
-        lab.tell(f"{len(ways)} takes, made and heard in turn: {keys}.")
+        hints = ", ".join(lab.hint(f"audition.{name}") for name in ("next", "keep", "again", "stop"))
+        lab.tell(f"{len(ways)} takes, made and heard in turn: {hints}.")
     else:
         stops = lab.hint("audition.stop")
         lab.tell(f"{len(ways)} takes are made; nothing can be heard here. {stops} ends it.")

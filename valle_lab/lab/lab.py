@@ -55,6 +55,8 @@ class Lab:
     ) -> None:
         self.settings = settings
         self.commands = all_commands()
+        self.has_keys = True
+        """Whether commands have keys, as on the screen, for what is told of them."""
         self.text = ""
         self.language = settings.language
         self.voice: str | None = settings.voice
@@ -274,6 +276,8 @@ class Lab:
 
     def key_of(self, name: str) -> str:
         """The key of a command; empty where it has none."""
+        if not self.has_keys:
+            return ""
         return self.settings.keys.get(name, self.commands[name].key)
 
     def tell(self, text: str, *, error: bool = False) -> None:

@@ -85,6 +85,7 @@ class Lab(Listening):
             lambda: Player(open_sink(audio.sink, audio.device, audio.player)),
         )
         """What the screen and the REPL drive too, for whatever has no method here."""
+        self.controller.has_keys = False
         self._commands = Registry([*self.controller.commands, *VIEWS])
         self._waiting = Waiting(self.controller, self._tell, in_process=True)
         self._failure = ""
