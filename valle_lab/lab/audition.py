@@ -285,8 +285,9 @@ def _open(lab: Lab, ways: list[Candidate]) -> Audition:
     lab.audition = Audition(lab, lab.text.strip(), ways, heard)
     tell_remarks(lab, [found(lab, name) for name in dict.fromkeys(way.voice for way in ways) if name])
     if heard:
-        hints = ", ".join(lab.hint(f"audition.{name}") for name in ("next", "keep", "again", "stop"))
-        lab.tell(f"{len(ways)} takes, made and heard in turn: {hints}.")
+        keys = {name: lab.key_of(f"audition.{name}") for name in ("next", "keep", "again", "stop")}
+        hints = (f"{key} {name}" if key else f"audition.{name}" for name, key in keys.items())
+        lab.tell(f"{len(ways)} takes, made and heard in turn: {', '.join(hints)}.")
     else:
         stops = lab.hint("audition.stop")
         lab.tell(f"{len(ways)} takes are made; nothing can be heard here. {stops} ends it.")
