@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from textual import on
 from textual.app import App
 from textual.binding import BindingType
-from textual.events import Event, Key, Paste
+from textual.events import Event, Key
 from textual.message import Message
 from textual.widgets import TextArea
 
@@ -22,6 +22,7 @@ from valle_lab.lab.registry import Command
 from valle_lab.lab.sheet import Sheet
 from valle_lab.lab.state import News, Notice
 from valle_lab.lab.trials import BlindTrial
+from valle_lab.tui.early import Early
 from valle_lab.tui.edits import StackEdits
 from valle_lab.tui.keys import bindings, keymap, part_bindings
 from valle_lab.tui.messages import CommandWanted, TextWanted
@@ -67,8 +68,7 @@ class LabApp(App[int], inherit_bindings=False):
         self._edits = StackEdits(self)
         self.on_begun: Callable[[], None] = lambda: None
         """Called once the first frame is on the screen and all of it is there."""
-        self._early: list[Event] | None = []
-        """What was typed before there was a screen to type into; None once there is."""
+        self._early = Early()
         self._lack_told = False
         self._typed_lines: list[str] = []
         """Commands that were typed, the latest last."""
@@ -101,8 +101,7 @@ class LabApp(App[int], inherit_bindings=False):
         self._close_messages_no_wait()
 
     async def on_event(self, event: Event) -> None:
-        if self._early is not None and isinstance(event, Key | Paste):
-            self._early.append(event)
+        if self._early.holds(event):
             return
         # A terminal sends Alt and a letter with the letter, which would be typed where there is text.
         if isinstance(event, Key) and event.key.startswith("alt+"):
@@ -124,9 +123,8 @@ class LabApp(App[int], inherit_bindings=False):
     @on(BenchScreen.Standing)
     async def _type_early(self) -> None:
         """What was typed while the lab opened goes to the text."""
-        early, self._early = self._early or [], None
-        for event in early:
-            await self.on_event(_as_typed(event))
+        for event in self._early.release():
+            await self.on_event(event)
 
     def _wake(self) -> None:
         """Called from the worker's reading thread."""
@@ -392,11 +390,6 @@ class LabApp(App[int], inherit_bindings=False):
         except UserError as error:
             self.lab.tell(str(error), error=True)
         self.poll()
-
-
-def _as_typed(event: Event) -> Event:
-    """An event of before the lab had the terminal, which made a line feed of the enter key."""
-    return Key("enter", "\r") if isinstance(event, Key) and event.key == "ctrl+j" else event
 
 
 def _opens_its_own(result: Any) -> bool:
