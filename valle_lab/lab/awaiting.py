@@ -27,7 +27,7 @@ class AwaitedTake:
         self.over = True
         if self._lab.description is None:
             raise UserError("The take that waited for the model will not begin.")
-        self._lab.tell(f"The model is there: {self._begin().name} is being made.")
+        self._lab.tell(f"The model is there: {self._begin().name} has begun.")
 
     def take_back(self) -> None:
         """Begin nothing."""

@@ -29,7 +29,7 @@ def test_the_take_begins_with_the_model(bench: Bench) -> None:
     assert told(lab) == "The take begins as soon as the model is loaded; take.stop (escape) takes it back."
     assert lab.busy
     bench.workers[0].finish_loading()
-    assert "The model is there: take-1 is being made." in told(lab)
+    assert "The model is there: take-1 has begun." in told(lab)
     bench.workers[0].allow()
     lab.wait()
     assert [(take.text, take.stop) for take in lab.takes] == [("Too early.", "stop")]
