@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from valle.inference import Engine
-from valle.prompts import phonemes_of, spelling, text_of, transcription
+from valle.prompts import phonemes_of, prompt_of, spelling, text_of, transcription
+from valle.request import Prompt
 from valle.text.words import sounds, word_list
 from valle.voices import Voice
 from valle_lab.model_choice import model_choice
@@ -27,7 +28,7 @@ class Transcript:
 
 def transcribe(
     engine: Engine,
-    recording: Voice,
+    recording: Voice | Prompt,
     language: str = "en",
     *,
     words: bool = False,
@@ -49,13 +50,22 @@ def transcribe(
 
 
 def transcribe_by(
-    settings: Settings, recording: Voice, *, words: bool = False, word_file: Path | None = None
+    settings: Settings,
+    recording: Voice,
+    *,
+    part: tuple[float, float] | None = None,
+    words: bool = False,
+    word_file: Path | None = None,
 ) -> Transcript:
-    """What the model of the settings hears in a recording; it is loaded for that. Raises UserError."""
+    """What the model of the settings hears in a recording; it is loaded for that.
+
+    `part` is where it begins to listen and for how long, in seconds; all of it without. Raises UserError.
+    """
     worker = InProcessWorker()
     try:
         worker.load(model_choice(settings)).result()
         engine = cast(Engine, worker.service.engine)
-        return transcribe(engine, recording, settings.language, words=words, word_file=word_file)
+        heard = recording if part is None else prompt_of(engine, recording, part[1], start=part[0])
+        return transcribe(engine, heard, settings.language, words=words, word_file=word_file)
     finally:
         worker.close()

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from valle_lab.cli.arguments import parse_prompt
 from valle_lab.cli.common import Common
 from valle_lab.cli.output import ProgressLine, narrate, print_json
 
@@ -18,12 +19,16 @@ def transcribe(
     word_list: Annotated[
         Path | None, typer.Option(metavar="FILE", help="The words to choose from, a line each.")
     ] = None,
+    prompt: Annotated[
+        str | None, typer.Option(metavar="START+SECONDS", help="The part of the recording to hear.")
+    ] = None,
     json_output: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> int | None:
     """Print the phonemes that the model hears in a recording."""
     from valle.voices import find_voice, remarks_on
     from valle_lab.transcribing import transcribe_by
 
+    part = None if prompt is None else parse_prompt(prompt)
     settings = common.settings()
     recording = find_voice(file, settings.paths.voices)
     for line in remarks_on([recording]):
@@ -31,7 +36,7 @@ def transcribe(
     progress = ProgressLine()
     progress.show("listening")
     try:
-        told = transcribe_by(settings, recording, words=words, word_file=word_list)
+        told = transcribe_by(settings, recording, part=part, words=words, word_file=word_list)
     finally:
         progress.clear()
     if json_output:

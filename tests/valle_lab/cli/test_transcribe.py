@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from valle.audio import wav
@@ -17,6 +18,20 @@ def test_a_recording_is_told_in_the_model_s_phonemes(capsys: pytest.CaptureFixtu
     assert main(["transcribe", "clear-man", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["phonemes"] and Tokenizer.builtin().encode(told["phonemes"])
+
+
+def test_of_a_long_recording_a_part_is_heard(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    speech = find_voice("clear-man").wave()
+    file = wav.write(tmp_path / "long.wav", np.tile(speech, 1 + int(62 / 3)))
+    assert main(["transcribe", str(file)]) == 2
+    assert "--prompt START+SECONDS" in capsys.readouterr().err
+    told = []
+    for part in ("0+1", "0+2", "1+2"):
+        assert main(["transcribe", str(file), "--prompt", part]) == 0
+        told.append(capsys.readouterr().out)
+    assert len(set(told)) == 3 and all(line.strip() for line in told)
+    assert main(["transcribe", str(file), "--prompt", "all"]) == 2
+    assert "START+SECONDS" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("file", ["missing.wav", "nobody"])
