@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from valle_lab.cli.arguments import parse_prompt
 from valle_lab.cli.common import Common
 from valle_lab.cli.output import ProgressLine, narrate, print_json
 
@@ -26,6 +25,7 @@ def transcribe(
 ) -> int | None:
     """Print the phonemes that the model hears in a recording."""
     from valle.voices import find_voice, remarks_on
+    from valle_lab.cli.arguments import parse_prompt
     from valle_lab.transcribing import transcribe_by
 
     part = None if prompt is None else parse_prompt(prompt)

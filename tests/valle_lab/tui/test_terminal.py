@@ -116,7 +116,9 @@ with ending_with_terminal():
         [sys.executable, "-c", code], stdin=slave, stdout=slave, stderr=slave, start_new_session=True
     )
     os.close(slave)
-    assert b"it stands" in os.read(master, 65536)
+    shown = b""
+    while b"it stands\r\n" not in shown:
+        shown += os.read(master, 65536)
     assert process.poll() is None
     os.close(master)
     assert process.wait(60) == -signal.SIGHUP
