@@ -34,6 +34,7 @@ from valle_lab.worker.messages import Ask, Begun, Description, Made, ModelChoice
 from valle_lab.worker.surface import ForgottenStepError, Wave
 
 if TYPE_CHECKING:
+    from valle import downloads
     from valle.inference import Engine as RealEngine
     from valle.models.attention_maps import AttentionTrack
 
@@ -78,7 +79,7 @@ def load_engine(choice: ModelChoice, report: Report) -> Engine:
     return engine
 
 
-def _fetching(model: str, report: Report) -> Callable[[int, int | None], None]:
+def _fetching(model: str, report: Report) -> downloads.Progress:
     """What tells how much of a model is here; a part of the time that loading takes."""
 
     def told(here: int, total: int | None) -> None:
