@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from valle.fork import Fork
-from valle.request import Request
+from valle.request import Codes, Request
 from valle.step import Floats, Integers, Place, Step
 
 if TYPE_CHECKING:
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 GIGABYTE = 10**9
 OBJECTS = 4_000
 """Bytes of the tensors, arrays and records of one decision besides their numbers, as measured."""
+WATCHED_SECONDS = 3.0
+"""How long attention is watched after somebody asked for it."""
 MANY_AT_ONCE = ("nar", "nar_len")
 """Phases whose steps decide every frame, and are kept of one take alone."""
 
@@ -76,11 +78,12 @@ class TakeMemory:
         self,
         request: Request,
         full: Callable[[], None],
+        watched: Callable[[], bool],
         remade: bool = False,
         resumed: Mapping[tuple[int, str], Resumed] | None = None,
     ) -> None:
-        """`full` is called whenever more is kept, `resumed` are passes that the take has in common with
-        another one, by segment and phase."""
+        """`full` is called whenever more is kept, `watched` tells whether attention is looked at, `resumed`
+        are passes that the take has in common with another one, by segment and phase."""
         self.request = request
         self.steps: dict[Place, Kept] = {}
         self.newest: Kept | None = None
@@ -90,8 +93,9 @@ class TakeMemory:
         """A segment, and its attention so far."""
         self.passes: dict[int, RawRows] = {}
         """What the decisions of a segment were made from, where one pass has made it again."""
-        self.watched_until = 0.0
+        self._written: dict[int, list[int]] = {}
         self._full = full
+        self._watched = watched
         self._remade = remade
         self._resumed = dict(resumed or {})
         self._size = 0
@@ -142,10 +146,23 @@ class TakeMemory:
         self.newest = self.steps[step.place] = kept
         self._size += kept.size
         self._full()
+        if step.place.phase == "ar" and len(step.tokens) == 1:
+            self._written.setdefault(step.place.segment, []).append(int(step.tokens[0]))
+
+    def being_written(self, segment: int) -> Codes | None:
+        """The codes that the latest decision of a segment was made from, while it is being written.
+
+        Whoever asks about a running take is some steps behind.
+        """
+        newest = None if self.newest is None else self.newest.place
+        if newest is None or newest.phase != "ar" or newest.segment != segment:
+            return None
+        written = self._written.get(segment, [])
+        return np.array(written[:-1], np.int16) if len(written) == newest.step + 1 else None
 
     def observer(self, place: Place, layout: Callable[[], Layout]) -> Observer | None:
         """Watch the attention of a segment from its first step on, or from where a track is complete."""
-        if not self.watched:
+        if not self._watched():
             return None
         if place.step == 0:
             from valle.models.attention_maps import AttentionTrack
@@ -154,11 +171,6 @@ class TakeMemory:
         if self.track is None or self.track[0] != place.segment or len(self.track[1]) != place.step:
             return None
         return self.track[1]
-
-    @property
-    def watched(self) -> bool:
-        """Whether somebody has asked for attention lately."""
-        return time.monotonic() < self.watched_until
 
     def keep_pass(self, segment: int, rows: RawRows) -> None:
         """Keep what one pass has made again of a segment."""
@@ -192,6 +204,16 @@ class Memory:
         self.budget = budget
         self._takes: OrderedDict[str, TakeMemory] = OrderedDict()
         self._latest = ""
+        self._watched_until = 0.0
+
+    def watch(self) -> None:
+        """Somebody looks at attention: it is watched for a while, also that of a take begun meanwhile."""
+        self._watched_until = time.monotonic() + WATCHED_SECONDS
+
+    @property
+    def watched(self) -> bool:
+        """Whether somebody has asked for attention lately."""
+        return time.monotonic() < self._watched_until
 
     @property
     def size(self) -> int:
@@ -209,7 +231,9 @@ class Memory:
         for other in self._takes.values():
             other.drop_passes()
         self._latest = take
-        memory = self._takes[take] = TakeMemory(request, self._keep_to_budget, remade, resumed)
+        memory = self._takes[take] = TakeMemory(
+            request, self._keep_to_budget, lambda: self.watched, remade, resumed
+        )
         self._takes.move_to_end(take)
         return memory
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -38,8 +37,6 @@ if TYPE_CHECKING:
     from valle.inference import Engine as RealEngine
     from valle.models.attention_maps import AttentionTrack
 
-WATCHED_SECONDS = 3.0
-"""How long attention is watched after somebody asked for it."""
 Report = Callable[[Progress], None]
 
 
@@ -187,12 +184,13 @@ class Service:
         kept = self.memory.take(take)
         if kept is None:
             return self.engine.observe(request, segment, level_0)
-        kept.watched_until = time.monotonic() + WATCHED_SECONDS
+        self.memory.watch()
         if kept.track is not None and kept.track[0] == segment and len(kept.track[1]) >= len(level_0) > 0:
             return kept.track[1]
-        # Of a take that runs the last decision is left out: its pass is still to come, and is watched then.
-        running = kept.newest is not None and kept.newest.place.phase == "ar"
-        track = self.engine.observe(request, segment, level_0[:-1] if running else level_0)
+        # Of a take that runs the last id is left out: the pass that reads it is still to come, and is
+        # watched then.
+        running = kept.being_written(segment)
+        track = self.engine.observe(request, segment, level_0 if running is None else running)
         kept.track = (segment, track)
         return track
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import pytest
@@ -30,6 +31,11 @@ from valle_lab.worker.looks import (
 from valle_lab.worker.memory import OBJECTS
 from valle_lab.worker.messages import Ask, ModelChoice
 from valle_lab.worker.surface import ForgottenStepError, Speaking
+
+if TYPE_CHECKING:
+    from valle.inference import Engine as RealEngine
+    from valle.models.attention_maps import AttentionTrack
+    from valle.request import Codes, Request
 
 ASK = Ask("Hello there.", voice="hum", seed=5, max_seconds=0.3)
 STACK = {
@@ -293,6 +299,54 @@ def test_a_running_take_is_watched_from_where_somebody_looks(tiny: Tiny) -> None
             assert np.allclose(view.shares, fresh.shares, atol=1e-5)
             assert view.rows == len(level_0)
     assert passes == [5], "what was watched needs no other pass"
+
+
+def passes_of(made: InProcessWorker, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many codes each pass of its engine that tells attention is made over, from now on."""
+    passes: list[int] = []
+    engine = cast("RealEngine", made.service.engine)
+    observe = engine.observe
+
+    def noted(request: Request, segment: int, level_0: Codes) -> AttentionTrack:
+        passes.append(len(level_0))
+        return observe(request, segment, level_0)
+
+    monkeypatch.setattr(engine, "observe", noted)
+    return passes
+
+
+def test_whoever_looks_some_steps_late_needs_no_second_pass(
+    tiny: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = worker(tiny)
+    speaking = made.speak(replace(ASK, stack=None))
+    request, level_0, late = speaking.begun.result().request, [], 3
+    passes = passes_of(made, monkeypatch)
+    for step in speaking:
+        if step.place.phase == "ar" and step.ended != "stop":
+            level_0.append(int(step.tokens[0]))
+            codes = np.array(level_0[:-late], np.int16)
+            if len(level_0) in (6, 7, 15):
+                view = made.attend(AttentionLook("take", 0), request, codes).result()
+                assert view.rows == len(level_0)
+    assert passes == [5]
+
+
+def test_who_looks_when_a_take_begins_sees_it_from_its_first_step(
+    tiny: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = worker(tiny)
+    first = spoken(made)
+    passes = passes_of(made, monkeypatch)
+    given = first.begun.result().request, first.take().segments[0].levels[0]
+    made.attend(AttentionLook("take", 0), *given).result()
+    next_one = spoken(made, "next")
+    codes = next_one.take().segments[0].levels[0]
+    request = next_one.begun.result().request
+    view = made.attend(AttentionLook("next", 0, 3), request, codes).result()
+    assert passes == [len(given[1])] and view.rows == len(codes)
+    fresh = worker(tiny).attend(AttentionLook("next", 0, 3), request, codes).result()
+    assert np.allclose(view.shares, fresh.shares, atol=1e-5)
 
 
 def test_looking_changes_nothing(tiny: Tiny) -> None:
