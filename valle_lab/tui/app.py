@@ -38,7 +38,7 @@ from valle_lab.tui.screens.jump import LETTERS, JumpScreen
 from valle_lab.tui.screens.leave import Answer, LeaveScreen
 from valle_lab.tui.screens.sheet import SheetScreen
 from valle_lab.tui.screens.trial import TrialScreen
-from valle_lab.tui.widgets.ask import SpokenText
+from valle_lab.tui.widgets.ask import AskLine, SpokenText
 from valle_lab.tui.widgets.pane import Pane
 from valle_lab.tui.widgets.stack import StackList
 from valle_lab.tui.widgets.status import NoticeLine
@@ -270,8 +270,8 @@ class LabApp(App[int], inherit_bindings=False):
 
     def action_command(self, name: str) -> None:
         """A key or a button of a command."""
-        # The text may have keys that came just before, and of which its message is still on its way.
-        self._take_in_text()
+        # Fields may have keys that came just before, and of which their message is still on its way.
+        self._take_in()
         if self.lab.commands[name].needs_arguments:
             self.ask_arguments(self.lab.commands[name])
         else:
@@ -381,7 +381,10 @@ class LabApp(App[int], inherit_bindings=False):
             self.lab.stacks.merge()
 
     @on(TextArea.Changed, "#text")
-    def _take_in_text(self) -> None:
+    @on(AskLine.Typed)
+    def _take_in(self) -> None:
+        for command, *arguments in self._bench.query_one(AskLine).typed():
+            self.do(command, *arguments)
         text = self._bench.query_one(SpokenText).text
         if text == self.lab.text:
             return

@@ -106,6 +106,17 @@ async def test_a_key_that_comes_right_behind_the_text_speaks_all_of_it(stage: Op
         assert [take.text for take in s.lab.takes] == ["Hi you"]
 
 
+async def test_a_key_that_comes_right_behind_a_seed_speaks_with_all_of_it(stage: OpenStage) -> None:
+    async with stage(size=(120, 40)) as s:
+        s.lab.run("text.set", "Some words")
+        s.app.query_one("#seed", Input).focus()
+        await s.settle()
+        for event in (*(Key(digit, digit) for digit in "4231"), Key("ctrl+g", None)):
+            s.app.post_message(event)
+        await s.until(lambda: bool(s.lab.takes))
+        assert [take.seed for take in s.lab.takes] == [4231]
+
+
 async def test_every_button_does_its_command(stage: OpenStage) -> None:
     async with stage() as s:
         s.app.do("text.set", "Some words")

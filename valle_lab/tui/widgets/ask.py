@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from textual import on
 from textual.containers import Container, Horizontal
@@ -104,10 +104,15 @@ class AskLine(Container):
         "stays; else each take draws a new one, which is shown here."
     )
 
+    class Typed(Message):
+        """What stands in a field is to be taken in; see `typed`."""
+
     def __init__(self, lab: Lab, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._lab = lab
         self._complete = False
+        self._known = {"seed": "", "limit": ""}
+        """What stood in the fields when the lab was last told of them, or they of the lab."""
 
     async def complete(self) -> None:
         """Add the fields: half of all widgets are in them, and they would hold up the first frame."""
@@ -147,19 +152,36 @@ class AskLine(Container):
         self.query_one("#voice", Choice).show((AUTO, *voices, NO_VOICE), lab.voice or NO_VOICE)
         self.query_one("#language", Choice).show(described.languages if described else (), lab.language)
         seed = lab.seed if lab.seed is not None else lab.takes[-1].seed if lab.takes else None
-        entry, lock = self.query_one("#seed", Input), self.query_one("#locked", Checkbox)
-        if not entry.has_focus:
-            with entry.prevent(Input.Changed):
-                entry.value = "" if seed is None else str(seed)
+        self._write("seed", "" if seed is None else str(seed))
+        lock = self.query_one("#locked", Checkbox)
         with lock.prevent(Checkbox.Changed):
             lock.value = lab.seed is not None
-        limit = self.query_one("#limit", Input)
-        if not limit.has_focus:
-            with limit.prevent(Input.Changed):
-                limit.value = f"{lab.max_seconds:g}"
+        self._write("limit", f"{lab.max_seconds:g}")
         self.query_one("#task", Choice).show(tasks(lab) if described else (), lab.manner.task)
         modes = described.modes if described else ()
         self.query_one("#mode", Choice).show((FIRST, *modes), lab.manner.mode or FIRST)
+
+    def _write(self, field: str, value: str) -> None:
+        """Show a value, unless somebody is writing there."""
+        entry = self.query_one(f"#{field}", Input)
+        if not entry.has_focus:
+            self._known[field] = value
+            with entry.prevent(Input.Changed):
+                entry.value = value
+
+    def typed(self) -> Iterator[tuple[str, ...]]:
+        """The commands, with their arguments, of what was typed into the fields and is not taken in yet."""
+        for field, known in self._known.items() if self._complete else ():
+            value = self.query_one(f"#{field}", Input).value
+            self._known[field] = value
+            if value == known:
+                continue
+            if field == "limit" and value.strip("0."):
+                yield "text.limit", value
+            elif field == "seed" and value:
+                yield "seed.set", value
+            elif field == "seed" and self._lab.seed is not None:
+                yield ("seed.lock",)
 
     @on(Choice.Chosen, "#voice")
     def _voice(self, event: Choice.Chosen) -> None:
@@ -178,19 +200,11 @@ class AskLine(Container):
     def _mode(self, event: Choice.Chosen) -> None:
         self.post_message(CommandWanted("mode.choose", event.name))
 
-    # What stands in a field counts as it is typed: the key that speaks works from within it.
-
-    @on(Input.Changed, "#seed")
-    def _seed(self, event: Input.Changed) -> None:
-        if event.value:
-            self.post_message(CommandWanted("seed.set", event.value))
-        elif self._lab.seed is not None:
-            self.post_message(CommandWanted("seed.lock"))
-
-    @on(Input.Changed, "#limit")
-    def _limit(self, event: Input.Changed) -> None:
-        if event.value.strip("0."):
-            self.post_message(CommandWanted("text.limit", event.value))
+    @on(Input.Changed)
+    def _take_in(self, event: Input.Changed) -> None:
+        # What stands in a field counts as it is typed: the key that speaks works from within it.
+        event.stop()
+        self.post_message(self.Typed())
 
     @on(Checkbox.Changed, "#locked")
     def _lock(self) -> None:
