@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import platformdirs
 from numpy.typing import NDArray
 
+from valle import folders
 from valle.early_exit import EarlyExit
 from valle.errors import UserError
 from valle.files import write_atomically
@@ -79,7 +79,7 @@ def _fit(
 
 def thresholds_file(model: str) -> Path:
     """Where the thresholds of the model of this hash are kept, whether they are there or not."""
-    return platformdirs.user_data_path("valle-lab") / "calibrations" / f"{model}-layers.json"
+    return folders.data() / "calibrations" / f"{model}-layers.json"
 
 
 def keep(model: str, thresholds: Sequence[LayerThresholds]) -> Path:

@@ -19,14 +19,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import platformdirs
 
+from valle import folders
 from valle.audio import edit, wav
 from valle.audio.codec import Codec, Codes
 from valle.errors import UserError
 from valle.files import write_atomically
 
-APPLICATION = "valle-lab"
 INDEX = "voices.toml"
 SOUND_FILES = frozenset([".wav", ".flac", ".ogg", ".mp3", ".aiff", ".aif", ".opus", ".m4a", ".w64", ".caf"])
 LONGEST = 60.0
@@ -73,12 +72,12 @@ class Voice:
 
 def user_folder() -> Path:
     """Where the user's own voices are, unless the settings name another folder."""
-    return platformdirs.user_data_path(APPLICATION) / "voices"
+    return folders.data() / "voices"
 
 
 def cache_folder() -> Path:
     """Where the codes of voices are kept; all of it can be made again."""
-    return platformdirs.user_cache_path(APPLICATION) / "codes"
+    return folders.cache() / "codes"
 
 
 def list_voices(folder: Path | None = None) -> list[Voice]:

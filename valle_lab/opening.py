@@ -5,21 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from valle import folders
     from valle_lab.lab import Lab
     from valle_lab.settings import Settings
 
 
 def open_lab(settings: Settings) -> Lab:
     """The lab, not started yet: `start` looks for the sound device and starts the worker."""
-    import platformdirs
-
     from valle_lab.lab import Lab
     from valle_lab.player import Player
-    from valle_lab.settings import APPLICATION
     from valle_lab.sinks import open_sink
     from valle_lab.worker.client import WorkerClient
 
-    log = platformdirs.user_log_path(APPLICATION) / "worker.log"
+    log = folders.log() / "worker.log"
     audio, voices = settings.audio, settings.paths.voices
     return Lab(
         settings,

@@ -6,16 +6,15 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import platformdirs
 from prompt_toolkit import PromptSession
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 from prompt_toolkit.document import Document
 from prompt_toolkit.history import FileHistory, History, InMemoryHistory
 
+from valle import folders
 from valle.errors import UserError
 from valle_lab.lab.registry import Command
 from valle_lab.repl import Repl
-from valle_lab.settings import APPLICATION
 
 REFRESH = 0.2
 
@@ -91,7 +90,7 @@ def _toolbar(repl: Repl) -> str:
 
 def _history() -> History:
     """A person's own lines of all sessions, where they can be kept."""
-    file: Path = platformdirs.user_data_path(APPLICATION) / "repl-history"
+    file: Path = folders.data() / "repl-history"
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.touch()

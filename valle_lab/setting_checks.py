@@ -11,13 +11,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import platformdirs
-
+from valle import folders
 from valle.errors import UserError
 from valle.request import SEED_LIMIT
 from valle.samplers.stack import Stack
 
-APPLICATION = "valle-lab"
 MOST_THREADS = 1024
 LONGEST_NAME = 4096
 TABLE = "it is a table"
@@ -91,7 +89,7 @@ def folder(key: str, value: Any) -> Path:
     if not isinstance(value, str) or not value.strip() or "\0" in value:
         raise ValueError('use the name of a folder, or "auto"')
     if value == "auto":
-        return Path(platformdirs.user_data_dir(APPLICATION)) / key
+        return folders.data() / key
     return Path(value).expanduser()
 
 

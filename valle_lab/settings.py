@@ -12,11 +12,9 @@ from dataclasses import dataclass, is_dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_type_hints
 
-import platformdirs
-
+from valle import folders
 from valle.errors import UserError
 from valle_lab import setting_checks as checks
-from valle_lab.setting_checks import APPLICATION as APPLICATION
 from valle_lab.setting_checks import TABLE, Check
 
 FILE_NAME = "lab.toml"
@@ -99,7 +97,7 @@ def template() -> str:
 
 def user_settings_file() -> Path:
     """Where a person's own `lab.toml` is looked for, whether it is there or not."""
-    return Path(platformdirs.user_config_dir(APPLICATION)) / FILE_NAME
+    return folders.config() / FILE_NAME
 
 
 def load_settings(config: Path | None = None, overrides: Mapping[str, Any] | None = None) -> Settings:

@@ -6,9 +6,8 @@ import os
 import re
 from pathlib import Path
 
-import platformdirs
+from valle import folders
 
-APPLICATION = "valle-lab"
 FILE_NAME = "encodec_24khz-d7cc33bc.th"
 """As the package publishes it; the last eight digits are the first of its sha256."""
 URL = "https://dl.fbaipublicfiles.com/encodec/v0/"
@@ -23,8 +22,8 @@ def hub_folder() -> Path:
 
 def find_weights() -> Path | None:
     """The file of the weights, in the cache of torch's hub or the models folder; None if it is in neither."""
-    folders = (hub_folder(), platformdirs.user_data_path(APPLICATION) / "models")
-    return next((folder / FILE_NAME for folder in folders if (folder / FILE_NAME).is_file()), None)
+    places = (hub_folder(), folders.data() / "models")
+    return next((folder / FILE_NAME for folder in places if (folder / FILE_NAME).is_file()), None)
 
 
 def checksum_of(name: str) -> str | None:

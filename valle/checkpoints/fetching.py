@@ -11,13 +11,11 @@ import re
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import platformdirs
-
+from valle import folders
 from valle.checkpoints.hub import HubName, cache_folder, cached, choose, repository_folder, wanted
 from valle.downloads import DownloadError, Progress, bar, download
 from valle.errors import UserError
 
-APPLICATION = "valle-lab"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -70,7 +68,7 @@ def _fetch_file(name: HubName, file: str, endpoint: str | None, progress: Progre
 
 def _by_hand(name: HubName, error: Exception) -> str:
     path = name.file or "the model's file"
-    folder = platformdirs.user_data_path(APPLICATION) / "models"
+    folder = folders.data() / "models"
     reason = next(iter(str(error).splitlines()), "") or type(error).__name__
     return (
         f"{name}: cannot be fetched ({reason[:160]}). Get {path} of https://huggingface.co/{name.repo} some "

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import platformdirs
 from numpy.typing import NDArray
 
+from valle import folders
 from valle.errors import UserError
 from valle.files import write_atomically
 from valle.samplers.declaration import Parameter
@@ -125,7 +125,7 @@ def calibrate(model: str, found: Decisions) -> Calibration:
 
 def calibration_file(model: str) -> Path:
     """Where the thresholds of the model of this hash are kept, whether they are there or not."""
-    return platformdirs.user_data_path("valle-lab") / "calibrations" / f"{model}.json"
+    return folders.data() / "calibrations" / f"{model}.json"
 
 
 def keep(calibration: Calibration) -> Path:

@@ -12,8 +12,7 @@ from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
 
-import platformdirs
-
+from valle import folders
 from valle.errors import UserError
 from valle.files import write_atomically
 from valle.text.phonemes import Phonemizer
@@ -119,7 +118,7 @@ def sounds(words: Iterable[str], phonemizer: Phonemizer, cache: Path | None = No
     """
     wanted = tuple(dict.fromkeys(words))
     key = hashlib.sha256("\n".join((str(phonemizer.versions()), *wanted)).encode()).hexdigest()[:32]
-    folder = cache or platformdirs.user_cache_path("valle-lab") / "words"
+    folder = cache or folders.cache() / "words"
     file = folder / f"{phonemizer.language}-{key}.json"
     with contextlib.suppress(OSError, ValueError):
         kept = json.loads(file.read_text(encoding="utf-8"))

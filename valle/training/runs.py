@@ -14,8 +14,8 @@ from pickle import UnpicklingError
 from typing import Any, Literal, Protocol
 
 import torch
-from platformdirs import user_cache_path
 
+from valle import folders
 from valle.errors import UserError
 from valle.training.processes import Processes
 
@@ -29,7 +29,7 @@ Fall = Literal["linear", "cosine"]
 
 def training_folder() -> Path:
     """Where the runs and their data lie: the user's cache folder."""
-    folder = user_cache_path("valle-lab") / "training"
+    folder = folders.cache() / "training"
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 

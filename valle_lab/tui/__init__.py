@@ -12,6 +12,7 @@ from valle.errors import UserError
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from valle import folders
     from valle_lab.settings import Settings
     from valle_lab.tui.app import LabApp
 
@@ -32,14 +33,11 @@ def run(load: Callable[[], Settings]) -> int:
 
 
 def _run(settings: Settings) -> int:
-    import platformdirs
-
     from valle_lab.opening import open_lab
-    from valle_lab.settings import APPLICATION
     from valle_lab.tui.app import LabApp
     from valle_lab.tui.terminal import ending_with_terminal, own_terminal
 
-    log = platformdirs.user_log_path(APPLICATION) / "lab.log"
+    log = folders.log() / "lab.log"
     with ending_with_terminal(), own_terminal(log):
         lab = open_lab(settings)
         app = LabApp(lab)
