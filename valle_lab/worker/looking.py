@@ -17,7 +17,7 @@ from valle.samplers.rows import Rows
 from valle.samplers.sampler import Sampler, States, pick
 from valle.samplers.stack import Stack
 from valle_lab.views import CandidateTable, Histogram, Look, StageView, StepView
-from valle_lab.worker.memory import Kept
+from valle_lab.worker.take_memory import Kept
 
 
 @dataclass(frozen=True, slots=True)

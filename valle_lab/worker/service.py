@@ -28,9 +28,10 @@ from valle_lab.engine import BatchGeneration, Codec, Engine, Generation
 from valle_lab.session.engines import find_model
 from valle_lab.session.origin import origin_of
 from valle_lab.views import AttentionLook, AttentionView, Look, StepView, TakeLook
-from valle_lab.worker.memory import Memory, completed
+from valle_lab.worker.memory import Memory
 from valle_lab.worker.messages import Ask, Begun, Description, Made, ModelChoice, Progress
 from valle_lab.worker.surface import ForgottenStepError, Wave
+from valle_lab.worker.take_memory import completed
 
 if TYPE_CHECKING:
     from valle import downloads

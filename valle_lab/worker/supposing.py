@@ -17,7 +17,7 @@ from valle.take import assemble
 from valle.whatif import WhatIf, decisions
 from valle_lab.engine import Engine
 from valle_lab.views import TakeLook
-from valle_lab.worker.memory import Kept, TakeMemory
+from valle_lab.worker.take_memory import Kept, TakeMemory
 
 
 def suppose(

@@ -28,9 +28,9 @@ from valle_lab.worker.looks import (
     view_from_body,
     view_to_body,
 )
-from valle_lab.worker.memory import OBJECTS
 from valle_lab.worker.messages import Ask, ModelChoice
 from valle_lab.worker.surface import ForgottenStepError, Speaking
+from valle_lab.worker.take_memory import OBJECTS
 
 if TYPE_CHECKING:
     from valle.inference import Engine as RealEngine
