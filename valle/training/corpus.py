@@ -23,6 +23,8 @@ SPAN = 8
 IGNORED = -100
 DIGITS_START, DIGITS_STOP = 0, 10
 LEVELS = 7
+HEARD_BEFORE, HEARD_AFTER = 1, 2
+"""Frames; what comes before is all that a frame's key knows of, so the sound is best told at its end."""
 ENGLISH = 0
 
 
@@ -109,17 +111,25 @@ class Utterance:
 
 
 @dataclass(frozen=True, eq=False)
-class Batch:
-    """Rows with their targets where these do not follow from the row, and their alignments where they guide.
+class Aim:
+    """Where in another segment each row of the output should look: from `starts` to before `stops`, [N]."""
 
-    An alignment is, for each row of the output, the place in the phoneme segment of the symbol it should see.
+    segment: str
+    starts: Tensor
+    stops: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Rows with their targets where these do not follow from the row, and their aims where there are timings.
+
     `holes` are, for each row, the frames of its segments that are left out, bool [frames].
     """
 
     kind: Kind
     rows: list[Inputs]
     targets: list[Tensor | None]
-    alignments: list[Tensor | None]
+    aims: list[Aim | None]
     holes: list[dict[str, Tensor]] = field(default_factory=list)
 
 
@@ -201,11 +211,11 @@ class Corpus:
             if kind is Kind.AR and mix.other_past and random.random() < mix.other_past:
                 past = self.other_past(int(index), random)
             prompt = self.prompt(int(index), random)
-            row, target, alignment = make_row(self._utterances[int(index)], prompt, kind, mix, random, past)
+            row, target, aim = make_row(self._utterances[int(index)], prompt, kind, mix, random, past)
             batch.rows.append(with_errors(row, kind, mix.token_error, random))
             batch.holes.append(some_holes(row, mix.token_dropout, random))
             batch.targets.append(target)
-            batch.alignments.append(alignment)
+            batch.aims.append(aim)
         return batch
 
 
@@ -225,22 +235,22 @@ def make_row(
     mix: Mix,
     random: np.random.Generator,
     past: NDArray[np.int16] | None = None,
-) -> tuple[Inputs, Tensor | None, Tensor | None]:
-    """One row of a kind, its target where it needs one, its alignment where it has text and speech.
+) -> tuple[Inputs, Tensor | None, Aim | None]:
+    """One row of a kind, its target where it needs one, its aim where it has text and speech.
 
     An AR row that has a prompt may read another `past` [frames, 8] than what it is asked for.
     """
     ids, codes = _tensor(utterance.ids), _tensor(utterance.codes)
     if kind is Kind.STT:
-        return Inputs("stt", phonemes=ids, language=ENGLISH, response=codes), None, None
-    alignment = None if utterance.alignment is None else _tensor(utterance.alignment)
+        return Inputs("stt", phonemes=ids, language=ENGLISH, response=codes), None, heard(utterance)
+    aim = None if utterance.alignment is None else said(utterance.alignment)
     fate = random.random()
     if fate < mix.without_both and kind is not Kind.LEN:
-        ids, prompt, alignment = torch.tensor([BOS, EOS]), None, None
+        ids, prompt, aim = torch.tensor([BOS, EOS]), None, None
     elif fate < mix.without_both + mix.without_voice:
         prompt = None
     elif fate < mix.without_both + mix.without_voice + mix.without_text and kind is not Kind.LEN:
-        ids, alignment = torch.tensor([BOS, EOS]), None
+        ids, aim = torch.tensor([BOS, EOS]), None
     voice = None if prompt is None else _tensor(prompt)
     if kind is Kind.LEN:
         count = torch.tensor(digits(len(codes)))
@@ -248,20 +258,39 @@ def make_row(
     if kind is Kind.NAR:
         level = mix.level(random)
         row = Inputs(phonemes=ids, language=ENGLISH, level=level, prompt=voice, response=codes)
-        return row, None, alignment
+        return row, None, aim
     first = codes[:, :1]
     if kind is Kind.NAR_LEN:
         hidden = torch.from_numpy(random.random(len(codes)) < np.cos(random.random() * np.pi / 2))
         hidden[int(random.integers(len(codes)))] = True
         shown = first.masked_fill(hidden[:, None], MASK)
         row = Inputs(phonemes=ids, language=ENGLISH, prompt=voice, response=shown, masked=True)
-        return row, first[:, 0].masked_fill(~hidden, IGNORED), alignment
-    if alignment is not None:
-        alignment = torch.cat([alignment, torch.tensor([len(ids) - 1])])
+        return row, first[:, 0].masked_fill(~hidden, IGNORED), aim
+    if aim is not None and utterance.alignment is not None:
+        aim = said(np.append(utterance.alignment, np.int16(len(ids) - 1)))
     read = first if past is None or voice is None else _tensor(past)[:, :1]
     shown = read.masked_fill(torch.from_numpy(_spans(len(codes), mix.hidden, random))[:, None], MASK)
     target = torch.cat([first[:, 0], torch.tensor([STOP])])
-    return Inputs(phonemes=ids, language=ENGLISH, prompt=voice, response=shown), target, alignment
+    return Inputs(phonemes=ids, language=ENGLISH, prompt=voice, response=shown), target, aim
+
+
+def said(alignment: NDArray[np.int16]) -> Aim:
+    """Frames look at the symbol that sounds in them, given as its place in the text, [frames]."""
+    places = _tensor(alignment)
+    return Aim("phonemes", places, places + 1)
+
+
+def heard(utterance: Utterance) -> Aim | None:
+    """Symbols look at the frames in which they sound and at those next to these; one that has no frame, such
+    as a stress mark, at those where it would be. None where it is not known when they sound."""
+    if utterance.alignment is None:
+        return None
+    symbols = np.arange(len(utterance.ids))
+    first = np.searchsorted(utterance.alignment, symbols, side="left")
+    end = np.searchsorted(utterance.alignment, symbols, side="right")
+    frames = len(utterance.codes)
+    starts, stops = np.clip(first - HEARD_BEFORE, 0, frames - 1), np.clip(end + HEARD_AFTER, 1, frames)
+    return Aim("response", torch.from_numpy(starts), torch.from_numpy(stops))
 
 
 def laid_along(own: NDArray[np.int16], other: NDArray[np.int16]) -> NDArray[np.int64]:

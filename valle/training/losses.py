@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import cast
@@ -14,7 +14,7 @@ from torch.nn import functional
 from valle.models.ar_nar import ArNar
 from valle.models.base import Inputs, Losses
 from valle.models.layout import Layout
-from valle.training.corpus import Batch
+from valle.training.corpus import Aim, Batch
 from valle.training.layer_skip import Early, skipping
 from valle.training.model_recipe import ModelRecipe
 from valle.training.precision import mixed
@@ -24,38 +24,44 @@ Pieces = tuple[list[Tensor], list[Tensor]]
 
 
 class Guide:
-    """Pushes one attention head of some layers to look at the phoneme of the frame that a row predicts.
+    """Pushes one attention head of some layers to look at what a row is about to say or to write.
 
     Tachibana et al., "Efficiently trainable text-to-speech system based on deep convolutional networks with
     guided attention" (2018) had the idea; here the target is exact, from the renderer's timings.
     """
 
-    def __init__(self, layers: Sequence[int], layouts: list[Layout], alignments: list[Tensor | None]) -> None:
-        self._layers, self._layouts, self._alignments = layers, layouts, alignments
+    def __init__(
+        self, layers: Mapping[str, Sequence[int]], layouts: Sequence[Layout], aims: Sequence[Aim | None]
+    ) -> None:
+        """`layers` are those whose first head is pushed to look at a segment, by its name."""
+        self._layers, self._layouts, self._aims = layers, layouts, aims
         self._losses: dict[int, Tensor] = {}
 
     @property
     def loss(self) -> Tensor:
-        """The sum over the layers seen of the mean cross entropy of all guided rows."""
+        """The sum over the layers seen of the mean that all guided rows miss, in nats."""
         return torch.stack(list(self._losses.values())).sum() if self._losses else torch.zeros(())
 
     def attention(self, layer: int, query: Tensor, key: Tensor) -> None:
         """Take the queries and keys of a layer; one that is run again for its gradients counts once."""
-        if layer not in self._layers:
-            return
-        rows = [row for row, alignment in enumerate(self._alignments) if alignment is not None]
-        if not rows:
-            return
-        longest = max(self._layouts[row].spans["phonemes"].stop for row in rows)
-        scores, wanted = [], []
-        for row in rows:
-            layout, alignment = self._layouts[row], self._alignments[row]
-            assert alignment is not None
-            keys = key[row, 0, layout.spans["phonemes"]].float()
-            found = query[row, 0, layout.outputs].float() @ keys.t() * keys.shape[-1] ** -0.5
-            scores.append(functional.pad(found, (0, longest - found.shape[1]), value=-1e9))
-            wanted.append(alignment)
-        self._losses[layer] = functional.cross_entropy(torch.cat(scores), torch.cat(wanted).to(query.device))
+        found = [
+            missed(query[row, 0, layout.outputs], key[row, 0, layout.spans[aim.segment]], aim)
+            for row, (layout, aim) in enumerate(zip(self._layouts, self._aims, strict=True))
+            if aim is not None and layer in self._layers[aim.segment]
+        ]
+        if found:
+            self._losses[layer] = torch.cat(found).mean()
+
+
+def missed(query: Tensor, key: Tensor, aim: Aim) -> Tensor:
+    """Return how little each of the queries [N, d] sees of the keys [K, d] that it is to see, [N] in nats:
+    the logarithm of its weight on them, taken negative."""
+    wanted = len(aim.starts)
+    scores = query[:wanted].float() @ key.float().t() * key.shape[-1] ** -0.5
+    places = torch.arange(len(key), device=key.device)
+    starts, stops = aim.starts.to(key.device), aim.stops.to(key.device)
+    within = (places >= starts[:, None]) & (places < stops[:, None])
+    return scores.logsumexp(-1) - scores.masked_fill(~within, -torch.inf).logsumexp(-1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +93,8 @@ class BatchLoss(nn.Module):
         """Return the losses of a batch."""
         model, recipe = self.model, self.recipe
         layouts = model.layouts(batch.rows, growing=True)
-        guide = Guide(recipe.guide_layers, layouts, batch.alignments)
+        guided = {"phonemes": recipe.guide_layers, "response": recipe.hearing_layers}
+        guide = Guide(guided, layouts, batch.aims)
         with mixed(model.device.type, recipe.precision):
             packed = model.pack(layouts)
             embedded = self._with_holes(packed.embeddings, layouts, batch.holes)

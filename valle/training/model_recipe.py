@@ -32,7 +32,8 @@ class ModelRecipe:
     router_weight: how much a mixture of experts is pushed to use all of them alike.
     checkpointing: whether blocks are run a second time for their gradients, which saves memory.
     guide_layers: whose first attention head is pushed to the phoneme of the frame that a row predicts, by
-    guide_weight each.
+    guide_weight each; hearing_layers: whose first head is pushed to the frames of the phoneme that a row of
+    `stt` predicts.
     forward_attention: whose first head, one that is guided, reads the text forward in the AR; of a backbone
     without attention and of the last layer none does.
     layer_dropout, early_exit: how often the last layer is left out, and how much early layers are asked, so
@@ -48,6 +49,7 @@ class ModelRecipe:
     hidden_rate: float = 0.02
     other_rate: float = 2e-3
     guide_layers: tuple[int, ...] = (2,)
+    hearing_layers: tuple[int, ...] = (3,)
     guide_weight: float = 1.0
     forward_attention: tuple[int, ...] = (2,)
     clip: float = 1.0

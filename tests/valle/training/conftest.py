@@ -73,4 +73,4 @@ def corpus() -> Corpus:
 
 @pytest.fixture
 def model_recipe() -> ModelRecipe:
-    return ModelRecipe(dim=16, layers=3, heads=2, budget=500)
+    return ModelRecipe(dim=16, layers=3, heads=2, budget=500, hearing_layers=(1,))

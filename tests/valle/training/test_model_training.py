@@ -11,8 +11,18 @@ import pytest
 import torch
 
 from tests.valle.training.conftest import speech_shard
-from valle.training.corpus import Corpus, Kind, Mix, digits, laid_along, make_row
-from valle.training.losses import Guide
+from valle.training.corpus import (
+    Aim,
+    Corpus,
+    Kind,
+    Mix,
+    Utterance,
+    digits,
+    heard,
+    laid_along,
+    make_row,
+)
+from valle.training.losses import Guide, missed
 from valle.training.model_recipe import ModelRecipe
 from valle.training.model_training import ModelTrainer, ShardSource
 from valle.training.runs import Run, Schedule, train
@@ -41,7 +51,7 @@ def test_every_kind_of_batch_has_a_loss_and_gradients(corpus: Corpus, model_reci
         parts = trainer.losses(batch)
         assert 0 < parts.answer.item() < 12
         assert 0 <= parts.accuracy.item() <= 1
-        assert (parts.guide.item() > 0) == (kind not in (Kind.LEN, Kind.STT))
+        assert (parts.guide.item() > 0) == (kind is not Kind.LEN)
         assert parts.total.item() == pytest.approx(parts.answer.item() + parts.guide.item())
         parts.total.backward()
         gradient = trainer.model.model.layers[0].self_attn.q_proj.weight.grad
@@ -61,13 +71,14 @@ def test_the_guide_wants_the_symbol_of_the_frame_that_a_row_predicts(
     corpus: Corpus, model_recipe: ModelRecipe
 ) -> None:
     trainer = ModelTrainer(model_recipe, corpus)
-    row, _, alignment = make_row(corpus[0], None, Kind.AR, Mix(without_both=0.0), np.random.default_rng(0))
-    assert alignment is not None
-    assert len(alignment) == len(corpus[0].codes) + 1
-    assert alignment[0] == corpus[0].alignment[0]
-    assert alignment[-1] == len(corpus[0].ids) - 1
+    row, _, aim = make_row(corpus[0], None, Kind.AR, Mix(without_both=0.0), np.random.default_rng(0))
+    assert aim is not None and aim.segment == "phonemes"
+    assert len(aim.starts) == len(corpus[0].codes) + 1
+    assert aim.starts[0] == corpus[0].alignment[0]
+    assert aim.starts[-1] == len(corpus[0].ids) - 1
+    assert torch.equal(aim.stops, aim.starts + 1)
     layouts = trainer.model.layouts([row], growing=True)
-    guide = Guide((2, 4), layouts, [alignment])
+    guide = Guide({"phonemes": (2, 4)}, layouts, [aim])
     width, count = 4, layouts[0].length
     key = torch.zeros(1, 2, count, width)
     query = torch.zeros(1, 2, count, width)
@@ -80,6 +91,25 @@ def test_the_guide_wants_the_symbol_of_the_frame_that_a_row_predicts(
     assert guide.loss.item() == pytest.approx(2 * uniform)
     guide.attention(4, query, key)
     assert guide.loss.item() == pytest.approx(2 * uniform), "a block that is run again counts once"
+
+
+def test_symbols_that_are_heard_look_at_their_frames_and_those_beside_them() -> None:
+    ids = np.arange(5, dtype=np.int16)
+    alignment = np.array([1, 1, 1, 1, 3, 3, 3, 4], np.int16)
+    aim = heard(Utterance(np.zeros((8, 8), np.int16), ids, alignment, speaker=0, rate=100))
+    assert aim is not None and aim.segment == "response"
+    windows = list(zip(aim.starts.tolist(), aim.stops.tolist(), strict=True))
+    assert windows == [(0, 2), (0, 6), (3, 6), (3, 8), (6, 8)]
+    assert heard(Utterance(np.zeros((8, 8), np.int16), ids, None, speaker=0, rate=100)) is None
+
+
+def test_what_a_query_misses_is_the_logarithm_of_the_weight_that_lies_elsewhere() -> None:
+    query, key = torch.tensor([[2.0, 0.0]]), torch.tensor([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]])
+    weights = np.exp(np.array([2.0, 0.0, -2.0]) / np.sqrt(2.0))
+    for start, stop in ((0, 1), (1, 3), (0, 3)):
+        aim = Aim("response", torch.tensor([start]), torch.tensor([stop]))
+        wanted = -np.log(weights[start:stop].sum() / weights.sum())
+        assert missed(query, key, aim).item() == pytest.approx(wanted, abs=1e-6)
 
 
 def test_rows_lose_their_conditions_as_often_as_the_mix_says(corpus: Corpus) -> None:

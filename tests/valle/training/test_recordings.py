@@ -45,7 +45,7 @@ def test_recordings_become_a_shard(folder: Path) -> None:
     corpus = Corpus()
     corpus.add(shard)
     batch = corpus.batch(Kind.AR, Mix(without_both=0.0), 500, np.random.default_rng(0))
-    assert batch.alignments == [None] * len(batch.rows)
+    assert batch.aims == [None] * len(batch.rows)
 
 
 def test_a_speaker_with_one_recording_has_no_prompt(folder: Path) -> None:

@@ -104,7 +104,14 @@ def of_one(recipe: ModelRecipe, corpus: Corpus) -> tuple[ModelTrainer, Parts, An
 
 
 def test_the_loss_in_pieces_and_as_a_whole(corpus: Corpus, model_recipe: ModelRecipe) -> None:
-    recipe = replace(model_recipe, precision="float32", guide_layers=(), text_factor=0.5, prompt_factor=0.25)
+    recipe = replace(
+        model_recipe,
+        precision="float32",
+        guide_layers=(),
+        hearing_layers=(),
+        text_factor=0.5,
+        prompt_factor=0.25,
+    )
     plain = of_one(recipe, corpus)[1]
     trainer, pieces, batch = of_one(replace(recipe, loss="pieces"), corpus)
     assert plain.total == plain.answer == pieces.answer
@@ -168,7 +175,7 @@ def test_wrong_codes_are_read_and_never_asked_for(corpus: Corpus, kind: Kind) ->
 
 
 def test_frames_that_are_left_out_are_the_dropout_token(corpus: Corpus, model_recipe: ModelRecipe) -> None:
-    recipe = replace(model_recipe, precision="float32", layers=1, guide_layers=())
+    recipe = replace(model_recipe, precision="float32", layers=1, guide_layers=(), hearing_layers=())
     trainer = ModelTrainer(recipe, corpus)
     batch = corpus.batch(Kind.AR, replace(PLAIN, token_dropout=0.3), 300, np.random.default_rng(0))
     shares = [float(hole.float().mean()) for holes in batch.holes for hole in holes.values()]
