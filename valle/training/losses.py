@@ -61,7 +61,8 @@ def missed(query: Tensor, key: Tensor, aim: Aim) -> Tensor:
     places = torch.arange(len(key), device=key.device)
     starts, stops = aim.starts.to(key.device), aim.stops.to(key.device)
     within = (places >= starts[:, None]) & (places < stops[:, None])
-    return scores.logsumexp(-1) - scores.masked_fill(~within, -torch.inf).logsumexp(-1)
+    found: Tensor = scores.logsumexp(-1) - scores.masked_fill(~within, -torch.inf).logsumexp(-1)
+    return found
 
 
 @dataclass(frozen=True, eq=False)
