@@ -106,7 +106,7 @@ def _add_results(commands: Commands[_Parser]) -> None:
     evaluate = commands.add_parser(
         "evaluate", help="measure a codec and a model, those of the package by default"
     )
-    parts = ("codec", "heldout", "model")
+    parts = ("codec", "heldout", "model", "tasks")
     evaluate.add_argument("what", choices=parts, nargs="*", default=parts)
     evaluate.add_argument("--model", default="builtin", help="a model file")
     evaluate.add_argument("--codec", type=Path, default=None, help="a codec file, for `codec`")

@@ -6,10 +6,14 @@ import argparse
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from valle.errors import UserError
 from valle.training.runs import STATE
+
+if TYPE_CHECKING:
+    from valle.inference import Engine
+    from valle.training.recogniser import Recogniser
 
 HELDOUT_SEED = 987654
 
@@ -37,8 +41,22 @@ def _evaluate_codec(arguments: argparse.Namespace, _folder: Path) -> dict[str, A
 
 
 def _evaluate_model(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
-    from valle.inference import Engine
     from valle.training.evaluation import evaluate_model
+
+    return _heard(evaluate_model, arguments, folder)
+
+
+def _evaluate_tasks(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    from valle.training.task_evaluation import evaluate_tasks
+
+    return _heard(evaluate_tasks, arguments, folder)
+
+
+def _heard(
+    measure: Callable[[Engine, Recogniser, int], dict[str, Any]], arguments: argparse.Namespace, folder: Path
+) -> dict[str, Any]:
+    """What is measured of a model with the ears of the evaluation."""
+    from valle.inference import Engine
     from valle.training.recogniser import load_recogniser
 
     ears = folder / "recogniser" / STATE
@@ -46,7 +64,7 @@ def _evaluate_model(arguments: argparse.Namespace, folder: Path) -> dict[str, An
         raise UserError(f"{ears} is not there; make it with `data --shards 4` and `recogniser`")
     engine = Engine.load(arguments.model, threads=arguments.threads)
     try:
-        return evaluate_model(engine, load_recogniser(ears), arguments.count)
+        return measure(engine, load_recogniser(ears), arguments.count)
     finally:
         engine.close()
 
@@ -71,4 +89,5 @@ EVALUATIONS: dict[str, Callable[[argparse.Namespace, Path], dict[str, Any]]] = {
     "codec": _evaluate_codec,
     "heldout": _evaluate_heldout,
     "model": _evaluate_model,
+    "tasks": _evaluate_tasks,
 }
