@@ -30,17 +30,17 @@ class CodecRecipe:
     batch: int = 6
     learning_rate: float = 1.2e-3
     quantiser_start: int = 500
-    fewer_levels: float = 0.5
+    fewer_levels: float = 0.2
     pitch_weight: float = 4.0
     voicing_weight: float = 0.5
     phoneme_weight: float = 0.5
     commitment_weight: float = 0.25
     envelope_weight: float = 1.0
-    ear_weight: float = 0.5
+    ear_weight: float = 2.0
     clip: float = 2.0
     seed: int = 0
     frozen: bool = False
-    spoken: float = 0.5
+    spoken: float = 0.4
     shape: CodecShape = field(default_factory=CodecShape)
 
 

@@ -18,30 +18,38 @@ from valle.audio.builtin.network import Block, FrameConvolution, Spectra, mel_fi
 from valle.audio.builtin.pitch import HOP, WINDOW
 from valle.training.codec_data import CodecData
 
-BANDS, WIDTH, BLOCKS = 64, 128, 4
+BANDS, WIDTH, BLOCKS = 64, 192, 6
+HALVES = 2
 FRAMES = 75
 BATCH, RATE = 16, 2e-3
 QUIETEST_NOISE, LOUDEST_NOISE = 0.0003, 0.02
+
+
+def _log_bands(spectra: Tensor, filters: Tensor) -> Tensor:
+    magnitude = (spectra.real.square() + spectra.imag.square() + 1e-9).sqrt()
+    return 0.3 * torch.log(magnitude @ filters + 1e-2)
 
 
 class PhonemeEar(nn.Module):
     """Log-mel frames to the phoneme that sounds in each."""
 
     filters: Tensor
+    finer_filters: Tensor
 
     def __init__(self, symbols: int) -> None:
         super().__init__()
-        self.spectra = Spectra()
+        self.spectra, self.finer = Spectra(), Spectra(HOP // HALVES)
         self.register_buffer("filters", mel_filters(WINDOW, BANDS), persistent=False)
-        self.first = FrameConvolution(BANDS, WIDTH, 3)
+        self.register_buffer("finer_filters", mel_filters(WINDOW // HALVES, BANDS), persistent=False)
+        self.first = FrameConvolution((1 + HALVES) * BANDS, WIDTH, 3)
         self.blocks = nn.ModuleList(Block(WIDTH) for _ in range(BLOCKS))
         self.last = nn.Linear(WIDTH, symbols)
 
     def forward(self, wave: Tensor) -> tuple[list[Tensor], Tensor]:
         """What each block makes of waves [batch, frames * 320], and the scores [batch, frames, symbols]."""
-        spectra = self.spectra(wave)
-        magnitude = (spectra.real.square() + spectra.imag.square() + 1e-9).sqrt()
-        x = self.first(0.3 * torch.log(magnitude @ self.filters + 1e-2))
+        bands = _log_bands(self.spectra(wave), self.filters)
+        finer = _log_bands(self.finer(wave), self.finer_filters)
+        x = self.first(torch.cat([bands, finer.reshape(*bands.shape[:2], -1)], -1))
         heard = []
         for block in self.blocks:
             x = block(x)
@@ -85,7 +93,7 @@ def train_phoneme_ear(data: CodecData, steps: int, seed: int = 0) -> PhonemeEar:
     return ear.eval().requires_grad_(False)
 
 
-def phoneme_ear(path: Path, data: CodecData, steps: int = 1500, seed: int = 0) -> PhonemeEar:
+def phoneme_ear(path: Path, data: CodecData, steps: int = 2000, seed: int = 0) -> PhonemeEar:
     """The ear in a file; it is trained first where there is none."""
     if not path.exists():
         torch.save(train_phoneme_ear(data, steps, seed).state_dict(), path)

@@ -104,7 +104,7 @@ def codec(arguments: argparse.Namespace, folder: Path) -> None:
     data = own = CodecData.load(path)
     if arguments.spoken:
         data = own.joined(_spoken(folder, arguments))
-    ear = phoneme_ear(folder / "ear.pt", own) if arguments.decoder else None
+    ear = phoneme_ear(folder / "phoneme_ear.pt", own) if arguments.decoder else None
     trainer = CodecTrainer(data, recipe, ear)
     run, state = _resumed(trainer, folder / ("decoder" if arguments.decoder else "codec"))
     if state is None and arguments.decoder:
