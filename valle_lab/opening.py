@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from valle import folders
     from valle_lab.lab import Lab
     from valle_lab.settings import Settings
 
 
 def open_lab(settings: Settings) -> Lab:
     """The lab, not started yet: `start` looks for the sound device and starts the worker."""
+    from valle import folders
     from valle_lab.lab import Lab
     from valle_lab.player import Player
     from valle_lab.sinks import open_sink

@@ -12,7 +12,6 @@ from valle.errors import UserError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from valle import folders
     from valle_lab.settings import Settings
     from valle_lab.tui.app import LabApp
 
@@ -33,6 +32,7 @@ def run(load: Callable[[], Settings]) -> int:
 
 
 def _run(settings: Settings) -> int:
+    from valle import folders
     from valle_lab.opening import open_lab
     from valle_lab.tui.app import LabApp
     from valle_lab.tui.terminal import ending_with_terminal, own_terminal
