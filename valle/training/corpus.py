@@ -14,6 +14,7 @@ from torch import Tensor
 from valle.errors import UserError
 from valle.models.base import Inputs
 from valle.text.tokens import BOS, EOS
+from valle.training.aims import Aim, heard, said
 from valle.training.speech import SpeechShard
 
 SHORTEST_PROMPT, LONGEST_PROMPT = 38, 260
@@ -23,8 +24,6 @@ SPAN = 8
 IGNORED = -100
 DIGITS_START, DIGITS_STOP = 0, 10
 LEVELS = 7
-HEARD_BEFORE, HEARD_AFTER = 1, 2
-"""Frames; what comes before is all that a frame's key knows of, so the sound is best told at its end."""
 ENGLISH = 0
 
 
@@ -108,15 +107,6 @@ class Utterance:
     def length(self) -> int:
         """Roughly how many rows it takes in a sequence, its prompt left out."""
         return len(self.ids) + len(self.codes)
-
-
-@dataclass(frozen=True, eq=False)
-class Aim:
-    """Where in another segment each row of the output should look: from `starts` to before `stops`, [N]."""
-
-    segment: str
-    starts: Tensor
-    stops: Tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -242,15 +232,16 @@ def make_row(
     """
     ids, codes = _tensor(utterance.ids), _tensor(utterance.codes)
     if kind is Kind.STT:
-        return Inputs("stt", phonemes=ids, language=ENGLISH, response=codes), None, heard(utterance)
-    aim = None if utterance.alignment is None else said(utterance.alignment)
+        aim = heard(utterance.alignment, len(ids))
+        return Inputs("stt", phonemes=ids, language=ENGLISH, response=codes), None, aim
+    alignment = utterance.alignment
     fate = random.random()
     if fate < mix.without_both and kind is not Kind.LEN:
-        ids, prompt, aim = torch.tensor([BOS, EOS]), None, None
+        ids, prompt, alignment = torch.tensor([BOS, EOS]), None, None
     elif fate < mix.without_both + mix.without_voice:
         prompt = None
     elif fate < mix.without_both + mix.without_voice + mix.without_text and kind is not Kind.LEN:
-        ids, aim = torch.tensor([BOS, EOS]), None
+        ids, alignment = torch.tensor([BOS, EOS]), None
     voice = None if prompt is None else _tensor(prompt)
     if kind is Kind.LEN:
         count = torch.tensor(digits(len(codes)))
@@ -258,39 +249,20 @@ def make_row(
     if kind is Kind.NAR:
         level = mix.level(random)
         row = Inputs(phonemes=ids, language=ENGLISH, level=level, prompt=voice, response=codes)
-        return row, None, aim
+        return row, None, said(alignment)
     first = codes[:, :1]
     if kind is Kind.NAR_LEN:
         hidden = torch.from_numpy(random.random(len(codes)) < np.cos(random.random() * np.pi / 2))
         hidden[int(random.integers(len(codes)))] = True
         shown = first.masked_fill(hidden[:, None], MASK)
         row = Inputs(phonemes=ids, language=ENGLISH, prompt=voice, response=shown, masked=True)
-        return row, first[:, 0].masked_fill(~hidden, IGNORED), aim
-    if aim is not None and utterance.alignment is not None:
-        aim = said(np.append(utterance.alignment, np.int16(len(ids) - 1)))
+        return row, first[:, 0].masked_fill(~hidden, IGNORED), said(alignment)
+    if alignment is not None:
+        alignment = np.append(alignment, np.int16(len(ids) - 1))
     read = first if past is None or voice is None else _tensor(past)[:, :1]
     shown = read.masked_fill(torch.from_numpy(_spans(len(codes), mix.hidden, random))[:, None], MASK)
     target = torch.cat([first[:, 0], torch.tensor([STOP])])
-    return Inputs(phonemes=ids, language=ENGLISH, prompt=voice, response=shown), target, aim
-
-
-def said(alignment: NDArray[np.int16]) -> Aim:
-    """Frames look at the symbol that sounds in them, given as its place in the text, [frames]."""
-    places = _tensor(alignment)
-    return Aim("phonemes", places, places + 1)
-
-
-def heard(utterance: Utterance) -> Aim | None:
-    """Symbols look at the frames in which they sound and at those next to these; one that has no frame, such
-    as a stress mark, at those where it would be. None where it is not known when they sound."""
-    if utterance.alignment is None:
-        return None
-    symbols = np.arange(len(utterance.ids))
-    first = np.searchsorted(utterance.alignment, symbols, side="left")
-    end = np.searchsorted(utterance.alignment, symbols, side="right")
-    frames = len(utterance.codes)
-    starts, stops = np.clip(first - HEARD_BEFORE, 0, frames - 1), np.clip(end + HEARD_AFTER, 1, frames)
-    return Aim("response", torch.from_numpy(starts), torch.from_numpy(stops))
+    return Inputs(phonemes=ids, language=ENGLISH, prompt=voice, response=shown), target, said(alignment)
 
 
 def laid_along(own: NDArray[np.int16], other: NDArray[np.int16]) -> NDArray[np.int64]:

@@ -162,15 +162,18 @@ class Listener:
         return self.sitters[self._ear.nearest(wave)].name
 
 
+def mean(values: Sequence[float]) -> float:
+    """The mean, or the share of those that are true, to four digits."""
+    return round(float(np.mean(values)), 4)
+
+
+def median(values: Sequence[float]) -> float:
+    """The median, to four digits."""
+    return round(float(np.median(values)), 4)
+
+
 def summary(results: Sequence[TakeResult]) -> dict[str, float]:
     """The shares and means of many takes; medians where a mean would be that of an outlier."""
-
-    def mean(values: list[float] | list[bool]) -> float:
-        return round(float(np.mean(values)), 4)
-
-    def median(values: list[float]) -> float:
-        return round(float(np.median(values)), 4)
-
     return {
         "takes": len(results),
         "errors_of_espeak": mean([each.espeak_errors for each in results]),

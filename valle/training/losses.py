@@ -14,7 +14,8 @@ from torch.nn import functional
 from valle.models.ar_nar import ArNar
 from valle.models.base import Inputs, Losses
 from valle.models.layout import Layout
-from valle.training.corpus import Aim, Batch
+from valle.training.aims import Aim
+from valle.training.corpus import Batch
 from valle.training.layer_skip import Early, skipping
 from valle.training.model_recipe import ModelRecipe
 from valle.training.precision import mixed

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from valle.inference import Engine
 from valle.modes import Demasking
 from valle.prompts import transcription
@@ -15,6 +13,8 @@ from valle.training.evaluation import (
     Listener,
     Sitter,
     known_sitters,
+    mean,
+    median,
     sentences,
     summary,
 )
@@ -64,7 +64,7 @@ def transcribed(engine: Engine, texts: Sequence[str], sitters: Sequence[Sitter])
         stopped.append(take.stop == "stop")
     return {
         "takes": len(texts),
-        "errors": round(float(np.mean(errors)), 4),
-        "errors_median": round(float(np.median(errors)), 4),
-        "stopped": round(float(np.mean(stopped)), 4),
+        "errors": mean(errors),
+        "errors_median": median(errors),
+        "stopped": mean(stopped),
     }

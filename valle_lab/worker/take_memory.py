@@ -85,6 +85,7 @@ class TakeMemory:
         self.passes: dict[int, RawRows] = {}
         """What the decisions of a segment were made from, where one pass has made it again."""
         self._written: dict[int, list[int]] = {}
+        """The ids of level 0 by segment, also of steps that the budget has no room for."""
         self._full = full
         self._watched = watched
         self._remade = remade

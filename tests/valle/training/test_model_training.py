@@ -11,17 +11,8 @@ import pytest
 import torch
 
 from tests.valle.training.conftest import speech_shard
-from valle.training.corpus import (
-    Aim,
-    Corpus,
-    Kind,
-    Mix,
-    Utterance,
-    digits,
-    heard,
-    laid_along,
-    make_row,
-)
+from valle.training.aims import Aim, heard
+from valle.training.corpus import Corpus, Kind, Mix, digits, laid_along, make_row
 from valle.training.losses import Guide, missed
 from valle.training.model_recipe import ModelRecipe
 from valle.training.model_training import ModelTrainer, ShardSource
@@ -94,16 +85,14 @@ def test_the_guide_wants_the_symbol_of_the_frame_that_a_row_predicts(
 
 
 def test_symbols_that_are_heard_look_at_their_frames_and_those_beside_them() -> None:
-    ids = np.arange(5, dtype=np.int16)
-    alignment = np.array([1, 1, 1, 1, 3, 3, 3, 4], np.int16)
-    aim = heard(Utterance(np.zeros((8, 8), np.int16), ids, alignment, speaker=0, rate=100))
+    aim = heard(np.array([1, 1, 1, 1, 3, 3, 3, 4], np.int16), symbols=5)
     assert aim is not None and aim.segment == "response"
     windows = list(zip(aim.starts.tolist(), aim.stops.tolist(), strict=True))
     assert windows == [(0, 2), (0, 6), (3, 6), (3, 8), (6, 8)]
-    assert heard(Utterance(np.zeros((8, 8), np.int16), ids, None, speaker=0, rate=100)) is None
+    assert heard(None, symbols=5) is None
 
 
-def test_what_a_query_misses_is_the_logarithm_of_the_weight_that_lies_elsewhere() -> None:
+def test_what_a_query_misses_is_the_negative_logarithm_of_its_weight_on_what_it_is_to_see() -> None:
     query, key = torch.tensor([[2.0, 0.0]]), torch.tensor([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]])
     weights = np.exp(np.array([2.0, 0.0, -2.0]) / np.sqrt(2.0))
     for start, stop in ((0, 1), (1, 3), (0, 3)):

@@ -280,27 +280,6 @@ def test_attention_of_a_running_and_of_a_finished_take(tiny: Tiny, tmp_path: Pat
     assert (back.symbols, back.alignment.readers) == (view.symbols, view.alignment.readers)
 
 
-def test_a_running_take_is_watched_from_where_somebody_looks(tiny: Tiny) -> None:
-    made = worker(tiny)
-    speaking = made.speak(replace(ASK, stack=None))
-    level_0: list[int] = []
-    request = speaking.begun.result().request
-    passes = []
-    observe = made.service.engine.observe
-    made.service.engine.observe = lambda *given: passes.append(len(given[2])) or observe(*given)  # type: ignore
-    for step in speaking:
-        if step.place.phase != "ar" or step.ended == "stop":
-            continue
-        level_0.append(int(step.tokens[0]))
-        codes = np.array(level_0, np.int16)
-        if len(level_0) in (6, 7, 15):
-            view = made.attend(AttentionLook("take", 0, aligned=True), request, codes).result()
-            fresh = worker(tiny).attend(AttentionLook("take", 0, view.row), request, codes).result()
-            assert np.allclose(view.shares, fresh.shares, atol=1e-5)
-            assert view.rows == len(level_0)
-    assert passes == [5], "what was watched needs no other pass"
-
-
 def passes_of(made: InProcessWorker, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many codes each pass of its engine that tells attention is made over, from now on."""
     passes: list[int] = []
@@ -313,6 +292,27 @@ def passes_of(made: InProcessWorker, monkeypatch: pytest.MonkeyPatch) -> list[in
 
     monkeypatch.setattr(engine, "observe", noted)
     return passes
+
+
+def test_a_running_take_is_watched_from_where_somebody_looks(
+    tiny: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = worker(tiny)
+    speaking = made.speak(replace(ASK, stack=None))
+    level_0: list[int] = []
+    request = speaking.begun.result().request
+    passes = passes_of(made, monkeypatch)
+    for step in speaking:
+        if step.place.phase != "ar" or step.ended == "stop":
+            continue
+        level_0.append(int(step.tokens[0]))
+        codes = np.array(level_0, np.int16)
+        if len(level_0) in (6, 7, 15):
+            view = made.attend(AttentionLook("take", 0, aligned=True), request, codes).result()
+            fresh = worker(tiny).attend(AttentionLook("take", 0, view.row), request, codes).result()
+            assert np.allclose(view.shares, fresh.shares, atol=1e-5)
+            assert view.rows == len(level_0)
+    assert passes == [5], "what was watched needs no other pass"
 
 
 def test_whoever_looks_some_steps_late_needs_no_second_pass(
