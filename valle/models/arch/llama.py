@@ -5,6 +5,7 @@ RMSNorm is arXiv 1910.07467, the gated layer arXiv 2002.05202; names of tensors 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import cast
 
 import torch
@@ -14,8 +15,10 @@ from torch.nn import functional
 from valle.models.arch.attention import Kernel, Mask
 from valle.models.arch.backbone import Backbone
 from valle.models.arch.cache import KeyValues
+from valle.models.arch.made import Made
 from valle.models.arch.observer import Observer
 from valle.models.arch.passing import Extending, Pass
+from valle.models.arch.products import Product, product
 from valle.models.arch.rotary import Rotary
 from valle.models.arch.stepping import EPSILON, Weights, stepped, unit
 from valle.models.arch.together import Together, is_plain, weight_of
@@ -63,10 +66,6 @@ class Attention(nn.Module):
         gathered = common.read(self._layer, query, key, value, mask, self.kernel(query, key, value, mask))
         return self.o_proj(gathered.transpose(1, 2).flatten(2))
 
-    def joined(self) -> Tensor | None:
-        """Return the weights of query, key and value side by side, where these are plain products."""
-        return self._together.joined(self.q_proj, self.k_proj, self.v_proj)
-
     def products(self) -> tuple[nn.Module, ...]:
         """Return the layers that multiply."""
         return self.q_proj, self.k_proj, self.v_proj, self.o_proj
@@ -94,10 +93,6 @@ class GatedLayer(nn.Module):
         # In place: getting the pages of so large a tensor from the system takes as long as the GELU itself.
         return self.down_proj(torch.ops.aten.gelu_(gate).mul_(up))
 
-    def joined(self) -> Tensor | None:
-        """Return the weights of gate and up side by side, where these are plain products."""
-        return self._together.joined(self.gate_proj, self.up_proj)
-
     def products(self) -> tuple[nn.Module, ...]:
         """Return the layers that multiply."""
         return self.gate_proj, self.up_proj, self.down_proj
@@ -119,6 +114,7 @@ class Block(nn.Module):
         self.mlp = GatedLayer(config)
         self.input_layernorm = RMSNorm(config.dim)
         self.post_attention_layernorm = RMSNorm(config.dim)
+        self._products: Made[tuple[Product, Product, Product, Product]] = Made()
 
     def forward(self, hidden: Tensor, common: Pass, since: int = 0) -> Tensor:
         """Return the stream [R, T, D] after the block, of the positions from `since` on alone."""
@@ -132,21 +128,27 @@ class Block(nn.Module):
         norms = (self.input_layernorm, self.post_attention_layernorm)
         if self._forward_hooks or type(gated) is not GatedLayer or type(norms[0]) is not RMSNorm:
             return None
-        joined, output = attention.joined(), weight_of(attention.o_proj)
-        gate_up, down = gated.joined(), weight_of(gated.down_proj)
-        if joined is None or output is None or gate_up is None or down is None:
+        layers = (*attention.products(), *gated.products())
+        weights = [weight for layer in layers if (weight := weight_of(layer)) is not None]
+        if len(weights) < len(layers):
             return None
+        query_key_value, output, gate_up, down = self._products.of(weights, lambda: _products(weights))
         return Weights(
             attention_norm=norms[0].weight,
-            query_key_value=joined,
+            query_key_value=query_key_value,
             kernel=attention.kernel,
             heads=attention.heads,
             output=output,
             gated_norm=norms[1].weight,
             gate_up=gate_up,
             down=down,
-            steady=all(type(part) is nn.Linear for each in (attention, gated) for part in each.products()),
+            steady=all(type(layer) is nn.Linear for layer in layers),
         )
+
+
+def _products(weights: Sequence[Tensor]) -> tuple[Product, Product, Product, Product]:
+    query, key, value, output, gate, up, down = weights
+    return product(query, key, value), product(output), product(gate, up), product(down)
 
 
 class Llama(Backbone):

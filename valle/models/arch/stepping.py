@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from valle.models.arch.attention import Kernel
 from valle.models.arch.passing import Pass
+from valle.models.arch.products import Product
 
 EPSILON = 1e-6
 """What is added to the mean square before its root is taken."""
@@ -24,17 +25,15 @@ class Weights(NamedTuple):
     """What a block consists of where all of its parts are plain products of dim D, with F gates."""
 
     attention_norm: Tensor
-    query_key_value: Tensor
-    """[D, 3 D]"""
+    query_key_value: Product
+    """To [R, 3 D]."""
     kernel: Kernel
     heads: int
-    output: Tensor
-    """[D, D]"""
+    output: Product
     gated_norm: Tensor
-    gate_up: Tensor
-    """[D, 2 F]"""
-    down: Tensor
-    """[D, F]"""
+    gate_up: Product
+    """To [R, 2 F]."""
+    down: Product
     steady: bool
     """Whether they are the same at the next step, as no adapter is in that could change its strength."""
 
@@ -42,10 +41,10 @@ class Weights(NamedTuple):
 def stepped(hidden: Tensor, blocks: Sequence[Weights], common: Pass) -> Tensor:
     """Return the stream [R, D] after all blocks; each row is one position, behind what the state holds."""
     for layer, weights in enumerate(blocks):
-        projected = torch.mm(unit(hidden, weights.attention_norm), weights.query_key_value)
-        hidden = hidden + functional.linear(_gathered(projected, weights, layer, common), weights.output)
-        gate, up = torch.mm(unit(hidden, weights.gated_norm), weights.gate_up).chunk(2, -1)
-        hidden.add_(functional.linear(functional.gelu(gate).mul_(up), weights.down))
+        projected = weights.query_key_value(unit(hidden, weights.attention_norm))
+        hidden = hidden + weights.output(_gathered(projected, weights, layer, common))
+        gate, up = weights.gate_up(unit(hidden, weights.gated_norm)).chunk(2, -1)
+        hidden.add_(weights.down(functional.gelu(gate).mul_(up)))
     return hidden
 
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from valle.models.arch.made import Made
 
-_FEW = 16
+FEW = 16
 """Positions up to which fetching the weights takes longer than multiplying by them."""
 
 
@@ -31,21 +31,13 @@ class Together:
     def __call__(self, hidden: Tensor, *layers: nn.Module) -> Sequence[Tensor]:
         """Return what each of the layers answers to hidden [..., D]."""
         dim = hidden.shape[-1]
-        few = hidden.numel() <= _FEW * dim and is_plain(hidden)
+        few = hidden.numel() <= FEW * dim and is_plain(hidden)
         made = self._side_by_side(layers) if few else None
         if made is None:
             return [layer(hidden) for layer in layers]
         joined, outputs = made
         answer = torch.mm(hidden.reshape(-1, dim), joined).view(*hidden.shape[:-1], joined.shape[1])
         return answer.split_with_sizes(outputs, -1)
-
-    def joined(self, *layers: nn.Module) -> Tensor | None:
-        """Return the weights of the layers input by input, [D, sum of outputs].
-
-        None where one of them is more than a product.
-        """
-        made = self._side_by_side(layers)
-        return None if made is None else made[0]
 
     def _side_by_side(self, layers: Sequence[nn.Module]) -> tuple[Tensor, list[int]] | None:
         """The joined weights, and how many outputs each layer has."""
