@@ -125,14 +125,15 @@ async def test_figures_of_a_running_take_wait_for_the_slow_beat(
     stage: OpenStage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with stage() as s:
+        beat, timeline = Timeline.beat, s.app.query_one(Timeline)
+        monkeypatch.setattr(Timeline, "beat", lambda _timeline: None)
         await s.speak("word " * 20, steps=50)
-        monkeypatch.setattr(s.app._bench, "beat", lambda: None)
-        s.app._bench.query_one(Timeline).beat()
+        beat(timeline)
         s.worker.allow(10)
         await s.settle()
         pane = s.app.query_one("#timeline", Pane)
         assert "now 49" in str(pane.border_subtitle) and s.app._bench.view.cursor == 59
-        s.app._bench.query_one(Timeline).beat()
+        beat(timeline)
         assert "now 59" in str(pane.border_subtitle)
         await s.pilot.press("f5", "left")
         assert "step 58" in str(pane.border_subtitle), "where a person goes is told at once"

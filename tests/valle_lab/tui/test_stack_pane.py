@@ -256,3 +256,25 @@ async def test_the_phases_of_the_task_come_first(stage: OpenStage) -> None:
         assert next(iter(s.app.query(StageRow))).row.target == "stt:greedy.None"
         await s.pilot.press("a")
         assert isinstance(s.app.screen, ChooseScreen)
+
+
+async def test_a_stack_that_is_on_its_way_has_the_focus_and_then_its_first_row(stage: OpenStage) -> None:
+    async with stage(hold_load=True) as s:
+        await s.pilot.press("f4", "x")
+        await s.settle()
+        assert s.app.focused is s.app.query_one(StackList) and s.lab.text == ""
+        s.worker.finish_loading()
+        await s.until(lambda: s.lab.description is not None and s.app.query_one(StackList).row is not None)
+        await s.pilot.press("right")
+        await s.settle()
+        assert first(s) == {"name": "temperature", "value": 1.05}
+        assert not s.app.query_one(StackList).focusable
+
+
+async def test_a_stack_that_comes_takes_the_focus_from_nobody(stage: OpenStage) -> None:
+    async with stage(hold_load=True) as s:
+        s.worker.finish_loading()
+        await s.until(lambda: bool(s.app.query(StageRow)))
+        await s.pilot.press("x")
+        await s.settle()
+        assert s.lab.text == "x"

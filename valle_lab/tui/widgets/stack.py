@@ -20,8 +20,11 @@ from valle_lab.tui.view import View
 from valle_lab.tui.widgets.stage_row import StageRow
 
 
-class StackList(VerticalScroll, Part, can_focus=False):
-    """A row a parameter; the keys below act on the row that has the focus."""
+class StackList(VerticalScroll, Part, can_focus=True):
+    """A row a parameter; the keys below act on the row that has the focus.
+
+    It has the focus itself where there are no rows yet, and gives it to the first that comes.
+    """
 
     ABOUT = frozenset({"stack", "model", "text"})
     HELP = (
@@ -149,6 +152,8 @@ class StackList(VerticalScroll, Part, can_focus=False):
     ) -> None:
         """Other stages than before: all rows are made anew, and the focus stays, or goes to the new stage."""
         held = goes_to or (next_row(self.row.row, self._rows, wanted) if self.row else None)
+        if self.has_focus and wanted:
+            held = wanted[0]
         self._rows = wanted
         made: list[Static | StageRow] = []
         for row in wanted:
@@ -159,6 +164,7 @@ class StackList(VerticalScroll, Part, can_focus=False):
         if held is not None:
             # Else Textual gives it to another pane, which gets the keys until the rows are there.
             self.screen.set_focus(None)
+        self.can_focus = not wanted
         with self.app.batch_update():
             self.remove_children()
             self.mount_all(made)
