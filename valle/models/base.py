@@ -13,11 +13,9 @@ from torch.nn.utils.rnn import pad_sequence
 
 from valle.models.arch import build
 from valle.models.arch.attention import Mask, Span
-from valle.models.arch.made import Made
 from valle.models.arch.observer import Observer
-from valle.models.arch.products import Product, product
 from valle.models.arch.reading import Reading, Text
-from valle.models.arch.together import FEW, is_plain, weight_of
+from valle.models.arch.together import Together, are_few
 from valle.models.config import LENGTH_TOKENS, ModelConfig
 from valle.models.layout import Inputs, Layout, Lookup, arrange, interleaved, is_in_place
 
@@ -102,7 +100,7 @@ class Base(nn.Module):
         size = config.classifier_size or config.vocabulary
         self.classifier = None if split else nn.Linear(dim, size, bias=bias)
         self._heads = {name: index for index, name in enumerate(sizes)}
-        self._answers: dict[str, Made[Product]] = {name: Made() for name in sizes}
+        self._answers = {name: Together() for name in sizes}
         self._initialise()
 
     @property
@@ -191,10 +189,10 @@ class Base(nn.Module):
     def answer(self, head: str, hidden: Tensor) -> Tensor:
         """Return the float32 logits of a head for hidden [..., D], computed in float32 outside autocast."""
         linear = self.classifier or cast(nn.Linear, self.classifiers.proj[self._heads[head]])
-        if self.classifier is None and hidden.dim() == 2 and len(hidden) <= FEW and is_plain(hidden):
-            own = weight_of(linear)
-            if own is not None:
-                return self._answers[head].of([own], lambda: product(own))(hidden)
+        if self.classifier is None and hidden.dim() == 2 and are_few(hidden):
+            multiply = self._answers[head].product(linear)
+            if multiply is not None:
+                return multiply(hidden)
         weight: Tensor = linear.weight
         bias: Tensor | None = linear.bias
         if self.classifier is not None and self.config.classifier_offsets:

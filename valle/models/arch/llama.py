@@ -5,7 +5,6 @@ RMSNorm is arXiv 1910.07467, the gated layer arXiv 2002.05202; names of tensors 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import cast
 
 import torch
@@ -15,13 +14,12 @@ from torch.nn import functional
 from valle.models.arch.attention import Kernel, Mask
 from valle.models.arch.backbone import Backbone
 from valle.models.arch.cache import KeyValues
-from valle.models.arch.made import Made
 from valle.models.arch.observer import Observer
 from valle.models.arch.passing import Extending, Pass
-from valle.models.arch.products import Product, product
+from valle.models.arch.products import Product
 from valle.models.arch.rotary import Rotary
 from valle.models.arch.stepping import EPSILON, Weights, stepped, unit
-from valle.models.arch.together import Together, is_plain, weight_of
+from valle.models.arch.together import Together, is_plain
 from valle.models.config import ModelConfig
 
 
@@ -49,7 +47,7 @@ class Attention(nn.Module):
         self.k_proj = nn.Linear(config.dim, config.dim, bias=False)
         self.v_proj = nn.Linear(config.dim, config.dim, bias=False)
         self.o_proj = nn.Linear(config.dim, config.dim, bias=False)
-        self._together = Together()
+        self._together, self._output = Together(), Together()
 
     def forward(self, hidden: Tensor, common: Pass, since: int = 0) -> Tensor:
         """Return what every position of hidden [R, T, D] from `since` on gathers, [R, T - since, D]."""
@@ -65,6 +63,11 @@ class Attention(nn.Module):
             query, mask = query[:, :, since:], mask.of_last(hidden.shape[1] - since)
         gathered = common.read(self._layer, query, key, value, mask, self.kernel(query, key, value, mask))
         return self.o_proj(gathered.transpose(1, 2).flatten(2))
+
+    def as_products(self) -> tuple[Product | None, Product | None]:
+        """Return the products of query, key and value side by side and of the output, where they are such."""
+        joined = self._together.product(self.q_proj, self.k_proj, self.v_proj)
+        return joined, self._output.product(self.o_proj)
 
     def products(self) -> tuple[nn.Module, ...]:
         """Return the layers that multiply."""
@@ -83,7 +86,7 @@ class GatedLayer(nn.Module):
         self.gate_proj = nn.Linear(config.dim, config.ffn, bias=False)
         self.up_proj = nn.Linear(config.dim, config.ffn, bias=False)
         self.down_proj = nn.Linear(config.ffn, config.dim, bias=False)
-        self._together = Together()
+        self._together, self._down = Together(), Together()
 
     def forward(self, hidden: Tensor) -> Tensor:
         """Return the layer's answer to hidden [..., D]."""
@@ -92,6 +95,10 @@ class GatedLayer(nn.Module):
             return self.down_proj(functional.gelu(gate) * up)
         # In place: getting the pages of so large a tensor from the system takes as long as the GELU itself.
         return self.down_proj(torch.ops.aten.gelu_(gate).mul_(up))
+
+    def as_products(self) -> tuple[Product | None, Product | None]:
+        """Return the products of gate and up side by side, and of down, where they are such."""
+        return self._together.product(self.gate_proj, self.up_proj), self._down.product(self.down_proj)
 
     def products(self) -> tuple[nn.Module, ...]:
         """Return the layers that multiply."""
@@ -114,7 +121,6 @@ class Block(nn.Module):
         self.mlp = GatedLayer(config)
         self.input_layernorm = RMSNorm(config.dim)
         self.post_attention_layernorm = RMSNorm(config.dim)
-        self._products: Made[tuple[Product, Product, Product, Product]] = Made()
 
     def forward(self, hidden: Tensor, common: Pass, since: int = 0) -> Tensor:
         """Return the stream [R, T, D] after the block, of the positions from `since` on alone."""
@@ -128,11 +134,10 @@ class Block(nn.Module):
         norms = (self.input_layernorm, self.post_attention_layernorm)
         if self._forward_hooks or type(gated) is not GatedLayer or type(norms[0]) is not RMSNorm:
             return None
-        layers = (*attention.products(), *gated.products())
-        weights = [weight for layer in layers if (weight := weight_of(layer)) is not None]
-        if len(weights) < len(layers):
+        query_key_value, output = attention.as_products()
+        gate_up, down = gated.as_products()
+        if query_key_value is None or output is None or gate_up is None or down is None:
             return None
-        query_key_value, output, gate_up, down = self._products.of(weights, lambda: _products(weights))
         return Weights(
             attention_norm=norms[0].weight,
             query_key_value=query_key_value,
@@ -142,13 +147,8 @@ class Block(nn.Module):
             gated_norm=norms[1].weight,
             gate_up=gate_up,
             down=down,
-            steady=all(type(layer) is nn.Linear for layer in layers),
+            steady=all(type(part) is nn.Linear for each in (attention, gated) for part in each.products()),
         )
-
-
-def _products(weights: Sequence[Tensor]) -> tuple[Product, Product, Product, Product]:
-    query, key, value, output, gate, up, down = weights
-    return product(query, key, value), product(output), product(gate, up), product(down)
 
 
 class Llama(Backbone):

@@ -1,8 +1,7 @@
 """Linear layers that read the same, as one product where the positions are few.
 
-Such a product takes about as long as fetching its weights, and on the CPU a matrix of more outputs than
-inputs is fetched faster when it lies input by input (measured at dim 192 and 1024: all products of a step
-take a quarter less). The layers keep their weights as they are; what lies the other way is a copy.
+Such a product takes about as long as fetching its weights, which `products` does as fast as it can. The
+layers keep their weights as they are; the product has a copy.
 """
 
 from __future__ import annotations
@@ -13,8 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from valle.models.arch.made import Made
+from valle.models.arch.products import Product, product
 
-FEW = 16
+_FEW = 16
 """Positions up to which fetching the weights takes longer than multiplying by them."""
 
 
@@ -26,28 +26,36 @@ class Together:
     """
 
     def __init__(self) -> None:
-        self._made: Made[tuple[Tensor, list[int]]] = Made()
+        self._made: Made[tuple[Product, list[int]]] = Made()
 
     def __call__(self, hidden: Tensor, *layers: nn.Module) -> Sequence[Tensor]:
         """Return what each of the layers answers to hidden [..., D]."""
-        dim = hidden.shape[-1]
-        few = hidden.numel() <= FEW * dim and is_plain(hidden)
-        made = self._side_by_side(layers) if few else None
+        made = self._side_by_side(layers) if are_few(hidden) else None
         if made is None:
             return [layer(hidden) for layer in layers]
-        joined, outputs = made
-        answer = torch.mm(hidden.reshape(-1, dim), joined).view(*hidden.shape[:-1], joined.shape[1])
+        multiply, outputs = made
+        answer = multiply(hidden.reshape(-1, hidden.shape[-1])).view(*hidden.shape[:-1], sum(outputs))
         return answer.split_with_sizes(outputs, -1)
 
-    def _side_by_side(self, layers: Sequence[nn.Module]) -> tuple[Tensor, list[int]] | None:
-        """The joined weights, and how many outputs each layer has."""
+    def product(self, *layers: nn.Module) -> Product | None:
+        """Return the product with the weights of the layers side by side.
+
+        None where one of them is more than a product.
+        """
+        made = self._side_by_side(layers)
+        return None if made is None else made[0]
+
+    def _side_by_side(self, layers: Sequence[nn.Module]) -> tuple[Product, list[int]] | None:
+        """The product with the layers' weights, and how many outputs each layer has."""
         weights = [weight for layer in layers if (weight := weight_of(layer)) is not None]
-        return self._made.of(weights, lambda: _join(weights)) if len(weights) == len(layers) else None
+        if len(weights) < len(layers):
+            return None
+        return self._made.of(weights, lambda: (product(*weights), [len(weight) for weight in weights]))
 
 
-def _join(weights: Sequence[Tensor]) -> tuple[Tensor, list[int]]:
-    with torch.inference_mode(False), torch.no_grad():
-        return torch.cat([weight.t() for weight in weights], 1), [weight.shape[0] for weight in weights]
+def are_few(hidden: Tensor) -> bool:
+    """Whether hidden [..., D] has so few positions, and is so plain, that one product is sooner done."""
+    return hidden.numel() <= _FEW * hidden.shape[-1] and is_plain(hidden)
 
 
 def is_plain(hidden: Tensor) -> bool:
